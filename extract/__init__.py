@@ -1,0 +1,7 @@
+"""The extractor: from the MIOSA API to the raw layer of the warehouse. Run it with `python -m extract`.
+
+Data flows one way: `client` sends, `pages` and `listing` make rows of what comes back, `warehouse` lands them, and
+`run` decides what is asked for. Nothing here computes an amount: rows are kept as the text they were.
+"""
+
+__version__ = "0.1.0"

@@ -1,0 +1,277 @@
+"""The one place that sends requests, and that decides what is tried again.
+
+Whatever an attempt meets, the caller gets the answer read in full, or an `ApiError` whose one line says what to do.
+The key travels in one header to one host: redirects are refused, and nothing here shows the key.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import json
+import logging
+import math
+import ssl
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from types import TracebackType
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import httpx
+import tenacity
+
+from extract import __version__, pages
+from extract.errors import ApiError, Cancelled, StaleCursor, Transient
+from extract.settings import Settings, is_loopback
+
+logger = logging.getLogger("extract")
+
+T = TypeVar("T")
+
+_RETRIED = frozenset({408, 429, 500, 502, 503, 504})
+# Before the API has ever answered, a wrong address is likelier than a bad minute.
+_FIRST_CONTACT_TRIES = 3
+_LONGEST_PAUSE = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer whose body was read to its end."""
+
+    status: int
+    body: bytes
+
+
+class Client:
+    """Sends GET requests to one API, from any number of threads. Close it, or use it as a context manager."""
+
+    def __init__(self, settings: Settings, stop: threading.Event | None = None) -> None:
+        """Prepare; nothing is sent. `stop` ends pauses and further attempts early."""
+        self._base_url = settings.base_url
+        self._max_seconds = settings.max_seconds
+        self._request_seconds = settings.request_seconds
+        self._max_body = settings.max_body_mib << 20
+        self._max_tries = settings.max_tries
+        self._stop = stop or threading.Event()
+        self._has_answered = False
+        loopback = is_loopback(urlsplit(settings.base_url).hostname or "")
+        self._http = httpx.Client(
+            headers={
+                "Authorization": f"Bearer {settings.api_key.get_secret_value()}",
+                "Accept": "application/json",
+                "User-Agent": f"miosa-billing/{__version__}",
+            },
+            timeout=httpx.Timeout(min(30.0, settings.request_seconds), connect=min(10.0, settings.request_seconds)),
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=64),
+            follow_redirects=False,
+            # A proxy named by the environment may not see what is sent in the clear to this machine.
+            trust_env=not loopback,
+        )
+
+    def __enter__(self) -> Client:
+        """Use the client until the block ends."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def get(
+        self,
+        path: str,
+        params: Mapping[str, str],
+        read: Callable[[Answer], T],
+        *,
+        accept: frozenset[int] = frozenset({200}),
+    ) -> T:
+        """Ask, and ask again where that can help, until `read` takes an answer whose status is in `accept`.
+
+        `path` is sent as it stands, so what stands in it has to be percent-encoded. Raises `ApiError`.
+        """
+        retrying = tenacity.Retrying(
+            stop=tenacity.stop_any(
+                tenacity.stop_after_attempt(self._max_tries),
+                tenacity.stop_before_delay(self._max_seconds),
+                _is_given_up,
+            ),
+            wait=_Pause(),
+            retry=tenacity.retry_if_exception_type(Transient),
+            sleep=self._sleep,
+            before_sleep=_log_retry,
+            retry_error_callback=self._give_up,
+        )
+        result: T = retrying(self._attempt, path, params, read, accept)
+        return result
+
+    def _attempt(
+        self, path: str, params: Mapping[str, str], read: Callable[[Answer], T], accept: frozenset[int]
+    ) -> T:
+        """Send once. Raises `Transient` where another try may help."""
+        if self._stop.is_set():
+            raise Cancelled("stopped")
+        deadline = time.monotonic() + self._request_seconds
+        url = self._base_url + path
+        logger.debug("GET %s %s", path, dict(params))
+        try:
+            with self._http.stream("GET", url, params=params or None) as response:
+                body = self._body(response, deadline)
+        except httpx.DecodingError as error:
+            raise Transient("the answer's compression is broken") from error
+        except httpx.TimeoutException as error:
+            raise Transient(f"no answer in time ({type(error).__name__})") from error
+        except httpx.ConnectError as error:
+            raise self._connect_error(error) from error
+        except httpx.TransportError as error:
+            raise Transient(f"the connection broke ({type(error).__name__})") from error
+        except httpx.InvalidURL as error:
+            raise ApiError(f"the address {self._base_url} cannot be asked") from error
+        self._has_answered = True
+        if response.status_code not in accept:
+            raise self._refusal(response, body, params)
+        try:
+            return read(Answer(response.status_code, body))
+        except (ApiError, Transient) as error:
+            error.args = (f"{self._where(path)}: {error}",)
+            raise
+
+    def _body(self, response: httpx.Response, deadline: float) -> bytes:
+        """Read a body within the deadline and the cap; both count what was decoded, not what was sent."""
+        chunks: list[bytes] = []
+        size = 0
+        for chunk in response.iter_bytes():
+            size += len(chunk)
+            if size > self._max_body:
+                raise ApiError(
+                    f"an answer is larger than {self._max_body >> 20} MiB: ask for less with --page-size, "
+                    "or allow more with --max-body-mib"
+                )
+            if time.monotonic() > deadline:
+                raise Transient(f"an answer took longer than {self._request_seconds:g} s")
+            chunks.append(chunk)
+        return b"".join(chunks)
+
+    def _connect_error(self, error: httpx.ConnectError) -> ApiError | Transient:
+        """Tell a certificate, which no retry betters, from a network that may come back."""
+        host = urlsplit(self._base_url).netloc
+        cause: BaseException | None = error
+        while cause is not None:
+            if isinstance(cause, ssl.SSLCertVerificationError):
+                return ApiError(f"{host} does not prove who it is ({cause.verify_message}): check MIOSA_BASE_URL")
+            cause = cause.__cause__ or cause.__context__
+        tries = None if self._has_answered else _FIRST_CONTACT_TRIES
+        return Transient(f"cannot reach {host}: check MIOSA_BASE_URL and the network", tries=tries)
+
+    def _refusal(
+        self, response: httpx.Response, body: bytes, params: Mapping[str, str]
+    ) -> ApiError | Transient:
+        """The error for a status that is not the one hoped for."""
+        status = response.status_code
+        said = pages.error_message(body)
+        request = response.headers.get("x-request-id", "")
+        if request and "(request " not in said:
+            said += f" (request {pages.printable(request)})"
+        where = self._where(response.url.raw_path.decode("ascii", "replace").partition("?")[0], absolute=True)
+        if 300 <= status < 400:
+            target = urlsplit(response.headers.get("location", "")).hostname or "another address"
+            return ApiError(f"{where} redirects to {pages.printable(target)}: refused, the key stays here")
+        if "cursor" in params and status in (400, 404, 409, 410, 422):
+            return StaleCursor(f"{where}: the API no longer takes its cursor (status {status}){said}")
+        if status in _RETRIED:
+            return Transient(f"{where}: status {status}{said}", retry_after=_retry_after(response, body))
+        if status == 401:
+            return ApiError(f"the API does not take the key (status 401): check MIOSA_API_KEY{said}")
+        if status == 403:
+            return ApiError(f"the key may not read {where} (status 403): check the scopes of MIOSA_API_KEY{said}")
+        if status == 402:
+            return ApiError(f"the account is out of credits (status 402){said}")
+        if status == 404:
+            root = self._base_url
+            return ApiError(f"{where} does not exist (status 404): the base URL is likely not {root}{said}")
+        if status == 204 or 200 <= status < 300:
+            return ApiError(f"{where}: status {status} without the answer asked for{said}")
+        return ApiError(f"{where}: status {status}{said}")
+
+    def _where(self, path: str, *, absolute: bool = False) -> str:
+        """An address to show: without its query, and not endlessly long."""
+        root = urlsplit(self._base_url)
+        text = f"{root.scheme}://{root.netloc}{path}" if absolute else self._base_url + path
+        return text if len(text) < 200 else text[:200] + "…"
+
+    def _sleep(self, seconds: float) -> None:
+        """Wait, unless the run stops."""
+        if self._stop.wait(seconds):
+            raise Cancelled("stopped")
+
+    def _give_up(self, state: tenacity.RetryCallState) -> Any:
+        """Turn the last failure into the error that ends the run."""
+        error = state.outcome.exception() if state.outcome else None
+        if not isinstance(error, Transient):
+            raise error or ApiError("no answer")
+        spent = f"given up after {state.attempt_number} tries in {state.seconds_since_start or 0:.0f} s"
+        if error.retry_after and error.retry_after > self._max_seconds - (state.seconds_since_start or 0):
+            back = _from_now(error.retry_after)
+            raise ApiError(f"{error}; the API asks to come back {back}: run again then") from error
+        raise ApiError(f"{error}; {spent}: run again later, it goes on from there") from error
+
+
+class _Pause(tenacity.wait.wait_base):
+    """Back-off that doubles, with jitter, and never comes before the server said."""
+
+    def __init__(self) -> None:
+        self._own = tenacity.wait_exponential_jitter(initial=0.25, max=_LONGEST_PAUSE, jitter=0.25)
+
+    def __call__(self, retry_state: tenacity.RetryCallState) -> float:
+        error = retry_state.outcome.exception() if retry_state.outcome else None
+        asked = error.retry_after if isinstance(error, Transient) else None
+        return max(self._own(retry_state), asked or 0.0)
+
+
+def _is_given_up(state: tenacity.RetryCallState) -> bool:
+    """Whether this kind of failure has had its own number of tries."""
+    error = state.outcome.exception() if state.outcome else None
+    return isinstance(error, Transient) and error.tries is not None and state.attempt_number >= error.tries
+
+
+def _log_retry(state: tenacity.RetryCallState) -> None:
+    """Say why and for how long a request waits."""
+    error = state.outcome.exception() if state.outcome else None
+    pause = state.next_action.sleep if state.next_action else 0.0
+    logger.info("try %d failed: %s; again in %.1f s", state.attempt_number, error, pause)
+
+
+def _retry_after(response: httpx.Response, body: bytes) -> float | None:
+    """How many seconds the server asks to wait: a header in seconds or as a date, or milliseconds in the body."""
+    text = response.headers.get("retry-after", "").strip()
+    if text:
+        try:
+            seconds = float(text)
+        except ValueError:
+            try:
+                date = email.utils.parsedate_to_datetime(text)
+            except (ValueError, TypeError, OverflowError):
+                return None
+            date = date if date.tzinfo else date.replace(tzinfo=UTC)
+            seconds = (date - datetime.now(UTC)).total_seconds()
+        return seconds if not math.isnan(seconds) else None
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    for place in (value, value.get("error") if isinstance(value, dict) else None):
+        milliseconds = place.get("retry_after_ms") if isinstance(place, dict) else None
+        if isinstance(milliseconds, int | float) and not isinstance(milliseconds, bool):
+            return float(milliseconds) / 1000
+    return None
+
+
+def _from_now(seconds: float) -> str:
+    """A moment as far from now, to show."""
+    try:
+        return f"at {datetime.now(UTC) + timedelta(seconds=seconds):%Y-%m-%d %H:%M:%S}Z"
+    except (OverflowError, ValueError):
+        return f"in {seconds:.3g} s"

@@ -1,0 +1,61 @@
+"""What can go wrong, each with the exit status it ends the command with.
+
+A message is one line that says what happened and what to do. It never holds the key: `cli` blots it out besides.
+"""
+
+from __future__ import annotations
+
+
+class ExtractError(Exception):
+    """A failure that the user is told of in one line. Loads landed before it stay."""
+
+    exit_status = 1
+
+
+class UsageProblem(ExtractError):
+    """Bad options or configuration, found before any request."""
+
+    exit_status = 2
+
+
+class ApiError(ExtractError):
+    """An answer, or the lack of one, that another try would not better."""
+
+
+class StaleCursor(ApiError):
+    """The API no longer knows the cursor it gave out: the list has to be read anew."""
+
+
+class Transient(ExtractError):
+    """A failure that another try may better. `client` retries it, and turns the last one into an `ApiError`."""
+
+    def __init__(self, message: str, retry_after: float | None = None, tries: int | None = None) -> None:
+        """Take the server's `retry_after` in seconds, and a number of `tries` after which this kind is given up."""
+        super().__init__(message)
+        self.retry_after = retry_after
+        self.tries = tries
+
+
+class Incomplete(ExtractError):
+    """A list was read but not proven complete. It is read anew before this ends the run."""
+
+
+class Unselective(ExtractError):
+    """The server does not select sessions by the window asked for: it is read once, whole."""
+
+
+class WarehouseError(ExtractError):
+    """The warehouse file cannot be used, or landing in it failed and was rolled back."""
+
+
+class Cancelled(ExtractError):
+    """Work that was stopped because other work failed. Never shown."""
+
+
+class Interrupted(BaseException):
+    """A signal asked the run to stop. What was not committed is rolled back."""
+
+    def __init__(self, signal_number: int) -> None:
+        """Keep the number of the signal: the exit status is 128 more."""
+        super().__init__(f"stopped by signal {signal_number}")
+        self.exit_status = 128 + signal_number

@@ -1,0 +1,87 @@
+-- The raw layer: what the API said, append-only. Created by the extractor, read by dbt as sources.
+--
+-- Nothing here is ever updated or deleted. A row is added only when its content differs from the current version of
+-- its key, and the current version of a key is the one with the highest (load_id, row_number): no clock decides.
+-- All times are UTC. The API's own words are in `payload`; every other column is there to find, order or explain it.
+
+create schema if not exists raw;
+
+-- One row a complete load: one resource, one window, proven complete before it was landed. An incomplete or failed
+-- load leaves no row here and none in the tables below.
+create table if not exists raw.loads (
+    load_id bigint not null,                -- 1, 2, 3 …: the order in which loads were landed
+    run_id varchar not null,                -- one run of the extractor, a UUID
+    resource varchar not null,              -- usage_sessions | session_voids | sandboxes | quotas | usage_rollups | usage_summaries
+    window_start_at_utc timestamp,          -- start of the days asked for, inclusive; null where a resource has no window
+    window_end_at_utc timestamp,            -- their end, exclusive
+    started_at_utc timestamp not null,      -- when its first request was sent, by the extractor's clock
+    ended_at_utc timestamp not null,        -- when its last answer was read
+    pages bigint not null,                  -- answers read
+    rows_listed bigint not null,            -- rows that the API listed, repeats included
+    distinct_ids bigint not null,           -- distinct usable ids among them
+    api_total bigint,                       -- the API's own total; null where it gives none
+    rows_added bigint not null,             -- rows added to raw: 0 when everything was known already
+    extractor_version varchar not null
+);
+
+-- Versions of metered usage sessions, and voids.
+create table if not exists raw.usage_sessions (
+    load_id bigint not null,                -- the load that brought the row
+    row_number bigint not null,             -- its place in that load, from 1, in page order
+    row_key varchar not null,               -- the session's id; without a usable id: digest of the payload, '#', occurrence in its load
+    has_id boolean not null,                -- whether row_key is an id (a non-empty JSON string)
+    row_hash bigint not null,               -- 64 bits of the key's digest: finds candidates fast, never decides
+    is_void boolean not null,               -- the API stopped listing the key, although the run asked for all its time
+    is_running boolean not null,            -- the payload gives no end: its window is asked for again by later runs
+    started_at_utc timestamp,               -- hint for the extractor (which windows, what is covered); null when unreadable
+    ended_at_utc timestamp,                 -- hint likewise: the end, or how far a running session was known; null when unreadable
+    external_user_id varchar,               -- hint likewise: whose quota to ask; as the row itself says, null when it says none
+    payload varchar,                        -- the row as it came, byte for byte; null for a void
+    payload_normalized varchar              -- only where DuckDB could not read payload alike (repeated keys, lone surrogates):
+                                            -- the same row with the last of repeated keys, surrogates spelt out; null otherwise
+);
+
+create table if not exists raw.sandboxes (
+    load_id bigint not null,
+    row_number bigint not null,
+    row_key varchar not null,               -- the sandbox's id, or a digest as above
+    has_id boolean not null,
+    row_hash bigint not null,
+    external_user_id varchar,               -- hint: whose quota to ask
+    payload varchar,
+    payload_normalized varchar
+);
+
+-- The answer for one user; a 404 is an answer too (no quota).
+create table if not exists raw.quotas (
+    load_id bigint not null,
+    row_number bigint not null,
+    row_key varchar not null,               -- the external_user_id asked for
+    has_id boolean not null,                -- always true
+    row_hash bigint not null,
+    http_status integer not null,           -- 200, or 404 for no quota
+    payload varchar,                        -- the answer's body as it came; may be null for a 404
+    payload_normalized varchar
+);
+
+-- The vendor's own figures, one answer a billing period: the whole body is the row, so a user that a later answer no
+-- longer lists is gone with the version that listed it.
+create table if not exists raw.usage_rollups (
+    load_id bigint not null,
+    row_number bigint not null,             -- always 1
+    row_key varchar not null,               -- the billing period, YYYY-MM
+    has_id boolean not null,                -- always true
+    row_hash bigint not null,
+    payload varchar,
+    payload_normalized varchar
+);
+
+create table if not exists raw.usage_summaries (
+    load_id bigint not null,
+    row_number bigint not null,
+    row_key varchar not null,
+    has_id boolean not null,
+    row_hash bigint not null,
+    payload varchar,
+    payload_normalized varchar
+);

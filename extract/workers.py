@@ -1,0 +1,106 @@
+"""Threads that read from the API while one thread, the caller's, writes.
+
+The threads are daemons, so that a run which was told to stop need not wait for an answer that may never come.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Generic, TypeVar
+
+from extract.errors import Cancelled
+
+Job = TypeVar("Job")
+Piece = TypeVar("Piece")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Event(Generic[Job, Piece, Result]):
+    """What a thread reports of a job: a piece of it, or its end (a result or an error)."""
+
+    job: Job
+    piece: Piece | None = None
+    result: Result | None = None
+    error: BaseException | None = None
+
+
+class Workers(Generic[Job, Piece, Result]):
+    """A few threads that do `work(job, emit)` for each job given, and report in events. A context manager."""
+
+    def __init__(
+        self,
+        work: Callable[[Job, Callable[[Piece], None]], Result],
+        threads: int,
+        stop: threading.Event,
+    ) -> None:
+        """Prepare; `grow` starts the threads. `stop` makes them give up what they have in hand."""
+        self._work = work
+        self._wanted = threads
+        self._stop = stop
+        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        # Bounded, so that what was fetched but not yet written does not grow with the list.
+        self._events: queue.Queue[Event[Job, Piece, Result]] = queue.Queue(maxsize=64)
+        self._threads: list[threading.Thread] = []
+        self.outstanding = 0
+
+    def __enter__(self) -> Workers[Job, Piece, Result]:
+        """Start the threads."""
+        self.grow(self._wanted)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Let idle threads end. Busy ones end with their request, or with the process."""
+        if error is not None:
+            self._stop.set()
+        for _ in self._threads:
+            self._jobs.put(None)
+
+    def grow(self, threads: int) -> None:
+        """Have at least so many threads."""
+        while len(self._threads) < threads:
+            thread = threading.Thread(target=self._run, name=f"extract-{len(self._threads)}", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def submit(self, job: Job) -> None:
+        """Give a job to the threads."""
+        self.outstanding += 1
+        self._jobs.put(job)
+
+    def next_event(self) -> Event[Job, Piece, Result]:
+        """Wait for the next report. Call it only while jobs are outstanding."""
+        event = self._events.get()
+        if event.piece is None:
+            self.outstanding -= 1
+        return event
+
+    def _run(self) -> None:
+        """Do jobs until there are no more."""
+        while (job := self._jobs.get()) is not None:
+            try:
+                self._report(Event(job, result=self._work(job, lambda piece, job=job: self._report(Event(job, piece)))))  # type: ignore[misc]
+            except Cancelled:
+                return
+            except Exception as error:  # reported to the thread that asked for the work, which raises it
+                try:
+                    self._report(Event(job, error=error))
+                except Cancelled:
+                    return
+
+    def _report(self, event: Event[Job, Piece, Result]) -> None:
+        """Hand an event over, waiting for room, but not beyond a stop."""
+        while True:
+            if self._stop.is_set():
+                raise Cancelled("stopped")
+            try:
+                self._events.put(event, timeout=0.2)
+                return
+            except queue.Full:
+                continue

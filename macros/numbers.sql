@@ -1,0 +1,102 @@
+{#-
+    Exact numbers from JSON text. The vendor's numbers arrive as the text they were (`1E-3`, `0.10`, `"0.10"`), and
+    stay text until here, because every shorter way leads through a binary float. What counts is the value:
+    `0.1000000000` has one decimal, `1e9` has ten digits before the point, `-0` is zero.
+-#}
+
+{#- Whether a text is a number by JSON's grammar (rule 7): no blanks, no separators, no leading zeros or plus sign. -#}
+{% macro is_json_number(text) -%}
+    regexp_full_match({{ text }}, '-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?')
+{%- endmacro %}
+
+{#- The digits of a JSON number without sign, point, exponent and the zeros around; empty for zero. -#}
+{% macro json_number_significand(text) -%}
+    trim(replace(regexp_extract({{ text }}, '^-?([0-9.]+)', 1), '.', ''), '0')
+{%- endmacro %}
+
+{#- e in `significand * 10^e`. An exponent beyond 64 bits counts as 10^15 of its sign, which is out of every range. -#}
+{% macro json_number_exponent(text) -%}
+    (
+        coalesce(
+            try_cast(nullif(regexp_extract({{ text }}, '[eE]([+-]?[0-9]+)$', 1), '') as integer),
+            case
+                when regexp_matches({{ text }}, '[eE]-') then -1000000000000000
+                when regexp_matches({{ text }}, '[eE]') then 1000000000000000
+                else 0
+            end
+        )::bigint
+        - length(regexp_extract({{ text }}, '\.([0-9]+)', 1))
+        + length(replace(regexp_extract({{ text }}, '^-?([0-9.]+)', 1), '.', ''))
+        - length(rtrim(replace(regexp_extract({{ text }}, '^-?([0-9.]+)', 1), '.', ''), '0'))
+    )
+{%- endmacro %}
+
+{#-
+    A JSON number times 10^scale, exactly, as HUGEINT. Null when the text is no JSON number, when the value has more
+    than `scale` decimals, or when it is 10^whole_digits or more. whole_digits + scale must not exceed 37.
+    Plain spellings, nearly all rows, take the short way; CASE evaluates the long one for the others only.
+-#}
+{% macro scaled_integer(text, scale, whole_digits) -%}
+    {%- set significand = json_number_significand(text) -%}
+    {%- set exponent = json_number_exponent(text) -%}
+    case
+        when regexp_full_match(
+            {{ text }}, '(0|[1-9][0-9]{0,{{ whole_digits - 1 }}})' || '{{ "(\\.[0-9]{1," ~ scale ~ "})?" if scale else "" }}'
+        )
+            then (try_cast({{ text }} as decimal({{ whole_digits + scale }}, {{ scale }}))::decimal(38, {{ scale }})
+                {%- if scale %} * 1{{ "0" * scale }}::decimal({{ scale + 1 }}, 0){% endif %})::hugeint
+        when not {{ is_json_number(text) }} then null
+        when {{ significand }} = '' then 0::hugeint
+        when {{ exponent }} + {{ scale }} < 0 then null
+        when length({{ significand }}) + {{ exponent }} > {{ whole_digits }} then null
+        else
+            try_cast(
+                case when {{ text }} like '-%' then '-' else '' end
+                || {{ significand }}
+                || repeat('0', ({{ exponent }} + {{ scale }})::bigint)
+                as hugeint
+            )
+    end
+{%- endmacro %}
+
+{#- Why a credit amount is no good (rules 1 and 7), as the report's reason; null when it is fine. -#}
+{% macro credit_amount_fault(text) -%}
+    case
+        when {{ text }} is null then null
+        when {{ scaled_integer(text, 9, 9) }} >= 0 then null
+        when not {{ is_json_number(text) }} then 'bad_cost'
+        when {{ text }} like '-%' then 'negative_cost'
+        when {{ json_number_exponent(text) }} < -9 then 'cost_too_precise'
+        else 'cost_too_large'
+    end
+{%- endmacro %}
+
+{#- Nano-credits (an integer) as credits, DECIMAL(38,9): by a product, because decimal ÷ decimal is a float here. -#}
+{% macro nano_to_credits(nano) -%}
+    (({{ nano }})::decimal(29, 0) * 0.000000001::decimal(9, 9))
+{%- endmacro %}
+
+{#- Credits, DECIMAL(38,9), as whole nano-credits, HUGEINT. -#}
+{% macro credits_to_nano(credits) -%}
+    ({{ credits }} * 1000000000)::hugeint
+{%- endmacro %}
+
+{#-
+    numerator ÷ denominator, both whole and not negative, rounded half away from zero to `scale` decimals, exactly.
+    The one place that rounds a ratio. Null when the denominator is null or zero.
+-#}
+{% macro rounded_ratio(numerator, denominator, scale, type) -%}
+    (
+        (
+            (({{ numerator }})::hugeint * 2{{ "0" * scale }}::hugeint + ({{ denominator }})::hugeint)
+            // nullif(({{ denominator }})::hugeint * 2, 0)
+        )::decimal(38, 0)
+        * 0.{{ "0" * (scale - 1) }}1::decimal({{ scale }}, {{ scale }})
+    )::{{ type }}
+{%- endmacro %}
+
+{#- A figure of the vendor's own, as DECIMAL(38,9): half away from zero where it has more decimals (it is compared,
+    never billed). Null when it is no JSON number or out of range. -#}
+{% macro vendor_figure(text) -%}
+    case when {{ is_json_number(text) }} then try_cast({{ text }} as decimal(38, 9)) end
+{%- endmacro %}

@@ -1,0 +1,42 @@
+{#- Times are TIMESTAMP in UTC everywhere; everything that counts elapsed time counts whole microseconds. -#}
+
+{#-
+    An ISO 8601 text as TIMESTAMP in UTC (rule 8): a text without a zone is UTC, an offset is honoured, further fraction
+    digits than microseconds are cut. Null when it is not a date with a time (or a date alone, its midnight), when no
+    such day or time exists, or when it leaves the years 1 to 9999 in UTC, which readers of the marts cannot show.
+    The grammar comes first because a cast alone accepts blanks and zone names; try_cast because CASE guards no cast.
+-#}
+{% macro parse_utc(text) -%}
+    {%- set grammar -%}
+    [0-9]{4}-[0-9]{2}-[0-9]{2}([Tt ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9]([.,][0-9]+)?)?([Zz]|[+-]([01][0-9]|2[0-3])(:?[0-5][0-9])?)?)?
+    {%- endset -%}
+    case
+        when regexp_full_match({{ text }}, '{{ grammar }}')
+            and (try_cast(replace(upper({{ text }}), ',', '.') as timestamptz) at time zone 'UTC')
+            between timestamp '0001-01-01 00:00:00' and timestamp '9999-12-31 23:59:59.999999'
+            then try_cast(replace(upper({{ text }}), ',', '.') as timestamptz) at time zone 'UTC'
+    end
+{%- endmacro %}
+
+{#- Microseconds from one TIMESTAMP to a later one, BIGINT. Not date_diff: that counts boundaries for coarser units. -#}
+{% macro elapsed_microseconds(from_ts, to_ts) -%}
+    (epoch_us({{ to_ts }}) - epoch_us({{ from_ts }}))
+{%- endmacro %}
+
+{#- A TIMESTAMP so many whole seconds later. -#}
+{% macro add_seconds(ts, seconds) -%}
+    make_timestamp(epoch_us({{ ts }}) + ({{ seconds }})::bigint * 1000000)
+{%- endmacro %}
+
+{#- The UTC day on which a half-open interval ends: an end on midnight belongs to the day before (rule 13). -#}
+{% macro last_day(start_ts, end_ts) -%}
+    case
+        when {{ end_ts }} > {{ start_ts }} then make_timestamp(epoch_us({{ end_ts }}) - 1)::date
+        else ({{ start_ts }})::date
+    end
+{%- endmacro %}
+
+{#- The billing period (rule 11), `YYYY-MM`, of a date or timestamp. -#}
+{% macro billing_period(moment) -%}
+    strftime({{ moment }}, '%Y-%m')
+{%- endmacro %}

@@ -1,0 +1,170 @@
+-- Purpose: credits by user and billing period straight from raw, in one statement that shares none of the steps of the
+--          models (versions, validity, ownership, intervals and the split are written a second time), so that
+--          rpt_reconciliation has something to hold them against. Only the readers of numbers and times are shared.
+-- Grain: one row a user and billing period (external_user_id, billing_period).
+
+with
+
+newest as (
+
+    -- Versions by joining the highest place a key has, not by ranking.
+    select
+        candidates.row_key,
+        candidates.has_id,
+        max((candidates.load_id::hugeint << 40) + candidates.row_number) as place
+    from {{ source("raw", "usage_sessions") }} as candidates
+    group by candidates.row_key, candidates.has_id
+
+),
+
+documents as (
+
+    select
+        sessions.row_key,
+        sessions.load_id,
+        coalesce(sessions.payload_normalized, sessions.payload) as document
+    from {{ source("raw", "usage_sessions") }} as sessions
+    inner join newest
+        on
+            sessions.row_key = newest.row_key
+            and sessions.has_id = newest.has_id
+            and (sessions.load_id::hugeint << 40) + sessions.row_number = newest.place
+    where sessions.has_id and not sessions.is_void
+
+),
+
+fields as (
+
+    select
+        documents.row_key,
+        documents.load_id,
+        {{ json_fields(
+            "documents.document",
+            texts=["started_at", "ended_at", "duration_sec", "credit_cost", "credits_used"],
+            values=["external_user_id", "computer_id"]
+        ) }} as field
+    from documents
+
+),
+
+figures as (
+
+    select
+        fields.row_key,
+        {{ json_id("fields.field.external_user_id") }} as own_user,
+        {{ json_id("fields.field.computer_id") }} as sandbox_id,
+        fields.field.ended_at is null as runs,
+        loads.started_at_utc as asked_at_utc,
+        epoch_us({{ parse_utc("fields.field.started_at") }})::hugeint as start_us,
+        epoch_us({{ parse_utc("fields.field.ended_at") }})::hugeint as ended_us,
+        {{ scaled_integer("fields.field.duration_sec", 0, var("max_duration_digits")) }} as seconds,
+        {{ scaled_integer("fields.field.credit_cost", 9, 9) }} as cost_1,
+        {{ scaled_integer("fields.field.credits_used", 9, 9) }} as cost_2,
+        fields.field.duration_sec is not null as says_seconds,
+        fields.field.credit_cost is not null as says_cost_1,
+        fields.field.credits_used is not null as says_cost_2,
+        fields.field.ended_at is not null as says_end
+    from fields
+    inner join {{ source("raw", "loads") }} as loads on fields.load_id = loads.load_id
+
+),
+
+owners as (
+
+    select
+        sandboxes.row_key as sandbox_id,
+        arg_max(
+            {{ json_id(
+                "(" ~ json_fields("coalesce(sandboxes.payload_normalized, sandboxes.payload)", values=["external_user_id"])
+                ~ ").external_user_id"
+            ) }},
+            (sandboxes.load_id::hugeint << 40) + sandboxes.row_number
+        ) filter (
+            where {{ json_id(
+                "(" ~ json_fields("coalesce(sandboxes.payload_normalized, sandboxes.payload)", values=["external_user_id"])
+                ~ ").external_user_id"
+            ) }} <> '{{ unattributed() }}'
+        ) as owner
+    from {{ source("raw", "sandboxes") }} as sandboxes
+    where sandboxes.has_id
+    group by sandboxes.row_key
+
+),
+
+billable as (
+
+    select
+        coalesce(figures.own_user, owners.owner, '{{ unattributed() }}') as external_user_id,
+        coalesce(figures.cost_1, figures.cost_2, 0::hugeint) as nano,
+        figures.start_us,
+        coalesce(
+            figures.ended_us,
+            figures.start_us + figures.seconds * 1000000,
+            greatest(figures.start_us, epoch_us(figures.asked_at_utc)::hugeint)
+        ) as end_us
+    from figures
+    left join owners on figures.sandbox_id = owners.sandbox_id
+    where
+        figures.start_us is not null
+        and figures.own_user is distinct from '{{ unattributed() }}'
+        and (not figures.says_end or figures.ended_us >= figures.start_us)
+        and (not figures.says_seconds or figures.seconds >= 0)
+        and (not figures.says_cost_1 or figures.cost_1 >= 0)
+        and (not figures.says_cost_2 or figures.cost_2 >= 0)
+        and (figures.runs or figures.says_cost_1 or figures.says_cost_2)
+        and coalesce(figures.cost_1 = figures.cost_2, true)
+        and (
+            not figures.runs
+            or figures.seconds is null
+            or figures.start_us + figures.seconds * 1000000
+            <= epoch_us(timestamp '9999-12-31 23:59:59.999999')::hugeint
+        )
+
+),
+
+months as (
+
+    -- What has been spent by each month's end; the month's share is what it adds to the month before.
+    select
+        billable.*,
+        unnest(
+            generate_series(
+                date_trunc('month', make_timestamp(billable.start_us::bigint)),
+                date_trunc(
+                    'month', make_timestamp(greatest(billable.end_us - 1, billable.start_us)::bigint)
+                ),
+                interval 1 month
+            )
+        ) as month_start_at_utc
+    from billable
+
+),
+
+spent as (
+
+    select
+        months.external_user_id,
+        {{ billing_period("months.month_start_at_utc") }} as billing_period,
+        case
+            when months.end_us = months.start_us then months.nano
+            else
+                months.nano
+                * least(months.end_us - months.start_us, epoch_us(months.month_start_at_utc + interval 1 month) - months.start_us)
+                // nullif(months.end_us - months.start_us, 0)
+        end
+        - case
+            when months.end_us = months.start_us then 0
+            else
+                months.nano * greatest(epoch_us(months.month_start_at_utc) - months.start_us, 0)
+                // nullif(months.end_us - months.start_us, 0)
+        end as nano
+    from months
+
+)
+
+select
+    spent.external_user_id,
+    spent.billing_period,
+    {{ nano_to_credits("sum(spent.nano)") }} as credits
+from spent
+group by spent.external_user_id, spent.billing_period

@@ -1,0 +1,61 @@
+-- Purpose: each session split by UTC day, exactly (rule 13). Every figure by time is a sum of these parts.
+-- Grain: one row a session and UTC day (session_id, usage_date).
+
+with
+
+sessions as (
+
+    select * from {{ ref("int_sessions") }}
+
+),
+
+days as (
+
+    select
+        sessions.*,
+        sessions.started_at_utc::date
+        + unnest(
+            range(
+                0,
+                datediff(
+                    'day',
+                    sessions.started_at_utc::date,
+                    {{ last_day("sessions.started_at_utc", "sessions.end_at_utc") }}
+                ) + 1
+            )
+        )::integer as usage_date
+    from sessions
+
+),
+
+parts as (
+
+    select
+        days.*,
+        greatest(days.usage_date::timestamp, days.started_at_utc) as part_start_at_utc,
+        least((days.usage_date + 1)::timestamp, days.end_at_utc) as part_end_at_utc
+    from days
+
+)
+
+select
+    parts.session_id,
+    parts.usage_date,
+    {{ billing_period("parts.usage_date") }} as billing_period,
+    parts.external_user_id,
+    parts.is_attributed,
+    parts.sandbox_id,
+    parts.external_project_id,
+    parts.workspace_id,
+    parts.part_start_at_utc,
+    parts.part_end_at_utc,
+    parts.is_provisional,
+    {%- for amount, name in [("cost_nano_credits", "nano_credits"), ("usage_seconds", "usage_seconds")] %}
+    {{ split_part(
+        "parts." ~ amount,
+        elapsed_microseconds("parts.started_at_utc", "parts.part_start_at_utc"),
+        elapsed_microseconds("parts.started_at_utc", "parts.part_end_at_utc"),
+        "parts.elapsed_microseconds",
+    ) }}::bigint as {{ name }}{{ "," if not loop.last }}
+    {%- endfor %}
+from parts

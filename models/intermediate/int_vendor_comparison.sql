@@ -1,0 +1,147 @@
+-- Purpose: our credits beside the vendor's, by user and as a total, under each way in which the vendor may count a session
+--          that crosses a period's end (rule 33). Complete periods only (rule 34).
+-- Grain: one row a billing period and user; external_user_id is null for the period's total (the vendor's summary).
+{{ config(materialized="view") }}
+
+with
+
+periods as (
+
+    select * from {{ ref("dim_billing_periods") }}
+    where is_complete
+
+),
+
+sessions as (
+
+    select * from {{ ref("int_sessions") }}
+
+),
+
+user_periods as (
+
+    select * from {{ ref("fct_user_period_credits") }}
+
+),
+
+rollups as (
+
+    select * from {{ ref("stg_miosa__usage_rollups") }}
+    where rejection_reason is null
+
+),
+
+summaries as (
+
+    select * from {{ ref("stg_miosa__usage_summaries") }}
+    where rejection_reason is null
+
+),
+
+counted as (
+
+    select
+        user_periods.external_user_id,
+        user_periods.billing_period,
+        user_periods.credits as split_credits,
+        0::decimal(38, 9) as start_credits,
+        0::decimal(38, 9) as end_credits
+    from user_periods
+    union all
+    select
+        sessions.external_user_id,
+        {{ billing_period("sessions.started_at_utc") }} as billing_period,
+        0::decimal(38, 9) as split_credits,
+        {{ nano_to_credits("sessions.cost_nano_credits") }} as start_credits,
+        0::decimal(38, 9) as end_credits
+    from sessions
+    union all
+    select
+        sessions.external_user_id,
+        {{ billing_period(last_day("sessions.started_at_utc", "sessions.end_at_utc")) }} as billing_period,
+        0::decimal(38, 9) as split_credits,
+        0::decimal(38, 9) as start_credits,
+        {{ nano_to_credits("sessions.cost_nano_credits") }} as end_credits
+    from sessions
+
+),
+
+ours as (
+
+    select
+        counted.external_user_id,
+        counted.billing_period,
+        sum(counted.split_credits) as split_credits,
+        sum(counted.start_credits) as start_credits,
+        sum(counted.end_credits) as end_credits
+    from counted
+    inner join periods on counted.billing_period = periods.billing_period
+    group by counted.external_user_id, counted.billing_period
+
+),
+
+theirs as (
+
+    select
+        rollups.external_user_id,
+        rollups.billing_period,
+        sum(rollups.credits) as credits
+    from rollups
+    inner join periods on rollups.billing_period = periods.billing_period
+    group by rollups.external_user_id, rollups.billing_period
+
+),
+
+by_user as (
+
+    select
+        coalesce(ours.billing_period, theirs.billing_period) as billing_period,
+        coalesce(ours.external_user_id, theirs.external_user_id) as external_user_id,
+        coalesce(theirs.credits, 0)::decimal(38, 9) as vendor_credits,
+        coalesce(ours.split_credits, 0)::decimal(38, 9) as split_credits,
+        coalesce(ours.start_credits, 0)::decimal(38, 9) as start_credits,
+        coalesce(ours.end_credits, 0)::decimal(38, 9) as end_credits
+    from ours
+    full outer join theirs
+        on
+            ours.billing_period = theirs.billing_period
+            and ours.external_user_id = theirs.external_user_id
+    -- A rollup by user that does not speak of usage without a user is not held against ours; the total is.
+    where
+        theirs.external_user_id is not null
+        or ours.external_user_id <> '{{ unattributed() }}'
+
+),
+
+totals as (
+
+    select
+        periods.billing_period,
+        any_value(summaries.credits)::decimal(38, 9) as vendor_credits,
+        coalesce(sum(ours.split_credits), 0)::decimal(38, 9) as split_credits,
+        coalesce(sum(ours.start_credits), 0)::decimal(38, 9) as start_credits,
+        coalesce(sum(ours.end_credits), 0)::decimal(38, 9) as end_credits
+    from periods
+    left join summaries on periods.billing_period = summaries.billing_period
+    left join ours on periods.billing_period = ours.billing_period
+    group by periods.billing_period
+
+)
+
+select
+    by_user.billing_period,
+    by_user.external_user_id,
+    by_user.vendor_credits,
+    by_user.split_credits,
+    by_user.start_credits,
+    by_user.end_credits
+from by_user
+union all
+select
+    totals.billing_period,
+    null::varchar as external_user_id,
+    totals.vendor_credits,
+    totals.split_credits,
+    totals.start_credits,
+    totals.end_credits
+from totals

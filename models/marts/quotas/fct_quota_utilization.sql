@@ -1,0 +1,300 @@
+-- Purpose: how close each user is to each limit in each billing period, and when a limit was reached.
+-- Grain: one row a user, billing period and quota (external_user_id, billing_period, quota), for every user with usage
+--        in the period or with a quota at any time.
+
+with
+
+periods as (
+
+    select * from {{ ref("dim_billing_periods") }}
+
+),
+
+user_periods as (
+
+    select * from {{ ref("fct_user_period_credits") }}
+
+),
+
+parts as (
+
+    select * from {{ ref("fct_session_period_credits") }}
+
+),
+
+concurrency as (
+
+    select * from {{ ref("int_concurrency_changes") }}
+
+),
+
+sandboxes as (
+
+    select * from {{ ref("int_user_sandboxes") }}
+
+),
+
+rollups as (
+
+    select * from {{ ref("stg_miosa__usage_rollups") }}
+    where rejection_reason is null
+
+),
+
+limits as (
+
+    select * from {{ ref("int_quota_limits") }}
+
+),
+
+newest_load as (
+
+    select max(started_at_utc) as started_at_utc from {{ ref("stg_miosa__loads") }}
+
+),
+
+measured_periods as (
+
+    -- Against the limit in force at the period's end; while the period runs, at the newest load.
+    select
+        periods.billing_period,
+        periods.period_start_at_utc,
+        periods.period_end_at_utc,
+        least(periods.period_end_at_utc, newest_load.started_at_utc) as measured_at_utc,
+        datediff('hour', periods.period_start_at_utc, periods.period_end_at_utc) as period_hours
+    from periods
+    cross join newest_load
+
+),
+
+measured_users as (
+
+    select
+        user_periods.external_user_id,
+        user_periods.billing_period
+    from user_periods
+    union
+    select
+        limits.external_user_id,
+        measured_periods.billing_period
+    from limits
+    cross join measured_periods
+    where limits.has_quota
+
+),
+
+limits_in_force as (
+
+    select
+        limits.external_user_id,
+        limits.quota,
+        limits.has_quota,
+        limits.limit_value,
+        measured_periods.billing_period,
+        bool_or(
+            limits.version_number > 1
+            and limits.limit_value is distinct from limits.previous_limit_value
+            and limits.seen_from_utc > measured_periods.period_start_at_utc
+            and limits.seen_from_utc < measured_periods.period_end_at_utc
+            and limits.seen_from_utc <= measured_periods.measured_at_utc
+        ) over (
+            partition by limits.external_user_id, limits.quota, measured_periods.billing_period
+        ) as has_limit_changed
+    from limits
+    cross join measured_periods
+    qualify
+        -- The newest version seen by then; where none was, the first one known holds for all time before.
+        row_number() over (
+            partition by limits.external_user_id, limits.quota, measured_periods.billing_period
+            order by
+                (limits.seen_from_utc <= measured_periods.measured_at_utc) desc,
+                case
+                    when limits.seen_from_utc <= measured_periods.measured_at_utc then -limits.version_number
+                    else limits.version_number
+                end
+        ) = 1
+
+),
+
+storage as (
+
+    -- The vendor reports gigabyte-hours; the figure is their mean over the period.
+    select
+        rollups.external_user_id,
+        rollups.billing_period,
+        {{ rounded_ratio(
+            credits_to_nano("sum(rollups.storage_gb_hours)"), "any_value(measured_periods.period_hours) * 1000000000::hugeint", 9,
+            "decimal(38, 9)"
+        ) }} as used_value
+    from rollups
+    inner join measured_periods on rollups.billing_period = measured_periods.billing_period
+    group by rollups.external_user_id, rollups.billing_period
+
+),
+
+sandbox_counts as (
+
+    select
+        sandboxes.external_user_id,
+        measured_periods.billing_period,
+        count(*) as used_value
+    from sandboxes
+    inner join measured_periods on sandboxes.first_started_at_utc < measured_periods.period_end_at_utc
+    group by sandboxes.external_user_id, measured_periods.billing_period
+
+),
+
+used as (
+
+    select
+        measured_users.external_user_id,
+        measured_users.billing_period,
+        'credits' as quota,
+        user_periods.credits as used_value
+    from measured_users
+    left join user_periods using (external_user_id, billing_period)
+    union all
+    select
+        measured_users.external_user_id,
+        measured_users.billing_period,
+        'concurrent' as quota,
+        user_periods.peak_concurrent::decimal(38, 9) as used_value
+    from measured_users
+    left join user_periods using (external_user_id, billing_period)
+    union all
+    select
+        measured_users.external_user_id,
+        measured_users.billing_period,
+        'sandboxes' as quota,
+        sandbox_counts.used_value::decimal(38, 9) as used_value
+    from measured_users
+    left join sandbox_counts using (external_user_id, billing_period)
+    union all
+    select
+        measured_users.external_user_id,
+        measured_users.billing_period,
+        'storage_gb' as quota,
+        storage.used_value
+    from measured_users
+    left join storage using (external_user_id, billing_period)
+
+),
+
+measured as (
+
+    select
+        used.external_user_id,
+        used.billing_period,
+        used.quota,
+        limits_in_force.limit_value,
+        measured_periods.period_start_at_utc,
+        measured_periods.period_end_at_utc,
+        coalesce(limits_in_force.has_quota, false) as has_quota,
+        coalesce(limits_in_force.has_limit_changed, false) as has_limit_changed,
+        coalesce(used.used_value, 0)::decimal(38, 9) as used_value
+    from used
+    inner join measured_periods on used.billing_period = measured_periods.billing_period
+    left join limits_in_force
+        on
+            used.external_user_id = limits_in_force.external_user_id
+            and used.billing_period = limits_in_force.billing_period
+            and used.quota = limits_in_force.quota
+
+),
+
+running_credits as (
+
+    select
+        measured.external_user_id,
+        measured.billing_period,
+        measured.limit_value,
+        parts.part_end_at_utc,
+        sum(parts.credits) over (
+            partition by parts.external_user_id, parts.billing_period
+            order by parts.part_end_at_utc, parts.session_id
+            rows between unbounded preceding and current row
+        ) as credits_so_far
+    from measured
+    inner join parts
+        on
+            measured.external_user_id = parts.external_user_id
+            and measured.billing_period = parts.billing_period
+    where
+        measured.quota = 'credits'
+        and measured.limit_value is not null
+
+),
+
+reached as (
+
+    select
+        running_credits.external_user_id,
+        running_credits.billing_period,
+        'credits' as quota,
+        min(running_credits.part_end_at_utc) as reached_limit_at_utc
+    from running_credits
+    where running_credits.credits_so_far >= running_credits.limit_value
+    group by running_credits.external_user_id, running_credits.billing_period
+    union all
+    -- A limit of zero is reached by the first use, hence at least 1. (GREATEST skips nulls: no limit, no row.)
+    select
+        measured.external_user_id,
+        measured.billing_period,
+        measured.quota,
+        min(concurrency.changed_at_utc) as reached_limit_at_utc
+    from measured
+    inner join concurrency
+        on
+            measured.external_user_id = concurrency.external_user_id
+            and measured.billing_period = concurrency.billing_period
+            and concurrency.running_session_count >= greatest(measured.limit_value, 1)
+    where
+        measured.quota = 'concurrent'
+        and measured.limit_value is not null
+    group by measured.external_user_id, measured.billing_period, measured.quota
+    union all
+    select
+        measured.external_user_id,
+        measured.billing_period,
+        measured.quota,
+        greatest(
+            min(sandboxes.first_started_at_utc), any_value(measured.period_start_at_utc)
+        ) as reached_limit_at_utc
+    from measured
+    inner join sandboxes
+        on
+            measured.external_user_id = sandboxes.external_user_id
+            and sandboxes.sandbox_number >= greatest(measured.limit_value, 1)
+            and sandboxes.first_started_at_utc < measured.period_end_at_utc
+    where
+        measured.quota = 'sandboxes'
+        and measured.limit_value is not null
+    group by measured.external_user_id, measured.billing_period, measured.quota
+
+)
+
+select
+    measured.external_user_id,
+    measured.billing_period,
+    measured.quota,
+    measured.limit_value,
+    measured.used_value,
+    (measured.limit_value - measured.used_value)::decimal(38, 9) as headroom_value,
+    {{ capped_utilization("measured.used_value", "measured.limit_value") }} as utilization,
+    case
+        when not measured.has_quota then 'no_quota'
+        when measured.limit_value is null then 'uncapped'
+        when measured.used_value > measured.limit_value then 'over_limit'
+        when measured.limit_value = 0 then 'ok'
+        when measured.used_value = measured.limit_value then 'at_limit'
+        when measured.used_value * 100 >= measured.limit_value * {{ var("quota_warning_percent") }} then 'warning'
+        else 'ok'
+    end as status,
+    measured.has_limit_changed,
+    reached.reached_limit_at_utc
+from measured
+left join reached
+    on
+        measured.external_user_id = reached.external_user_id
+        and measured.billing_period = reached.billing_period
+        and measured.quota = reached.quota

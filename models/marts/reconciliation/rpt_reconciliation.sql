@@ -1,0 +1,159 @@
+-- Purpose: proof that it adds up: each step's credits held against the step before, and against the vendor's figures.
+-- Grain: one row a check, billing period and user; external_user_id is null for the period's total
+--        (check_name, billing_period, external_user_id).
+-- Our own steps are compared with no tolerance, and a row that only one side has is a mismatch (rule 32).
+{%- set steps = ["raw", "staging", "session_periods", "user_days", "user_periods"] %}
+
+with
+
+raw_credits as (
+
+    select
+        external_user_id,
+        billing_period,
+        credits
+    from {{ ref("int_raw_user_periods") }}
+
+),
+
+staging_credits as (
+
+    select
+        external_user_id,
+        billing_period,
+        {{ nano_to_credits("sum(nano_credits)") }} as credits
+    from {{ ref("int_session_months") }}
+    group by external_user_id, billing_period
+
+),
+
+session_periods_credits as (
+
+    select
+        external_user_id,
+        billing_period,
+        sum(credits) as credits
+    from {{ ref("fct_session_period_credits") }}
+    group by external_user_id, billing_period
+
+),
+
+user_days_credits as (
+
+    select
+        external_user_id,
+        billing_period,
+        sum(credits) as credits
+    from {{ ref("fct_user_day_credits") }}
+    group by external_user_id, billing_period
+
+),
+
+user_periods_credits as (
+
+    select
+        external_user_id,
+        billing_period,
+        sum(credits) as credits
+    from {{ ref("fct_user_period_credits") }}
+    group by external_user_id, billing_period
+
+),
+
+vendor as (
+
+    select * from {{ ref("int_vendor_comparison") }}
+
+),
+
+own_steps as (
+
+    {% for step in steps[1:] %}
+    {%- set before = steps[loop.index0] %}
+    select
+        '{{ before }}_vs_{{ step }}' as check_name,
+        coalesce(expected.billing_period, actual.billing_period) as billing_period,
+        coalesce(expected.external_user_id, actual.external_user_id) as external_user_id,
+        expected.credits as expected_credits,
+        actual.credits as actual_credits
+    from {{ before }}_credits as expected
+    full outer join {{ step }}_credits as actual
+        on
+            expected.external_user_id = actual.external_user_id
+            and expected.billing_period = actual.billing_period
+    {{ "union all" if not loop.last }}
+    {% endfor %}
+
+),
+
+own_totals as (
+
+    select
+        own_steps.check_name,
+        own_steps.billing_period,
+        null::varchar as external_user_id,
+        sum(own_steps.expected_credits) as expected_credits,
+        sum(own_steps.actual_credits) as actual_credits
+    from own_steps
+    group by own_steps.check_name, own_steps.billing_period
+
+),
+
+own_checks as (
+
+    select
+        own_steps.check_name,
+        own_steps.billing_period,
+        own_steps.external_user_id,
+        own_steps.expected_credits,
+        own_steps.actual_credits
+    from own_steps
+    union all
+    select
+        own_totals.check_name,
+        own_totals.billing_period,
+        own_totals.external_user_id,
+        own_totals.expected_credits,
+        own_totals.actual_credits
+    from own_totals
+
+),
+
+checks as (
+
+    select
+        own_checks.check_name,
+        own_checks.billing_period,
+        own_checks.external_user_id,
+        own_checks.expected_credits,
+        own_checks.actual_credits,
+        0::decimal(38, 9) as tolerance_credits
+    from own_checks
+    union all
+    select
+        case
+            when vendor.external_user_id is null then 'facts_vs_vendor_summary' else 'facts_vs_vendor_rollup'
+        end as check_name,
+        vendor.billing_period,
+        vendor.external_user_id,
+        vendor.vendor_credits as expected_credits,
+        vendor.{{ vendor_attribution() }}_credits as actual_credits,
+        {{ var("reconciliation_tolerance_credits") }}::decimal(38, 9) as tolerance_credits
+    from vendor
+
+)
+
+select
+    checks.check_name,
+    checks.billing_period,
+    checks.external_user_id,
+    checks.expected_credits::decimal(38, 9) as expected_credits,
+    checks.actual_credits::decimal(38, 9) as actual_credits,
+    (coalesce(checks.actual_credits, 0) - coalesce(checks.expected_credits, 0))::decimal(38, 9) as difference_credits,
+    checks.tolerance_credits,
+    case
+        when checks.expected_credits is null or checks.actual_credits is null then 'mismatch'
+        when abs(checks.actual_credits - checks.expected_credits) > checks.tolerance_credits then 'mismatch'
+        else 'ok'
+    end as status
+from checks

@@ -1,0 +1,163 @@
+-- Purpose: the billing periods that the warehouse speaks about, and whether each is complete (rule 34) and closed.
+-- Grain: one row a billing period, without gaps from the first to the last with usage or wholly asked for.
+--
+-- Complete means that the vendor's figures may be compared with ours. A period that has ended: each of its days lies
+-- in the window of a load of sessions that began at or after the period's end. The current one: each day up to the
+-- newest load lies in a window of the newest run.
+
+with
+
+session_loads as (
+
+    select * from {{ ref("stg_miosa__loads") }}
+    where resource = 'usage_sessions'
+
+),
+
+session_periods as (
+
+    select distinct billing_period from {{ ref("fct_session_period_credits") }}
+
+),
+
+closed_periods as (
+
+    select * from {{ source("ledger", "closed_periods") }}
+
+),
+
+newest_load as (
+
+    select
+        max(session_loads.started_at_utc) as started_at_utc,
+        arg_max(session_loads.run_id, session_loads.load_id) as run_id
+    from session_loads
+
+),
+
+-- Windows that touch or overlap make one stretch; a stretch that covers a month makes it a period.
+ordered_windows as (
+
+    select
+        session_loads.*,
+        max(session_loads.window_end_at_utc) over (
+            order by session_loads.window_start_at_utc, session_loads.window_end_at_utc
+            rows between unbounded preceding and 1 preceding
+        ) as end_so_far_at_utc
+    from session_loads
+
+),
+
+numbered_windows as (
+
+    select
+        ordered_windows.*,
+        count(*) filter (
+            where ordered_windows.end_so_far_at_utc is null
+            or ordered_windows.window_start_at_utc > ordered_windows.end_so_far_at_utc
+        ) over (
+            order by ordered_windows.window_start_at_utc, ordered_windows.window_end_at_utc
+            rows between unbounded preceding and current row
+        ) as stretch_number
+    from ordered_windows
+
+),
+
+stretches as (
+
+    select
+        min(numbered_windows.window_start_at_utc) as start_at_utc,
+        max(numbered_windows.window_end_at_utc) as end_at_utc
+    from numbered_windows
+    group by numbered_windows.stretch_number
+
+),
+
+bounds as (
+
+    select
+        strptime(session_periods.billing_period, '%Y-%m')::timestamp as first_start_at_utc,
+        strptime(session_periods.billing_period, '%Y-%m')::timestamp as last_start_at_utc
+    from session_periods
+    union all
+    -- The first and the last whole month of a stretch: first start <= last start only if it holds one.
+    select
+        date_trunc('month', stretches.start_at_utc - interval 1 microsecond) + interval 1 month as first_start_at_utc,
+        date_trunc('month', stretches.end_at_utc) - interval 1 month as last_start_at_utc
+    from stretches
+
+),
+
+periods as (
+
+    select
+        unnest(
+            generate_series(min(bounds.first_start_at_utc), max(bounds.last_start_at_utc), interval 1 month)
+        ) as period_start_at_utc
+    from bounds
+    where bounds.first_start_at_utc <= bounds.last_start_at_utc
+
+),
+
+days as (
+
+    -- The days that have to be covered, and since when by: for the current period, those up to the newest load.
+    select
+        periods.period_start_at_utc,
+        unnest(
+            generate_series(
+                periods.period_start_at_utc,
+                least(
+                    periods.period_start_at_utc + interval 1 month, newest_load.started_at_utc
+                ) - interval 1 microsecond,
+                interval 1 day
+            )
+        ) as day_start_at_utc,
+        periods.period_start_at_utc + interval 1 month as period_end_at_utc,
+        periods.period_start_at_utc + interval 1 month <= newest_load.started_at_utc as has_ended,
+        newest_load.run_id
+    from periods
+    cross join newest_load
+    where periods.period_start_at_utc < newest_load.started_at_utc
+
+),
+
+covered_days as (
+
+    select
+        days.period_start_at_utc,
+        days.day_start_at_utc,
+        count(session_loads.load_id) > 0 as is_covered
+    from days
+    left join session_loads
+        on
+            days.day_start_at_utc >= session_loads.window_start_at_utc
+            and days.day_start_at_utc + interval 1 day <= session_loads.window_end_at_utc
+            and (
+                (days.has_ended and session_loads.started_at_utc >= days.period_end_at_utc)
+                or (not days.has_ended and session_loads.run_id = days.run_id)
+            )
+    group by days.period_start_at_utc, days.day_start_at_utc
+
+),
+
+completeness as (
+
+    select
+        covered_days.period_start_at_utc,
+        bool_and(covered_days.is_covered) as is_complete
+    from covered_days
+    group by covered_days.period_start_at_utc
+
+)
+
+select
+    {{ billing_period("periods.period_start_at_utc") }} as billing_period,
+    periods.period_start_at_utc,
+    (periods.period_start_at_utc + interval 1 month)::timestamp as period_end_at_utc,
+    coalesce(completeness.is_complete, false) as is_complete,
+    closed_periods.billing_period is not null as is_closed,
+    closed_periods.closed_at_utc
+from periods
+left join completeness on periods.period_start_at_utc = completeness.period_start_at_utc
+left join closed_periods on {{ billing_period("periods.period_start_at_utc") }} = closed_periods.billing_period

@@ -1,0 +1,20 @@
+-- Purpose: what each user used and was charged on each UTC day.
+-- Grain: one row a user and UTC day with a session part (external_user_id, usage_date).
+
+with
+
+session_days as (
+
+    select * from {{ ref("int_session_days") }}
+
+)
+
+select
+    session_days.external_user_id,
+    session_days.usage_date,
+    session_days.billing_period,
+    count(*) as session_count,
+    sum(session_days.usage_seconds)::bigint as usage_seconds,
+    {{ nano_to_credits("sum(session_days.nano_credits)") }} as credits
+from session_days
+group by session_days.external_user_id, session_days.usage_date, session_days.billing_period

@@ -1,0 +1,98 @@
+-- Purpose: each answer the vendor gave about a user's quota, typed; both shapes of the answer (limits nested or flat).
+-- Grain: one row a version of the answer for a user (external_user_id, load_id, row_number).
+
+with
+
+versions as (
+
+    select * from {{ source("raw", "quotas") }}
+
+),
+
+bodies as (
+
+    select
+        versions.load_id,
+        versions.row_number,
+        versions.row_key as external_user_id,
+        versions.http_status,
+        coalesce(versions.payload_normalized, versions.payload) as body,
+        {{ json_fields("coalesce(versions.payload_normalized, versions.payload)", values=["data"]) }} as fields,
+        row_number() over (
+            partition by versions.row_hash, versions.row_key order by versions.load_id desc, versions.row_number desc
+        ) = 1 as is_current
+    from versions
+
+),
+
+quotas as (
+
+    select
+        bodies.*,
+        coalesce(bodies.fields.data::varchar, bodies.body) as quota,
+        {{ json_fields("coalesce(bodies.fields.data::varchar, bodies.body)", values=["limits", "usage"]) }} as parts
+    from bodies
+
+),
+
+limits as (
+
+    select
+        quotas.*,
+        {{ json_fields(
+            "coalesce(quotas.parts.limits::varchar, quotas.quota)",
+            texts=["max_sandboxes", "max_concurrent", "max_storage_gb", "max_credit_cents"],
+        ) }} as limits
+    from quotas
+
+),
+
+typed as (
+
+    select
+        limits.load_id,
+        limits.row_number,
+        limits.external_user_id,
+        limits.is_current,
+        limits.http_status,
+        limits.quota,
+        limits.limits.max_sandboxes as max_sandboxes_text,
+        limits.limits.max_concurrent as max_concurrent_text,
+        limits.limits.max_storage_gb as max_storage_gb_text,
+        limits.limits.max_credit_cents as max_credit_cents_text,
+        {{ scaled_integer("limits.limits.max_sandboxes", 9, 20) }} as max_sandboxes_nano,
+        {{ scaled_integer("limits.limits.max_concurrent", 9, 20) }} as max_concurrent_nano,
+        {{ scaled_integer("limits.limits.max_storage_gb", 9, 20) }} as max_storage_gb_nano,
+        {{ scaled_integer("limits.limits.max_credit_cents", 9, 20) }} as max_credit_cents_nano
+    from limits
+
+)
+
+select
+    typed.load_id,
+    typed.row_number,
+    typed.external_user_id,
+    typed.is_current,
+    typed.http_status <> 404 as has_quota,
+    {{ nano_to_credits("typed.max_sandboxes_nano") }} as sandboxes_limit,
+    {{ nano_to_credits("typed.max_concurrent_nano") }} as concurrent_limit,
+    {{ nano_to_credits("typed.max_storage_gb_nano") }} as storage_gb_limit,
+    {{ nano_to_credits("typed.max_credit_cents_nano") }} as credits_limit,
+    case
+        when typed.http_status = 404 then null
+        when
+            typed.quota is null
+            or left(typed.quota, 1) <> '{'
+            or not list_has_any(
+                json_keys(typed.quota),
+                ['limits', 'max_sandboxes', 'max_concurrent', 'max_storage_gb', 'max_credit_cents']
+            )
+            then 'unreadable_quota'
+        when
+            {%- for name in ["max_sandboxes", "max_concurrent", "max_storage_gb", "max_credit_cents"] %}
+            (typed.{{ name }}_text is not null and coalesce(typed.{{ name }}_nano, -1) < 0)
+            {%- if not loop.last %} or{% endif %}
+            {%- endfor %}
+            then 'bad_limit'
+    end as rejection_reason
+from typed

@@ -1,0 +1,54 @@
+-- Purpose: what the vendor said of each sandbox and when; who owns it comes from here.
+-- Grain: one row a version of a sandbox (row_key, load_id, row_number). All versions, because an owner once known stays known.
+
+with
+
+versions as (
+
+    select * from {{ source("raw", "sandboxes") }}
+
+),
+
+parsed as (
+
+    select
+        versions.load_id,
+        versions.row_number,
+        versions.row_key,
+        versions.has_id,
+        {{ json_fields(
+            "coalesce(versions.payload_normalized, versions.payload)", values=["external_user_id"]
+        ) }} as fields,
+        row_number() over (
+            partition by versions.row_hash, versions.row_key, versions.has_id
+            order by versions.load_id desc, versions.row_number desc
+        ) = 1 as is_current
+    from versions
+
+),
+
+typed as (
+
+    select
+        parsed.load_id,
+        parsed.row_number,
+        parsed.row_key,
+        parsed.has_id,
+        parsed.is_current,
+        {{ json_id("parsed.fields.external_user_id") }} as external_user_id
+    from parsed
+
+)
+
+select
+    typed.load_id,
+    typed.row_number,
+    typed.row_key,
+    typed.is_current,
+    typed.external_user_id,
+    case when typed.has_id then typed.row_key end as sandbox_id,
+    case
+        when not typed.has_id then 'missing_id'
+        when typed.external_user_id = '{{ unattributed() }}' then 'reserved_user_id'
+    end as rejection_reason
+from typed

@@ -1,0 +1,91 @@
+-- Purpose: the vendor's own figures by user, of the newest answer for each billing period.
+-- Grain: one row a line of that answer (billing_period, line_number). A user may stand in several lines.
+
+with
+
+versions as (
+
+    select * from {{ source("raw", "usage_rollups") }}
+
+),
+
+answers as (
+
+    select
+        versions.load_id,
+        versions.row_key as billing_period,
+        coalesce(versions.payload_normalized, versions.payload) as body
+    from versions
+    qualify
+        row_number() over (partition by versions.row_key order by versions.load_id desc, versions.row_number desc) = 1
+
+),
+
+wrapped as (
+
+    select
+        answers.*,
+        {{ json_fields("answers.body", values=["data", "results"]) }} as fields
+    from answers
+
+),
+
+results as (
+
+    -- The list of results stands at the top, inside `data`, or is `data`.
+    select
+        wrapped.load_id,
+        wrapped.billing_period,
+        case
+            when wrapped.fields.results is not null then wrapped.fields.results::varchar
+            when wrapped.fields.data::varchar like '[%' then wrapped.fields.data::varchar
+            else ({{ json_fields("wrapped.fields.data::varchar", values=["results"]) }}).results::varchar
+        end as results
+    from wrapped
+
+),
+
+items as (
+
+    select
+        results.load_id,
+        results.billing_period,
+        unnest(from_json(results.results, '["JSON"]')) as item,
+        unnest(
+            {{ json_objects(
+                "results.results", texts=["credit_cents", "storage_gb_hours"], values=["external_user_id"]
+            ) }}
+        ) as fields,
+        generate_subscripts(from_json(results.results, '["JSON"]'), 1) as line_number
+    from results
+
+),
+
+typed as (
+
+    select
+        items.load_id,
+        items.billing_period,
+        items.line_number,
+        items.item::varchar as payload,
+        {{ json_id("items.fields.external_user_id") }} as external_user_id,
+        {{ vendor_figure("items.fields.credit_cents") }} as credits,
+        {{ vendor_figure("coalesce(items.fields.storage_gb_hours, '0')") }} as storage_gb_hours
+    from items
+
+)
+
+select
+    typed.load_id,
+    typed.billing_period,
+    typed.line_number,
+    typed.credits,
+    typed.storage_gb_hours,
+    typed.payload,
+    coalesce(typed.external_user_id, '{{ unattributed() }}') as external_user_id,
+    case
+        when typed.external_user_id = '{{ unattributed() }}' then 'reserved_user_id'
+        when typed.credits is null then 'bad_credits'
+        when typed.storage_gb_hours is null then 'bad_storage'
+    end as rejection_reason
+from typed

@@ -1,0 +1,111 @@
+-- Purpose: the current version of each usage session, typed; with the reason, where it cannot be billed.
+-- Grain: one row a session id (row_key); rows without a usable id have a key of their own each.
+-- Every current row of raw is here: billable ones, rejected ones (rejection_reason) and voids (is_void).
+
+with
+
+versions as (
+
+    select * from {{ source("raw", "usage_sessions") }}
+
+),
+
+current_versions as (
+
+    select
+        versions.load_id,
+        versions.row_number,
+        versions.row_key,
+        versions.has_id,
+        versions.is_void,
+        {{ json_fields(
+            "coalesce(versions.payload_normalized, versions.payload)",
+            texts=["started_at", "ended_at", "duration_sec", "credit_cost", "credits_used"],
+            values=[
+                "computer_id", "external_user_id", "external_workspace_id", "external_project_id", "workspace_id",
+                "project_id",
+            ],
+        ) }} as fields
+    from versions
+    qualify
+        row_number() over (
+            partition by versions.row_hash, versions.row_key, versions.has_id
+            order by versions.load_id desc, versions.row_number desc
+        ) = 1
+
+),
+
+typed as (
+
+    select
+        current_versions.load_id,
+        current_versions.row_number,
+        current_versions.row_key,
+        current_versions.has_id,
+        current_versions.is_void,
+        current_versions.fields.started_at as started_at_text,
+        current_versions.fields.ended_at as ended_at_text,
+        current_versions.fields.duration_sec as duration_text,
+        current_versions.fields.credit_cost as credit_cost_text,
+        current_versions.fields.credits_used as credits_used_text,
+        {{ json_id("current_versions.fields.computer_id") }} as sandbox_id,
+        {{ json_id("current_versions.fields.external_user_id") }} as external_user_id,
+        {{ json_id("current_versions.fields.external_workspace_id") }} as external_workspace_id,
+        {{ json_id("current_versions.fields.external_project_id") }} as external_project_id,
+        {{ json_id("current_versions.fields.workspace_id") }} as workspace_id,
+        {{ json_id("current_versions.fields.project_id") }} as project_id,
+        {{ parse_utc("current_versions.fields.started_at") }} as started_at_utc,
+        {{ parse_utc("current_versions.fields.ended_at") }} as ended_at_utc,
+        {{ scaled_integer("current_versions.fields.duration_sec", 0, var("max_duration_digits")) }} as duration_seconds,
+        {{ scaled_integer("current_versions.fields.credit_cost", 9, 9) }} as credit_cost_nano,
+        {{ scaled_integer("current_versions.fields.credits_used", 9, 9) }} as credits_used_nano
+    from current_versions
+
+)
+
+select
+    typed.load_id,
+    typed.row_number,
+    typed.row_key,
+    typed.is_void,
+    typed.sandbox_id,
+    typed.external_user_id,
+    typed.external_workspace_id,
+    typed.external_project_id,
+    typed.workspace_id,
+    typed.project_id,
+    typed.started_at_utc,
+    typed.ended_at_utc,
+    typed.has_id as has_session_id,
+    case when typed.has_id then typed.row_key end as session_id,
+    typed.ended_at_text is null as is_running,
+    typed.duration_seconds::bigint as duration_seconds,
+    case
+        when typed.credit_cost_text is null and typed.credits_used_text is null and typed.ended_at_text is null
+            then 0
+        else coalesce(typed.credit_cost_nano, typed.credits_used_nano)
+    end::bigint as cost_nano_credits,
+    -- The first reason that applies, in this order; the report names one a row.
+    case
+        when typed.is_void then null
+        when not typed.has_id then 'missing_id'
+        when typed.external_user_id = '{{ unattributed() }}' then 'reserved_user_id'
+        when typed.started_at_text is null then 'missing_start'
+        when typed.started_at_utc is null then 'unreadable_start'
+        when typed.ended_at_text is not null and typed.ended_at_utc is null then 'unreadable_end'
+        when typed.ended_at_utc < typed.started_at_utc then 'end_before_start'
+        when typed.duration_text is not null and coalesce(typed.duration_seconds, -1) < 0 then 'bad_duration'
+        when
+            typed.ended_at_text is null
+            and {{ add_seconds("typed.started_at_utc", "typed.duration_seconds") }}
+            > timestamp '9999-12-31 23:59:59.999999'
+            then 'bad_duration'
+        when typed.credit_cost_text is null and typed.credits_used_text is null and typed.ended_at_text is not null
+            then 'missing_cost'
+        else coalesce(
+            {{ credit_amount_fault("typed.credit_cost_text") }},
+            {{ credit_amount_fault("typed.credits_used_text") }},
+            case when typed.credit_cost_nano <> typed.credits_used_nano then 'cost_fields_differ' end
+        )
+    end as rejection_reason
+from typed

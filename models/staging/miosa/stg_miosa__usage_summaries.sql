@@ -1,0 +1,57 @@
+-- Purpose: the vendor's own total of each billing period, of its newest answer.
+-- Grain: one row a billing period.
+
+with
+
+versions as (
+
+    select * from {{ source("raw", "usage_summaries") }}
+
+),
+
+answers as (
+
+    select
+        versions.load_id,
+        versions.row_number,
+        versions.row_key as billing_period,
+        coalesce(versions.payload_normalized, versions.payload) as body
+    from versions
+    qualify
+        row_number() over (partition by versions.row_key order by versions.load_id desc, versions.row_number desc) = 1
+
+),
+
+wrapped as (
+
+    select
+        answers.*,
+        {{ json_fields("answers.body", texts=["total_credits"], values=["data"]) }} as fields
+    from answers
+
+),
+
+typed as (
+
+    -- The figures stand at the top or inside `data`.
+    select
+        wrapped.load_id,
+        wrapped.row_number,
+        wrapped.billing_period,
+        coalesce(
+            wrapped.fields.total_credits,
+            ({{ json_fields("wrapped.fields.data::varchar", texts=["total_credits"]) }}).total_credits
+        ) as total_credits_text
+    from wrapped
+
+)
+
+select
+    typed.load_id,
+    typed.row_number,
+    typed.billing_period,
+    {{ vendor_figure("typed.total_credits_text") }} as credits,
+    case
+        when {{ vendor_figure("typed.total_credits_text") }} is null then 'bad_credits'
+    end as rejection_reason
+from typed

@@ -1,0 +1,627 @@
+"""The vendor's HTTP protocol over a `Tenant`: routes, authentication, error and list envelopes, in every variant.
+
+What the vendor's documentation leaves open, or its own clients disagree on, is a field of `Options`. Requests pass one
+small ASGI layer (`_Front`) that numbers and logs them, asks for the key, and gives the `fault` hook its chance to
+answer instead; then come Starlette's routes.
+"""
+
+from __future__ import annotations
+
+import hmac
+import itertools
+import json
+import random
+import re
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from functools import partial
+from typing import Any, Literal, get_args
+from urllib.parse import quote, unquote
+
+import anyio
+import msgspec
+from anyio.to_thread import run_sync
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from simulator.metering import (
+    MICROSECONDS_PER_HOUR,
+    Attribution,
+    GroupBy,
+    Rollup,
+    end_of,
+    nano_text,
+    roll_up,
+    whole_cents,
+)
+from simulator.rows import Sandbox, Session, read_time, to_iso, to_microseconds
+from simulator.tenant import LIMITS, Limit, Tenant
+
+API = "/api/v1"
+"""Where the vendor's routes live."""
+
+CONTROL = "/_simulator"
+"""Where this simulator's own routes live: they let time pass for a server in another process."""
+
+DEFAULT_API_KEY = "msk_demo"
+"""The key of the demo's tenant. It opens nothing but a simulator on loopback."""
+
+DEFAULT_PAGE_SIZE = 20
+KEPT_REQUESTS = 10_000
+
+Envelope = Literal["page", "meta", "cursor"]
+CursorType = Literal["string", "integer"]
+RowsKey = Literal["data", "sessions", "items", "bare"]
+CostField = Literal["credit_cost", "credits_used", "both"]
+Window = Literal["start", "overlap", "end", "ignore"]
+QuotaShape = Literal["nested", "flat"]
+Rounding = Literal["cents"]
+
+Fault = Callable[[Request, int], Awaitable[Response | None]]
+"""Given a request to the API and its number (from 1), answers in the server's place, or returns None."""
+
+_DAY = 24 * MICROSECONDS_PER_HOUR
+_HOURS_REMEMBERED = 24
+_GRANT = 100_000
+_ENCODER = msgspec.json.Encoder(decimal_format="number")
+_COST = re.compile(rb'"credit_cost":([^,}]+)')
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Which of the vendor's possible behaviours the server shows. Raises `ValueError` for an unknown one."""
+
+    api_key: str = DEFAULT_API_KEY
+    """The only key that is let in."""
+    envelope: Envelope = "page"
+    """How lists page: documented `page`, the Go client's `meta`, or the TypeScript client's `cursor`."""
+    cursor_type: CursorType = "string"
+    """Whether `next_cursor` is an opaque string or an integer."""
+    rows_key: RowsKey = "data"
+    """Where a list's rows stand; `bare` answers the rows alone, so paging ends with an empty page."""
+    cost_field: CostField = "credit_cost"
+    """The name, or both names, of the cost in generated rows. Rows given by a test are served as they are."""
+    max_page_size: int = 100
+    """The cap on rows in a page, whatever is asked for."""
+    window: Window = "start"
+    """What `since` and `until` select sessions by (see `Tenant.select`)."""
+    vendor_attribution: Attribution = "split"
+    """How rollup and summary count a session that crosses the period's end."""
+    rollup_wrapped: bool = False
+    """Whether rollup and summary stand inside `data`."""
+    rollup_rounding: Rounding | None = None
+    """Credits in rollup and summary: to the nano-credit (None), or in whole cents, half up."""
+    quota_shape: QuotaShape = "nested"
+    """A quota's limits under `limits`, or flat as in the older shape."""
+    shuffle_seed: int | None = None
+    """Permutes the rows of lists, the same way for the same seed and rows; None lists them newest first."""
+    shuffle_keys: bool = False
+    """Permutes the keys of rows from one request to the next. Rows given as text are left alone."""
+    latency_ms: int = 0
+    """How long each answer of the API is held back, in milliseconds."""
+
+    def __post_init__(self) -> None:
+        """Refuse values that no branch would know."""
+        for name, kind in _CHOICES.items():
+            if getattr(self, name) not in get_args(kind):
+                raise ValueError(f"{name} must be one of {', '.join(get_args(kind))}: not {getattr(self, name)!r}")
+        if self.rollup_rounding not in (None, *get_args(Rounding)):
+            raise ValueError(f"rollup_rounding must be None or cents: not {self.rollup_rounding!r}")
+        if self.max_page_size < 1 or self.latency_ms < 0:
+            raise ValueError("max_page_size must be at least 1 and latency_ms at least 0")
+
+
+_CHOICES = {
+    "envelope": Envelope,
+    "cursor_type": CursorType,
+    "rows_key": RowsKey,
+    "cost_field": CostField,
+    "window": Window,
+    "vendor_attribution": Attribution,
+    "quota_shape": QuotaShape,
+}
+
+
+class ApiError(Exception):
+    """An answer in the vendor's error envelope."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        """Carry the HTTP status, the vendor's machine-readable code, and a message for people."""
+        super().__init__(message)
+        self.status, self.code, self.message = status, code, message
+
+
+def create_app(tenant: Tenant, options: Options | None = None, fault: Fault | None = None) -> Starlette:
+    """Build the ASGI application that serves `tenant`.
+
+    `app.state.requests` holds the latest requests to the API as `(method, path, query)`: the path percent-encoded as
+    it came, the query as a dict of texts. `fault` may answer in the server's place (see `Fault`); what it raises or
+    returns is the client's to see, and it may change the tenant while a client pages.
+    """
+    options = options or Options()
+    api = _Api(tenant, options)
+    app = Starlette(
+        routes=[
+            Route(f"{API}/usage/sessions", api.sessions),
+            Route(f"{API}/usage/summary", api.summary),
+            Route(f"{API}/usage", api.rollup),
+            Route(f"{API}/quotas/external/{{user}}", api.get_quota, methods=["GET"]),
+            Route(f"{API}/quotas/external/{{user}}", api.write_quota, methods=["PUT", "DELETE"]),
+            Route(f"{API}/sandboxes", api.sandboxes),
+            Route(f"{API}/credits/transactions", api.transactions),
+            Route(f"{API}/credits/balance", api.balance),
+            Route(f"{CONTROL}/state", api.state),
+            Route(f"{CONTROL}/{{action}}", api.control, methods=["POST"]),
+        ],
+        exception_handlers={ApiError: _on_api_error, HTTPException: _on_http_error, Exception: _on_crash},
+    )
+    app.router.redirect_slashes = False
+    app.state.requests = deque(maxlen=KEPT_REQUESTS)
+    app.add_middleware(_Front, options=options, fault=fault, requests=app.state.requests)
+    return app
+
+
+class _Front:
+    """What happens to every request before its route: number, log, latency, fault, key."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        options: Options,
+        fault: Fault | None,
+        requests: deque[tuple[str, str, dict[str, str]]],
+    ) -> None:
+        self._app, self._options, self._fault, self._requests = app, options, fault, requests
+        self._ids = itertools.count(1)
+        self._numbers = itertools.count(1)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        # Routes match the path as it was sent: in the decoded one `a%2Fb` and `a/b` are the same.
+        path = (scope.get("raw_path") or quote(scope["path"]).encode()).decode("latin-1")
+        scope["path"], scope["request_id"] = path, f"req_{next(self._ids):08d}"
+        identity = scope["request_id"].encode()
+
+        async def send_with_id(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = list(message.get("headers", []))
+                if not any(name.lower() == b"x-request-id" for name, _ in headers):
+                    headers.append((b"x-request-id", identity))
+                message = {**message, "headers": headers}
+            await send(message)
+
+        request = Request(scope, receive)
+        answer = await self._before(request, path)
+        await (answer or self._app)(scope, receive, send_with_id)
+
+    async def _before(self, request: Request, path: str) -> Response | None:
+        """Log the request; the answer that keeps it from its route, or None."""
+        if not path.startswith(CONTROL):
+            number = next(self._numbers)
+            self._requests.append((request.method, path, dict(request.query_params)))
+            if self._options.latency_ms:
+                await anyio.sleep(self._options.latency_ms / 1000)
+            answer = await self._fault(request, number) if self._fault else None
+            if answer is not None:
+                return answer
+        scheme, _, key = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not hmac.compare_digest(key.encode(), self._options.api_key.encode()):
+            return _error(request, 401, "unauthorized", "The API key is missing or not valid.")
+        return None
+
+
+class _Api:
+    """The routes of one tenant."""
+
+    def __init__(self, tenant: Tenant, options: Options) -> None:
+        self._tenant, self._options = tenant, options
+        self._answered: dict[str, tuple[int, tuple[str, str, bytes], Response]] = {}
+
+    # Lists
+
+    async def sessions(self, request: Request) -> Response:
+        """Answer `GET /usage/sessions`."""
+        query, tenant, options = request.query_params, self._tenant, self._options
+        since, until = _time(request, "since"), _time(request, "until")
+        computer = query.get("computer_id")
+
+        def select() -> Sequence[Session]:
+            rows: list[Session] = tenant.select(options.window, since, until)
+            if computer is not None:
+                rows = [row for row in rows if row.computer == computer]
+            return self._shuffled(rows)
+
+        # The selection is kept between pages, so the pages of a large one cost no more than those of a small one.
+        rows = tenant.remember(("sessions", since, until, computer, options.window), select)
+        return self._list(request, rows, options.rows_key)
+
+    async def sandboxes(self, request: Request) -> Response:
+        """Answer `GET /sandboxes`, filtered by any of the query's fields that rows have."""
+        rows = self._tenant.sandboxes
+        for name in ("external_user_id", "external_workspace_id", "external_project_id", "state"):
+            wanted = request.query_params.get(name)
+            if wanted is not None:
+                rows = [row for row in rows if row.fields.get(name) == wanted]
+        # `sessions` is no name for sandboxes: clients look for these under `data` or `items`.
+        key: RowsKey = "data" if self._options.rows_key == "sessions" else self._options.rows_key
+        return self._list(request, self._shuffled(rows), key)
+
+    def _shuffled(self, rows: Sequence[Any]) -> Sequence[Any]:
+        """Rows in the order that the options ask for."""
+        if self._options.shuffle_seed is None:
+            return rows
+        return random.Random(self._options.shuffle_seed).sample(rows, len(rows))  # noqa: S311 (no secret)
+
+    def _list(self, request: Request, rows: Sequence[Session | Sandbox], key: RowsKey) -> Response:
+        """One page of rows in the envelope of the options."""
+        options, total = self._options, len(rows)
+        size = min(_whole(request, ("page_size", "limit", "per_page"), DEFAULT_PAGE_SIZE), options.max_page_size)
+        page = _whole(request, ("page",), 1)
+        offset = (page - 1) * size
+        if options.envelope == "cursor" and "cursor" in request.query_params:
+            offset = self._read_cursor(request.query_params["cursor"])
+        body = b"[%b]" % b",".join(self._texts(request, rows[offset : offset + size]))
+        if key == "bare":
+            return _json(body)
+        if options.envelope == "page":
+            around: dict[str, object] = {"page": {"page": page, "page_size": size, "total": total}}
+        elif options.envelope == "meta":
+            around = {"meta": {"total": total, "page": page, "per_page": size}}
+        else:
+            following = offset + size
+            around = {"next_cursor": self._write_cursor(following) if following < total else None}
+        return _json(b'{"%b":%b,%b' % (key.encode(), body, _ENCODER.encode(around)[1:]))
+
+    def _texts(self, request: Request, rows: Sequence[Session | Sandbox]) -> list[bytes]:
+        """The rows' texts, with the cost's name and the order of keys that the options ask for."""
+        cost, number = self._options.cost_field, request.scope["request_id"]
+        texts = []
+        for row in rows:
+            text = row.text
+            # Quotes inside a JSON string are escaped, so in the generator's compact texts only the key matches.
+            if row.kind == "generated" and cost == "credits_used":
+                text = text.replace(b'"credit_cost":', b'"credits_used":')
+            elif row.kind == "generated" and cost == "both":
+                text = _COST.sub(rb'"credit_cost":\1,"credits_used":\1', text)
+            if self._options.shuffle_keys and row.kind != "text":
+                fields = list(msgspec.json.decode(text, type=dict[str, msgspec.Raw]).items())
+                random.Random(f"{number} {text!r}").shuffle(fields)  # noqa: S311 (no secret)
+                text = _ENCODER.encode(dict(fields))
+            texts.append(text)
+        return texts
+
+    def _write_cursor(self, offset: int) -> int | str:
+        return offset if self._options.cursor_type == "integer" else f"c_{offset:x}"
+
+    def _read_cursor(self, cursor: str) -> int:
+        """Where a cursor points to. A cursor is a position, so rows that arrive meanwhile push others past it."""
+        pattern, base = (
+            (r"([0-9]{1,15})", 10) if self._options.cursor_type == "integer" else (r"c_([0-9a-f]{1,12})", 16)
+        )
+        match = re.fullmatch(pattern, cursor)
+        if match is None:
+            raise ApiError(422, "invalid_cursor", "cursor is not one that this API gave.")
+        return int(match[1], base)
+
+    # Usage
+
+    async def rollup(self, request: Request) -> Response:
+        """Answer `GET /usage`: credits and seconds by group."""
+        group_by = request.query_params.get("group_by", "external_user_id")
+        if group_by not in get_args(GroupBy):
+            raise ApiError(422, "invalid_group_by", f"group_by must be one of {', '.join(get_args(GroupBy))}.")
+        since, until = self._period(request)
+        rollup = await self._rolled_up(since, until, group_by)  # type: ignore[arg-type]  # checked above
+        wanted = request.query_params.get("external_user_id")
+        storage = self._tenant.storage_nano_gb if group_by == "external_user_id" else {}
+        # Who stores something is listed, with or without a session in the period.
+        idle = sorted(user for user, size in storage.items() if size and user not in rollup.nano)
+        results = [
+            {
+                group_by: group,
+                "sandbox_seconds": rollup.sandbox_seconds[group],
+                "computer_seconds": rollup.computer_seconds[group],
+                "storage_gb_hours": _nano_number(
+                    storage.get(group or "", 0) * (until - since) // MICROSECONDS_PER_HOUR
+                ),
+                "credit_cents": self._credits(rollup.nano[group]),
+            }
+            for group in [*idle, *rollup.groups]
+            if wanted is None or group == wanted
+        ]
+        return self._wrapped({"period_start": to_iso(since), "period_end": to_iso(until), "results": results})
+
+    async def summary(self, request: Request) -> Response:
+        """Answer `GET /usage/summary`: the tenant's totals. Without a period, of the month so far."""
+        if "period_start" in request.query_params or "period_end" in request.query_params:
+            since, until = self._between(request, "period_start", "period_end")
+        else:
+            since, until = self._month_so_far()
+        rollup = await self._rolled_up(since, until, "external_user_id")
+        seconds = sum(rollup.sandbox_seconds.values()) + sum(rollup.computer_seconds.values())
+        return self._wrapped(
+            {
+                "period_start": to_iso(since),
+                "period_end": to_iso(until),
+                "compute_hours": _nano_number(seconds * 10**9 // 3600),
+                "storage_gb": _nano_number(sum(self._tenant.storage_nano_gb.values())),
+                # What this warehouse does not read is there, as it is in the vendor's answer, and derived from use.
+                "bandwidth_gb": _nano_number(seconds * 10**4),
+                "ai_tokens": seconds * 7,
+                "total_credits": self._credits(sum(rollup.nano.values())),
+            }
+        )
+
+    async def _rolled_up(self, since: int, until: int, group_by: GroupBy) -> Rollup:
+        """The rollup of a period, kept until the tenant changes. In a thread: other requests go on meanwhile."""
+        compute = partial(roll_up, self._tenant, since, until, self._options.vendor_attribution, group_by)
+        key = ("rollup", since, until, self._options.vendor_attribution, group_by)
+        return await run_sync(self._tenant.remember, key, compute)
+
+    def _period(self, request: Request) -> tuple[int, int]:
+        """The period that a rollup's query asks for."""
+        query, now = request.query_params, self._tenant.now_microseconds
+        named = query.get("period")
+        if named is None:
+            # The vendor's client sends start and end alone as well, and may send neither.
+            named = "custom" if "start" in query or "end" in query else "mtd"
+        if named == "custom":
+            return self._between(request, "start", "end")
+        if named in ("7d", "30d"):
+            return now - int(named[:-1]) * _DAY, now
+        if named in ("mtd", "month-to-date"):
+            return self._month_so_far()
+        raise ApiError(422, "invalid_period", "period must be one of 7d, 30d, mtd, custom.")
+
+    def _between(self, request: Request, first: str, last: str) -> tuple[int, int]:
+        since, until = _time(request, first), _time(request, last)
+        if since is None or until is None or since >= until:
+            raise ApiError(422, "invalid_period", f"{first} and {last} are both needed, {first} before {last}.")
+        return since, until
+
+    def _month_so_far(self) -> tuple[int, int]:
+        now = self._tenant.now
+        since = to_microseconds(datetime(now.year, now.month, 1, tzinfo=UTC))
+        return since, max(to_microseconds(now), since + 1)
+
+    def _credits(self, nano: int) -> msgspec.Raw:
+        cents = whole_cents(nano) * 10**9 if self._options.rollup_rounding == "cents" else nano
+        return _nano_number(cents)
+
+    def _wrapped(self, answer: dict[str, object]) -> Response:
+        return _json(_ENCODER.encode({"data": answer} if self._options.rollup_wrapped else answer))
+
+    # Quotas
+
+    async def get_quota(self, request: Request) -> Response:
+        """Answer `GET /quotas/external/{user}`."""
+        user = _user(request)
+        limits = self._tenant.quota(user)
+        if limits is None:
+            raise ApiError(404, "not_found", "This user has no quota.")
+        return self._quota(user, limits)
+
+    async def write_quota(self, request: Request) -> Response:
+        """Answer `PUT` and `DELETE` of a quota; a write with a remembered `Idempotency-Key` is answered again."""
+        key, now = request.headers.get("idempotency-key"), self._tenant.now_microseconds
+        body = await request.body()
+        asked = (request.method, request.scope["path"], body)
+        if key is not None and key in self._answered:
+            when, before, response = self._answered[key]
+            if now - when < _HOURS_REMEMBERED * MICROSECONDS_PER_HOUR:
+                if before != asked:
+                    raise ApiError(422, "idempotency_key_reused", "This Idempotency-Key came with another request.")
+                return Response(response.body, response.status_code, media_type=response.media_type)
+        user = _user(request)
+        if request.method == "PUT":
+            response = self._put_quota(user, body)
+        else:
+            try:
+                self._tenant.delete_quota(user)
+            except KeyError:
+                raise ApiError(404, "not_found", "This user has no quota.") from None
+            response = Response(status_code=204)
+        if key is not None:
+            self._answered[key] = (now, asked, response)
+        return response
+
+    def _put_quota(self, user: str, body: bytes) -> Response:
+        try:
+            limits = json.loads(body or b"{}", parse_float=Decimal)
+            if not isinstance(limits, dict):
+                raise ValueError("the body must be a JSON object")
+            # Unknown fields are passed over, as APIs do; unusable limits are not.
+            self._tenant.put_quota(user, {name: limits[name] for name in LIMITS if name in limits})
+        except ValueError as error:
+            raise ApiError(422, "invalid_quota", str(error)) from None
+        return self._quota(user, self._tenant.quota(user) or {})
+
+    def _quota(self, user: str, limits: dict[str, Limit]) -> Response:
+        tenant = self._tenant
+        owned = sum(sandbox.owner == user for sandbox in tenant.sandboxes)
+        running = tenant.remember("running", tenant.running_by_user)[user]
+        quota: dict[str, object]
+        if self._options.quota_shape == "flat":
+            quota = {"external_user_id": user, **limits, "usage": {"sandboxes": owned, "concurrent": running}}
+        else:
+            usage = {"total_sandboxes": owned, "concurrent": running}
+            quota = {"external_user_id": user, "limits": limits, "usage": usage}
+        return _json(_ENCODER.encode({"data": quota}))
+
+    # Credits
+
+    async def transactions(self, request: Request) -> Response:
+        """Answer `GET /credits/transactions`: one spend for each ended session, newest first."""
+        tenant = self._tenant
+        rows = tenant.remember(
+            "transactions", lambda: [row for row in tenant.sessions if not row.running and row.nano is not None]
+        )
+        size = min(_whole(request, ("page_size", "limit"), DEFAULT_PAGE_SIZE), self._options.max_page_size)
+        offset = (_whole(request, ("page",), 1) - 1) * size
+        page = [self._transaction(row) for row in rows[offset : offset + size]]
+        # Documented under `transactions` with `amount_credits`; the vendor's Python client reads `data` with `amount`.
+        return _json(_ENCODER.encode({"transactions": page, "data": page}))
+
+    def _transaction(self, session: Session) -> dict[str, object]:
+        amount = _nano_number(session.nano or 0)
+        ended = to_iso(end_of(session, self._tenant.now_microseconds))
+        return {
+            "id": f"txn_{session.id}",
+            "type": "spend",
+            "amount_credits": amount,
+            "amount": amount,
+            "computer_id": session.computer,
+            "description": f"Usage of session {session.id}",
+            "inserted_at": ended,
+            "created_at": ended,
+        }
+
+    async def balance(self, request: Request) -> Response:
+        """Answer `GET /credits/balance`, in whole credits as the vendor does."""
+        tenant = self._tenant
+        spent = tenant.remember("spent", lambda: sum(session.nano or 0 for session in tenant.sessions) // 10**9)
+        earned = (spent // _GRANT + 1) * _GRANT
+        balance = {
+            "balance_credits": earned - spent,
+            "lifetime_earned": earned,
+            "lifetime_spent": spent,
+            "updated_at": to_iso(tenant.now_microseconds),
+        }
+        return _json(_ENCODER.encode(balance))
+
+    # Control
+
+    async def state(self, request: Request) -> Response:
+        """Answer `GET /_simulator/state`: the clock, and how much there is of what."""
+        tenant = self._tenant
+        sessions = tenant.sessions
+        state = {
+            "now": to_iso(tenant.now_microseconds),
+            "sessions": len(sessions),
+            "running": sum(session.running for session in sessions),
+            "sandboxes": len(tenant.sandboxes),
+            "quotas": len(tenant.quotas),
+        }
+        return _json(_ENCODER.encode(state))
+
+    async def control(self, request: Request) -> Response:
+        """Answer `POST /_simulator/{action}`: let time pass. The body's fields are those of the tenant's methods."""
+        action = _ACTIONS.get(request.path_params["action"])
+        if action is None:
+            raise ApiError(404, "not_found", f"Unknown action; known are {', '.join(sorted(_ACTIONS))}.")
+        try:
+            action(self._tenant, msgspec.json.decode(await request.body(), type=dict[str, msgspec.Raw]))
+        except KeyError as error:
+            raise ApiError(404, "not_found", f"Unknown, or a field that is missing: {error}") from None
+        except (ValueError, TypeError, msgspec.DecodeError) as error:
+            raise ApiError(422, "invalid_request", str(error)) from None
+        return await self.state(request)
+
+
+_Body = dict[str, msgspec.Raw]
+
+
+def _text(body: _Body, name: str) -> str:
+    return msgspec.json.decode(body[name], type=str)
+
+
+def _row(body: _Body) -> str:
+    """The row of a control request: an object as it is spelt, or a string that holds the row's text."""
+    raw = bytes(body["row"]).strip()
+    return _text(body, "row") if raw.startswith(b'"') else raw.decode()
+
+
+def _advance(tenant: Tenant, body: _Body) -> None:
+    instant = read_time(_text(body, "to"))
+    if instant is None:
+        raise ValueError("to must be an ISO 8601 time")
+    tenant.advance(datetime.fromisoformat(to_iso(instant)))
+
+
+def _end_session(tenant: Tenant, body: _Body) -> None:
+    duration = msgspec.json.decode(body["duration"], type=int | None) if "duration" in body else None
+    tenant.end_session(_text(body, "id"), _text(body, "ended_at"), bytes(body["cost"]).decode(), duration)
+
+
+_ACTIONS: dict[str, Callable[[Tenant, _Body], None]] = {
+    "advance": _advance,
+    "end-session": _end_session,
+    "add-session": lambda tenant, body: tenant.add_session(_row(body)),
+    "replace-session": lambda tenant, body: tenant.replace_session(_text(body, "id"), _row(body)),
+    "correct-cost": lambda tenant, body: tenant.correct_cost(_text(body, "id"), bytes(body["cost"]).decode()),
+    "remove-session": lambda tenant, body: tenant.remove_session(_text(body, "id")),
+    "put-sandbox": lambda tenant, body: tenant.put_sandbox(_row(body)),
+}
+
+
+def _json(body: bytes) -> Response:
+    return Response(body, media_type="application/json")
+
+
+def _nano_number(nano: int) -> msgspec.Raw:
+    """A nano amount as an exact JSON number, without an exponent or needless zeros."""
+    return msgspec.Raw(nano_text(nano).encode())
+
+
+def _time(request: Request, name: str) -> int | None:
+    """An instant in the query; None where it is not given. Raises `ApiError` 422 for one that cannot be read."""
+    text = request.query_params.get(name)
+    if text is None:
+        return None
+    instant = read_time(text)
+    if instant is None:
+        raise ApiError(422, "invalid_time", f"{name} must be an ISO 8601 date and time.")
+    return instant
+
+
+def _whole(request: Request, names: Sequence[str], default: int) -> int:
+    """The first of these query parameters that is given, as a positive integer. Raises `ApiError` 422 for others."""
+    for name in names:
+        text = request.query_params.get(name)
+        if text is not None:
+            if re.fullmatch(r"0*[1-9][0-9]{0,8}", text) is None:
+                raise ApiError(422, "invalid_page", f"{name} must be a whole number of at least 1.")
+            return int(text)
+    return default
+
+
+def _user(request: Request) -> str:
+    """The user in a quota's path, decoded once. Raises `ApiError` 404 for what is no UTF-8."""
+    try:
+        return unquote(request.path_params["user"], errors="strict")
+    except UnicodeDecodeError:
+        raise ApiError(404, "not_found", "No such user.") from None
+
+
+def _error(request: Request, status: int, code: str, message: str) -> Response:
+    identity = request.scope["request_id"]
+    envelope = {"error": {"code": code, "message": message, "request_id": identity}}
+    return Response(_ENCODER.encode(envelope), status, {"x-request-id": identity}, media_type="application/json")
+
+
+async def _on_api_error(request: Request, error: Exception) -> Response:
+    if not isinstance(error, ApiError):
+        raise error
+    return _error(request, error.status, error.code, error.message)
+
+
+async def _on_http_error(request: Request, error: Exception) -> Response:
+    """Answer what Starlette's router refuses: an unknown path (404) or method (405)."""
+    if not isinstance(error, HTTPException):
+        raise error
+    code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "bad_request")
+    return _error(request, error.status_code, code, error.detail)
+
+
+async def _on_crash(request: Request, error: Exception) -> Response:
+    return _error(request, 500, "internal_error", "The simulator failed; its own log says why.")

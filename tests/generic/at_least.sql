@@ -1,0 +1,6 @@
+{#- No value of the column is below the bound. Nulls pass: that a column is never null is another test. -#}
+{% test at_least(model, column_name, bound) %}
+select {{ column_name }}
+from {{ model }}
+where {{ column_name }} < {{ bound }}
+{% endtest %}

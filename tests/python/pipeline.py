@@ -1,0 +1,447 @@
+"""The whole path as a test runs it: simulator, `python -m extract`, `dbt build`, and the marts read back as integers.
+
+Each step is the command that production runs, in a process of its own. What comes back is in the oracle's units:
+nano-credits (and billionths of a limit), microseconds since 1970, days as `YYYY-MM-DD`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import httpx
+
+import oracle
+from simulator.app import DEFAULT_API_KEY, Fault, Options
+from simulator.server import serve
+from simulator.tenant import LIMITS, Tenant
+from tenants import Rows, Span
+
+ROOT = Path(__file__).resolve().parents[2]
+SCALE_OF_UTILIZATION = 6
+
+EXTRACT_SECONDS = 180
+BUILD_SECONDS = 420
+
+
+# --- Commands ------------------------------------------------------------------------------------------------------
+
+
+def _run(arguments: Sequence[str], environment: Mapping[str, str], seconds: int) -> subprocess.CompletedProcess[str]:
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("MIOSA_", "DBT_", "TZ"))}
+    return subprocess.run(  # noqa: S603 (our own commands)
+        arguments,
+        cwd=ROOT,
+        env={**inherited, **environment},
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+        check=False,
+    )
+
+
+def _must_succeed(done: subprocess.CompletedProcess[str]) -> subprocess.CompletedProcess[str]:
+    if done.returncode != 0:
+        command = " ".join(map(str, done.args))
+        raise AssertionError(f"exit {done.returncode} from {command}\n{done.stdout[-6000:]}\n{done.stderr[-6000:]}")
+    return done
+
+
+def extract(
+    base_url: str, warehouse: Path, *arguments: str, span: Span | None = None, tz: str = "UTC", check: bool = True
+) -> subprocess.CompletedProcess[str]:
+    """Run `python -m extract` for the months of `span` (the command's own default without one).
+
+    Raises `AssertionError`, with what the command said, where it fails and `check` is set.
+    """
+    months = ("--from", span.first, "--to", span.last) if span else ()
+    done = _run(
+        [sys.executable, "-m", "extract", *months, *arguments],
+        {"MIOSA_API_KEY": DEFAULT_API_KEY, "MIOSA_BASE_URL": base_url, "WAREHOUSE_PATH": str(warehouse), "TZ": tz},
+        EXTRACT_SECONDS,
+    )
+    return _must_succeed(done) if check else done
+
+
+def build(
+    warehouse: Path, *arguments: str, variables: Mapping[str, Any] | None = None, tz: str = "UTC", check: bool = True
+) -> subprocess.CompletedProcess[str]:
+    """Run `dbt build` on a warehouse; dbt's own files go beside it, so builds do not meet.
+
+    Raises `AssertionError`, with what dbt said, where it fails and `check` is set.
+    """
+    beside = warehouse.parent
+    done = _run(
+        [
+            *(sys.executable, "-c", "from dbt.cli.main import cli; cli()", "build"),
+            *("--target-path", str(beside / "target"), "--log-path", str(beside / "logs"), "--no-use-colors"),
+            *(("--vars", json.dumps(variables)) if variables else ()),
+            *arguments,
+        ],
+        {"WAREHOUSE_PATH": str(warehouse), "DBT_SEND_ANONYMOUS_USAGE_STATS": "false", "TZ": tz},
+        BUILD_SECONDS,
+    )
+    return _must_succeed(done) if check else done
+
+
+# --- Reading back --------------------------------------------------------------------------------------------------
+
+
+def query(warehouse: Path, sql: str, parameters: Sequence[object] = ()) -> list[dict[str, Any]]:
+    """Rows of a query as dictionaries, as DuckDB gives them."""
+    with closing(duckdb.connect(str(warehouse), read_only=True)) as connection:
+        cursor = connection.execute(sql, parameters)
+        names = [column[0] for column in cursor.description or ()]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+def microseconds(moment: datetime) -> int:
+    """Microseconds since 1970 of a naive UTC time."""
+    return (moment - datetime(1970, 1, 1)) // timedelta(microseconds=1)
+
+
+def scaled(amount: Decimal, decimals: int) -> int:
+    """A Decimal times ten to `decimals`, without the rounding of a decimal context."""
+    sign, digits, exponent = amount.as_tuple()
+    if not isinstance(exponent, int) or exponent < -decimals:
+        raise ValueError(f"{amount} has more than {decimals} decimals")
+    size: int = int("".join(map(str, digits))) * 10 ** (exponent + decimals)
+    return -size if sign else size
+
+
+def _plain(column: str, value: Any) -> Any:
+    """A cell in the oracle's units. A float anywhere is a fault (rule 1)."""
+    if isinstance(value, float):
+        raise AssertionError(f"{column} is a float: {value}")
+    if isinstance(value, Decimal):
+        return scaled(value, SCALE_OF_UTILIZATION if column == "utilization" else oracle.COST_DECIMALS)
+    if isinstance(value, datetime):
+        return microseconds(value)
+    return value.isoformat() if isinstance(value, date) else value
+
+
+def read_mart(warehouse: Path, name: str) -> oracle.Mart:
+    """A mart by its key. Raises `AssertionError` where a key stands twice."""
+    mart: oracle.Mart = {}
+    for row in query(warehouse, f"select * from marts.{name}"):  # noqa: S608 (our own names)
+        plain = {column: _plain(column, value) for column, value in row.items()}
+        key = tuple(plain.pop(column) for column in oracle.KEYS[name])
+        if key in mart:
+            raise AssertionError(f"{name} has two rows of {key}")
+        mart[key] = plain
+    return mart
+
+
+def read_marts(warehouse: Path) -> dict[str, oracle.Mart]:
+    """All marts that the oracle works out row by row."""
+    return {name: read_mart(warehouse, name) for name in oracle.KEYS}
+
+
+def read_loads(warehouse: Path) -> list[oracle.Load]:
+    """The log of complete loads."""
+    return [
+        oracle.Load(
+            load_id=row["load_id"],
+            run_id=row["run_id"],
+            resource=row["resource"],
+            window_start=row["window_start_at_utc"] and microseconds(row["window_start_at_utc"]),
+            window_end=row["window_end_at_utc"] and microseconds(row["window_end_at_utc"]),
+            started_at=microseconds(row["started_at_utc"]),
+        )
+        for row in query(warehouse, "select * from raw.loads order by load_id")
+    ]
+
+
+# --- What the API said, in order ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What the API had to say when one run of the extractor asked it."""
+
+    sessions: tuple[str, ...]
+    sandboxes: tuple[str, ...]
+    quotas: Mapping[str, Mapping[str, int | None]]
+    """Limits in billionths."""
+    storage_gb_hours: Mapping[tuple[str, str], str]
+    vendor_nano: Mapping[tuple[str, str | None], int]
+    """The vendor's credits by period and user; the user None is its total."""
+
+
+def ask(base_url: str, tenant: Tenant, periods: Iterable[str]) -> Answered:
+    """Take down what the API says: the rows as they are served, and the vendor's figures over HTTP."""
+    storage: dict[tuple[str, str], str] = {}
+    credits: dict[tuple[str, str | None], int] = {}
+    headers = {"Authorization": f"Bearer {DEFAULT_API_KEY}"}
+    with httpx.Client(base_url=base_url, headers=headers, trust_env=False, timeout=60) as client:
+        for period in periods:
+            month = int(period[:4]) * 12 + int(period[5:]) - 1
+            first, last = (f"{oracle.month_name(at)}-01T00:00:00Z" for at in (month, month + 1))
+            asked = {"group_by": "external_user_id", "period": "custom", "start": first, "end": last}
+            body = oracle.read_object(client.get("usage", params=asked).raise_for_status().text)
+            for row in body.get("data", body)["results"]:
+                user = oracle.usable_id(row["external_user_id"]) or oracle.UNATTRIBUTED
+                storage[period, user] = row["storage_gb_hours"]
+                credits[period, user] = _nano(row["credit_cents"])
+            asked = {"period_start": first, "period_end": last}
+            body = oracle.read_object(client.get("usage/summary", params=asked).raise_for_status().text)
+            credits[period, None] = _nano(body.get("data", body)["total_credits"])
+    return Answered(
+        sessions=tuple(session.text.decode() for session in tenant.sessions),
+        # The tenant lists newest first; the oracle reads versions oldest first, but a tenant holds one of each.
+        sandboxes=tuple(sandbox.text.decode() for sandbox in tenant.sandboxes),
+        quotas={
+            user: {name: None if limits[name] is None else scaled(Decimal(limits[name] or 0), 9) for name in LIMITS}
+            for user, limits in tenant.quotas.items()
+        },
+        storage_gb_hours=storage,
+        vendor_nano=credits,
+    )
+
+
+def _nano(value: Any) -> int:
+    number = oracle.read_number(value)
+    if number is None:
+        raise AssertionError(f"the vendor's figure is no number: {value!r}")
+    return number.scaled(oracle.COST_DECIMALS)
+
+
+@dataclass
+class Run:
+    """A warehouse, and what the API said each time it was asked."""
+
+    warehouse: Path
+    answers: list[Answered] = field(default_factory=list)
+    asked_through: list[int] = field(default_factory=list)
+    """The last load of each run of the extractor."""
+
+    def extract(
+        self,
+        rows: Rows | Tenant,
+        options: Options | None = None,
+        span: Span | None = None,
+        *arguments: str,
+        tz: str = "UTC",
+        fault: Fault | None = None,
+    ) -> None:
+        """Serve a tenant, land it, and take down what it said."""
+        tenant = rows if isinstance(rows, Tenant) else rows.tenant()
+        with serve(tenant, options, fault) as server:
+            extract(server.base_url, self.warehouse, *arguments, span=span, tz=tz)
+            periods = [
+                row["row_key"] for row in query(self.warehouse, "select distinct row_key from raw.usage_rollups")
+            ]
+            self.answers.append(ask(server.base_url, tenant, sorted(periods)))
+        self.asked_through.append(max(load.load_id for load in read_loads(self.warehouse)))
+        self._forget()
+
+    def build(self, *arguments: str, tz: str = "UTC", variables: Mapping[str, Any] | None = None) -> None:
+        """Build every model, and run every data test."""
+        build(self.warehouse, *arguments, tz=tz, variables=variables)
+        self._forget()
+
+    def _forget(self) -> None:
+        for name in ("known", "expected", "marts"):
+            self.__dict__.pop(name, None)
+
+    @cached_property
+    def known(self) -> oracle.Known:
+        """What the warehouse has been told: the API's words, and from the warehouse only when it asked."""
+        loads = read_loads(self.warehouse)
+        newest = self.answers[-1]
+        sandboxes = [text for answer in self.answers for text in answer.sandboxes if _has_id(text)]
+        sandboxes += [text for text in newest.sandboxes if not _has_id(text)]
+        return oracle.Known(
+            loads=loads,
+            sessions=self._sessions(newest, {load.load_id: load.started_at for load in loads}),
+            sandboxes=sandboxes,
+            quotas=self._quotas({load.load_id: load.started_at for load in loads}),
+            storage_gb_hours=newest.storage_gb_hours,
+        )
+
+    def _sessions(self, newest: Answered, started_at: Mapping[int, int]) -> list[oracle.SessionRow]:
+        """The rows that the API lists now. Which load brought each is the warehouse's to say."""
+        brought_by = {
+            row["row_key"]: row["load_id"]
+            for row in query(
+                self.warehouse,
+                "select row_key, max(load_id) as load_id from raw.usage_sessions"
+                " where has_id and not is_void group by row_key",
+            )
+        }
+        rows = []
+        for text in newest.sessions:
+            row = oracle.read_object(text)
+            is_clocked = row.get("ended_at") is None and not oracle.session_faults(row)
+            load_id = brought_by.get(str(row["id"])) if is_clocked else None
+            if is_clocked and load_id is None:
+                raise AssertionError(f"session {row['id']!r} runs, and raw holds no such row")
+            rows.append(oracle.SessionRow(text, started_at[load_id] if load_id is not None else 0))
+        return rows
+
+    def _quotas(self, started_at: Mapping[int, int]) -> list[oracle.QuotaAnswer]:
+        """Versions of each user's quota: what the API said, and when raw says that it was asked."""
+        versions: dict[str, list[int]] = defaultdict(list)
+        for row in query(self.warehouse, "select row_key, load_id from raw.quotas order by load_id"):
+            versions[row["row_key"]].append(row["load_id"])
+        missing = self._users_to_ask() - set(versions)
+        if missing:
+            raise AssertionError(f"nobody asked for the quota of {sorted(missing)[:10]}")
+        answers = []
+        for user, load_ids in versions.items():
+            for load_id in load_ids:
+                run = next(place for place, last in enumerate(self.asked_through) if load_id <= last)
+                limits = self.answers[run].quotas.get(user)
+                answers.append(oracle.QuotaAnswer(user, load_id, started_at[load_id], limits))
+            if answers[-1].limits != self.answers[-1].quotas.get(user):
+                raise AssertionError(f"the newest quota of {user!r} was not landed")
+        return sorted(answers, key=lambda answer: answer.load_id)
+
+    def _users_to_ask(self) -> set[str]:
+        """Users of usable sessions and owners of sandboxes, at any time."""
+        users: set[str] = set()
+        for answer in self.answers:
+            users |= set(oracle.sandbox_owners(answer.sandboxes).values())
+            for text in answer.sessions:
+                row = oracle.read_object(text)
+                user = oracle.usable_id(row.get("external_user_id"))
+                if user is not None and not oracle.session_faults(row):
+                    users.add(user)
+        return users
+
+    @cached_property
+    def expected(self) -> oracle.Marts:
+        """What every mart must hold."""
+        return oracle.work_out(self.known)
+
+    @cached_property
+    def marts(self) -> dict[str, oracle.Mart]:
+        """What the marts hold."""
+        return read_marts(self.warehouse)
+
+    def differences(self) -> list[str]:
+        """Everything in which the warehouse and the oracle differ."""
+        found = []
+        for name, mart in self.expected.by_name.items():
+            found += [f"{name} {line}" for line in mart_differences(mart, self.marts[name])]
+        found += rejected_differences(self.expected.rejected, self.warehouse)
+        return found + self.reconciliation_differences()
+
+    def reconciliation_differences(self, tolerance: int = oracle.NANO) -> list[str]:
+        """Where `rpt_reconciliation` is not what the oracle's figures and the vendor's say."""
+        credits: dict[tuple[str, str | None], int] = defaultdict(int)
+        for (user, period), row in self.expected.by_name["fct_user_period_credits"].items():
+            credits[period, user] += row["credits"]
+            credits[period, None] += row["credits"]
+        vendor = self.answers[-1].vendor_nano
+        complete = {
+            period for (period,), row in self.expected.by_name["dim_billing_periods"].items() if row["is_complete"]
+        }
+        expected_rows: dict[tuple[str, str, str | None], tuple[int, int]] = {}
+        for period, user in set(vendor) | set(credits):
+            if period in complete and any(known == period for known, _ in vendor):
+                name = "facts_vs_vendor_summary" if user is None else "facts_vs_vendor_rollup"
+                expected_rows[name, period, user] = vendor.get((period, user), 0), credits.get((period, user), 0)
+        found, seen = [], set()
+        for row in query(self.warehouse, "select * from marts.rpt_reconciliation"):
+            key = row["check_name"], row["billing_period"], row["external_user_id"]
+            figures = tuple(
+                scaled(row[f"{name}_credits"], 9) for name in ("expected", "actual", "difference", "tolerance")
+            )
+            if key in seen:
+                found.append(f"rpt_reconciliation has two rows of {key}")
+            seen.add(key)
+            allowed = tolerance if "vendor" in key[0] else 0
+            status = "ok" if abs(figures[1] - figures[0]) <= allowed else "mismatch"
+            if abs(figures[2]) != abs(figures[1] - figures[0]) or figures[3] != allowed or row["status"] != status:
+                found.append(f"rpt_reconciliation {key}: {figures} {row['status']}, not {status} within {allowed}")
+            if key in expected_rows and figures[:2] != expected_rows[key]:
+                found.append(f"rpt_reconciliation {key}: {figures[:2]}, expected {expected_rows[key]}")
+            if "vendor" in key[0] and key not in expected_rows:
+                found.append(f"rpt_reconciliation {key}: extra")
+            if "vendor" not in key[0] and status != "ok":
+                found.append(f"rpt_reconciliation {key}: {figures}: the warehouse does not agree with itself")
+        return found + [f"rpt_reconciliation {key}: missing" for key in sorted(set(expected_rows) - seen, key=str)]
+
+
+def _has_id(text: str) -> bool:
+    return oracle.usable_id(oracle.read_object(text).get("id")) is not None
+
+
+def whole_path(
+    directory: Path,
+    rows: Rows | Tenant,
+    options: Options | None = None,
+    span: Span | None = None,
+    *,
+    tz: str = "UTC",
+    fault: Fault | None = None,
+) -> Run:
+    """Serve, extract and build a tenant into a warehouse of its own."""
+    run = Run(directory / "usage.duckdb")
+    run.extract(rows, options, span or Span(), tz=tz, fault=fault)
+    run.build(tz=tz)
+    return run
+
+
+def with_quotas(rows: Rows, quotas: Mapping[str, Any]) -> Rows:
+    """The same rows under other quotas."""
+    return replace(rows, quotas=quotas)
+
+
+# --- Comparing -----------------------------------------------------------------------------------------------------
+
+
+def mart_differences(expected: oracle.Mart, actual: oracle.Mart) -> list[str]:
+    """Rows that are missing, that nobody expects, or that differ in an expected column."""
+    found = [f"{key}: missing: {expected[key]}" for key in expected.keys() - actual.keys()]
+    found += [f"{key}: extra: {actual[key]}" for key in actual.keys() - expected.keys()]
+    for key in expected.keys() & actual.keys():
+        for column, value in expected[key].items():
+            if column not in actual[key]:
+                found.append(f"{key}: no column {column}")
+            elif actual[key][column] != value or type(actual[key][column]) is not type(value):
+                found.append(f"{key}: {column} is {actual[key][column]!r}, expected {value!r}")
+    return sorted(found)
+
+
+def rejected_differences(expected: Iterable[oracle.Rejected], warehouse: Path) -> list[str]:
+    """Rejected rows that are missing or extra, or whose reason is not one that holds."""
+    rows = query(warehouse, "select * from marts.rpt_rejected_rows")
+    actual = Counter((row["source"], row["row_id"], oracle.canonical(row["payload"])) for row in rows)
+    expected = list(expected)
+    wanted = Counter((row.source, row.row_id, row.payload) for row in expected)
+    found = [f"rpt_rejected_rows: missing {count} of {row}" for row, count in (wanted - actual).items()]
+    found += [f"rpt_rejected_rows: {count} too many of {row}" for row, count in (actual - wanted).items()]
+    faults = {(row.source, row.row_id, row.payload): row.faults for row in expected}
+    for row in rows:
+        holds = faults.get((row["source"], row["row_id"], oracle.canonical(row["payload"])))
+        named = set((row["reason"] or "").replace(",", " ").split())
+        if holds is not None and (not named or not named <= holds):
+            found.append(f"rpt_rejected_rows: {row['payload']}: reason {row['reason']!r}, not of {sorted(holds)}")
+        if row["load_id"] is None or row["loaded_at_utc"] is None:
+            found.append(f"rpt_rejected_rows: {row['payload']}: no load or no time")
+    return sorted(found)
+
+
+def assert_same(run: Run) -> None:
+    """Fail, showing the first few differences, unless every mart is what the oracle works out."""
+    found = run.differences()
+    assert not found, f"{len(found)} differences, the first of them:\n" + "\n".join(line[:600] for line in found[:20])
+
+
+def now() -> datetime:
+    """The machine's clock."""
+    return datetime.now(UTC)

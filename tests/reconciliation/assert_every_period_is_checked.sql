@@ -1,0 +1,34 @@
+-- A reconciliation that has nothing to compare proves nothing: each period with credits has a total for each of our own
+-- steps, and each complete period one for the vendor's summary (rules 32 to 34).
+with
+
+expected_checks as (
+
+    select
+        periods.billing_period,
+        checks.check_name
+    from (select distinct billing_period from {{ ref("int_session_days") }}) as periods
+    cross join (
+        values
+        ('raw_vs_staging'),
+        ('staging_vs_session_periods'),
+        ('session_periods_vs_user_days'),
+        ('user_days_vs_user_periods')
+    ) as checks (check_name)
+    union all
+    select
+        complete_periods.billing_period,
+        'facts_vs_vendor_summary' as check_name
+    from {{ ref("dim_billing_periods") }} as complete_periods
+    where complete_periods.is_complete
+
+)
+
+select expected_checks.*
+from expected_checks
+left join {{ ref("rpt_reconciliation") }} as reconciliation
+    on
+        expected_checks.check_name = reconciliation.check_name
+        and expected_checks.billing_period = reconciliation.billing_period
+        and reconciliation.external_user_id is null
+where reconciliation.status is null

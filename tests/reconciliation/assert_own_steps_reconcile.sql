@@ -1,0 +1,6 @@
+-- Rule 32: raw, staging, session periods, days and user periods hold the same credits for each user and period, exactly.
+select *
+from {{ ref("rpt_reconciliation") }}
+where
+    check_name not like 'facts_vs_vendor_%'
+    and status <> 'ok'

@@ -1,0 +1,8 @@
+-- Rule 33: the vendor's rollup (by user) and summary (in total) agree with ours, within the tolerance, for complete periods.
+-- When this fails: `select * from marts.rpt_reconciliation where status = 'mismatch'` names the users; when only users with
+-- sessions across a period's end differ, marts.rpt_vendor_attribution tells which way of counting the vendor uses.
+select *
+from {{ ref("rpt_reconciliation") }}
+where
+    check_name like 'facts_vs_vendor_%'
+    and status <> 'ok'
