@@ -24,7 +24,7 @@ import httpx
 import tenacity
 
 from extract import __version__, pages
-from extract.errors import ApiError, Cancelled, StaleCursor, Transient
+from extract.errors import ApiError, StaleCursorError, StoppedError, TransientError
 from extract.settings import Settings, is_loopback
 
 logger = logging.getLogger("extract")
@@ -57,19 +57,18 @@ class Client:
         self._max_tries = settings.max_tries
         self._stop = stop or threading.Event()
         self._has_answered = False
-        loopback = is_loopback(urlsplit(settings.base_url).hostname or "")
-        self._http = httpx.Client(
-            headers={
-                "Authorization": f"Bearer {settings.api_key.get_secret_value()}",
-                "Accept": "application/json",
-                "User-Agent": f"miosa-billing/{__version__}",
-            },
-            timeout=httpx.Timeout(min(30.0, settings.request_seconds), connect=min(10.0, settings.request_seconds)),
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=64),
-            follow_redirects=False,
-            # A proxy named by the environment may not see what is sent in the clear to this machine.
-            trust_env=not loopback,
-        )
+        self.fastest = math.inf
+        """The shortest time in seconds that an answer took."""
+        self._is_loopback = is_loopback(urlsplit(settings.base_url).hostname or "")
+        self._headers = {
+            "Authorization": f"Bearer {settings.api_key.get_secret_value()}",
+            "Accept": "application/json",
+            "User-Agent": f"miosa-billing/{__version__}",
+        }
+        self._timeout = httpx.Timeout(min(30.0, settings.request_seconds), connect=min(10.0, settings.request_seconds))
+        self._certificates = httpx.create_ssl_context()
+        self._local = threading.local()
+        self._opened: list[httpx.Client] = []
 
     def __enter__(self) -> Client:
         """Use the client until the block ends."""
@@ -79,7 +78,25 @@ class Client:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close the connections."""
-        self._http.close()
+        for http in self._opened:
+            http.close()
+
+    @property
+    def _http(self) -> httpx.Client:
+        """This thread's connection: a pool that many threads share costs more than it saves."""
+        http: httpx.Client | None = getattr(self._local, "http", None)
+        if http is None:
+            http = httpx.Client(
+                headers=self._headers,
+                timeout=self._timeout,
+                verify=self._certificates,
+                follow_redirects=False,
+                # A proxy named by the environment may not see what is sent in the clear to this machine.
+                trust_env=not self._is_loopback,
+            )
+            self._local.http = http
+            self._opened.append(http)
+        return http
 
     def get(
         self,
@@ -97,10 +114,10 @@ class Client:
             stop=tenacity.stop_any(
                 tenacity.stop_after_attempt(self._max_tries),
                 tenacity.stop_before_delay(self._max_seconds),
-                _is_given_up,
+                _IsGivenUp(),
             ),
             wait=_Pause(),
-            retry=tenacity.retry_if_exception_type(Transient),
+            retry=tenacity.retry_if_exception_type(TransientError),
             sleep=self._sleep,
             before_sleep=_log_retry,
             retry_error_callback=self._give_up,
@@ -108,34 +125,34 @@ class Client:
         result: T = retrying(self._attempt, path, params, read, accept)
         return result
 
-    def _attempt(
-        self, path: str, params: Mapping[str, str], read: Callable[[Answer], T], accept: frozenset[int]
-    ) -> T:
-        """Send once. Raises `Transient` where another try may help."""
+    def _attempt(self, path: str, params: Mapping[str, str], read: Callable[[Answer], T], accept: frozenset[int]) -> T:
+        """Send once. Raises `TransientError` where another try may help."""
         if self._stop.is_set():
-            raise Cancelled("stopped")
-        deadline = time.monotonic() + self._request_seconds
+            raise StoppedError("stopped")
+        began = time.monotonic()
+        deadline = began + self._request_seconds
         url = self._base_url + path
         logger.debug("GET %s %s", path, dict(params))
         try:
             with self._http.stream("GET", url, params=params or None) as response:
                 body = self._body(response, deadline)
         except httpx.DecodingError as error:
-            raise Transient("the answer's compression is broken") from error
+            raise TransientError("the answer's compression is broken") from error
         except httpx.TimeoutException as error:
-            raise Transient(f"no answer in time ({type(error).__name__})") from error
+            raise TransientError(f"no answer in time ({type(error).__name__})") from error
         except httpx.ConnectError as error:
             raise self._connect_error(error) from error
         except httpx.TransportError as error:
-            raise Transient(f"the connection broke ({type(error).__name__})") from error
+            raise TransientError(f"the connection broke ({type(error).__name__})") from error
         except httpx.InvalidURL as error:
             raise ApiError(f"the address {self._base_url} cannot be asked") from error
         self._has_answered = True
+        self.fastest = min(self.fastest, time.monotonic() - began)
         if response.status_code not in accept:
             raise self._refusal(response, body, params)
         try:
             return read(Answer(response.status_code, body))
-        except (ApiError, Transient) as error:
+        except (ApiError, TransientError) as error:
             error.args = (f"{self._where(path)}: {error}",)
             raise
 
@@ -151,11 +168,11 @@ class Client:
                     "or allow more with --max-body-mib"
                 )
             if time.monotonic() > deadline:
-                raise Transient(f"an answer took longer than {self._request_seconds:g} s")
+                raise TransientError(f"an answer took longer than {self._request_seconds:g} s")
             chunks.append(chunk)
         return b"".join(chunks)
 
-    def _connect_error(self, error: httpx.ConnectError) -> ApiError | Transient:
+    def _connect_error(self, error: httpx.ConnectError) -> ApiError | TransientError:
         """Tell a certificate, which no retry betters, from a network that may come back."""
         host = urlsplit(self._base_url).netloc
         cause: BaseException | None = error
@@ -164,11 +181,9 @@ class Client:
                 return ApiError(f"{host} does not prove who it is ({cause.verify_message}): check MIOSA_BASE_URL")
             cause = cause.__cause__ or cause.__context__
         tries = None if self._has_answered else _FIRST_CONTACT_TRIES
-        return Transient(f"cannot reach {host}: check MIOSA_BASE_URL and the network", tries=tries)
+        return TransientError(f"cannot reach {host}: check MIOSA_BASE_URL and the network", tries=tries)
 
-    def _refusal(
-        self, response: httpx.Response, body: bytes, params: Mapping[str, str]
-    ) -> ApiError | Transient:
+    def _refusal(self, response: httpx.Response, body: bytes, params: Mapping[str, str]) -> ApiError | TransientError:
         """The error for a status that is not the one hoped for."""
         status = response.status_code
         said = pages.error_message(body)
@@ -180,9 +195,9 @@ class Client:
             target = urlsplit(response.headers.get("location", "")).hostname or "another address"
             return ApiError(f"{where} redirects to {pages.printable(target)}: refused, the key stays here")
         if "cursor" in params and status in (400, 404, 409, 410, 422):
-            return StaleCursor(f"{where}: the API no longer takes its cursor (status {status}){said}")
+            return StaleCursorError(f"{where}: the API no longer takes its cursor (status {status}){said}")
         if status in _RETRIED:
-            return Transient(f"{where}: status {status}{said}", retry_after=_retry_after(response, body))
+            return TransientError(f"{where}: status {status}{said}", retry_after=_retry_after(response, body))
         if status == 401:
             return ApiError(f"the API does not take the key (status 401): check MIOSA_API_KEY{said}")
         if status == 403:
@@ -205,18 +220,28 @@ class Client:
     def _sleep(self, seconds: float) -> None:
         """Wait, unless the run stops."""
         if self._stop.wait(seconds):
-            raise Cancelled("stopped")
+            raise StoppedError("stopped")
 
     def _give_up(self, state: tenacity.RetryCallState) -> Any:
         """Turn the last failure into the error that ends the run."""
         error = state.outcome.exception() if state.outcome else None
-        if not isinstance(error, Transient):
+        if not isinstance(error, TransientError):
             raise error or ApiError("no answer")
         spent = f"given up after {state.attempt_number} tries in {state.seconds_since_start or 0:.0f} s"
         if error.retry_after and error.retry_after > self._max_seconds - (state.seconds_since_start or 0):
             back = _from_now(error.retry_after)
             raise ApiError(f"{error}; the API asks to come back {back}: run again then") from error
         raise ApiError(f"{error}; {spent}: run again later, it goes on from there") from error
+
+
+class _IsGivenUp(tenacity.stop.stop_base):
+    """Whether this kind of failure has had its own number of tries."""
+
+    def __call__(self, retry_state: tenacity.RetryCallState) -> bool:
+        error = retry_state.outcome.exception() if retry_state.outcome else None
+        return (
+            isinstance(error, TransientError) and error.tries is not None and retry_state.attempt_number >= error.tries
+        )
 
 
 class _Pause(tenacity.wait.wait_base):
@@ -227,14 +252,8 @@ class _Pause(tenacity.wait.wait_base):
 
     def __call__(self, retry_state: tenacity.RetryCallState) -> float:
         error = retry_state.outcome.exception() if retry_state.outcome else None
-        asked = error.retry_after if isinstance(error, Transient) else None
+        asked = error.retry_after if isinstance(error, TransientError) else None
         return max(self._own(retry_state), asked or 0.0)
-
-
-def _is_given_up(state: tenacity.RetryCallState) -> bool:
-    """Whether this kind of failure has had its own number of tries."""
-    error = state.outcome.exception() if state.outcome else None
-    return isinstance(error, Transient) and error.tries is not None and state.attempt_number >= error.tries
 
 
 def _log_retry(state: tenacity.RetryCallState) -> None:

@@ -12,7 +12,7 @@ class ExtractError(Exception):
     exit_status = 1
 
 
-class UsageProblem(ExtractError):
+class ConfigurationError(ExtractError):
     """Bad options or configuration, found before any request."""
 
     exit_status = 2
@@ -22,11 +22,11 @@ class ApiError(ExtractError):
     """An answer, or the lack of one, that another try would not better."""
 
 
-class StaleCursor(ApiError):
+class StaleCursorError(ApiError):
     """The API no longer knows the cursor it gave out: the list has to be read anew."""
 
 
-class Transient(ExtractError):
+class TransientError(ExtractError):
     """A failure that another try may better. `client` retries it, and turns the last one into an `ApiError`."""
 
     def __init__(self, message: str, retry_after: float | None = None, tries: int | None = None) -> None:
@@ -36,11 +36,11 @@ class Transient(ExtractError):
         self.tries = tries
 
 
-class Incomplete(ExtractError):
+class IncompleteError(ExtractError):
     """A list was read but not proven complete. It is read anew before this ends the run."""
 
 
-class Unselective(ExtractError):
+class UnselectiveError(ExtractError):
     """The server does not select sessions by the window asked for: it is read once, whole."""
 
 
@@ -48,7 +48,7 @@ class WarehouseError(ExtractError):
     """The warehouse file cannot be used, or landing in it failed and was rolled back."""
 
 
-class Cancelled(ExtractError):
+class StoppedError(ExtractError):
     """Work that was stopped because other work failed. Never shown."""
 
 

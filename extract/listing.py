@@ -6,19 +6,25 @@ when its distinct ids are known, which is the warehouse's to count: see `run`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import msgspec
 
 from extract.client import Answer, Client
 from extract.clock import utc_now
-from extract.errors import Incomplete
+from extract.errors import IncompleteError
 from extract.pages import Page, read_page
 
 # Pages in a row that bring nothing new before a list is held to go round in circles.
 _MOST_FRUITLESS = 100
+# Pages fetched ahead on the word of a total, which may be wrong; beyond, one follows the other.
+_MOST_AHEAD = 1_000_000
+
+Request = dict[str, str]
+FetchAll = Callable[[Callable[[Request], Page], Iterable[Request], int], Iterator[Page]]
+"""Fetches requests in order, perhaps ahead; the last argument is how large an answer is, in characters."""
 
 
 class _Identified(msgspec.Struct):
@@ -47,64 +53,106 @@ class Pass:
     """A digest of the rows, in any order, where only a second pass can prove that none moved between pages."""
 
 
-def read_list(
-    client: Client, path: str, params: Mapping[str, str], page_size: int, emit: Callable[[Page], None]
-) -> Pass:
-    """Read one pass over a list, giving each page to `emit`. Raises `Incomplete` where the list has no end."""
-    started_at = utc_now()
-    asked = dict(params)
-    size, number, listed, count = page_size, 1, 0, 0
-    totals: set[int] = set()
+@dataclass(slots=True)
+class _Reader:
+    """The state of a pass: what came so far, and whether more has to come."""
+
+    size: int
+    listed: int = 0
+    pages: int = 0
     total: int | None = None
-    cursors: set[str] = set()
-    seen_pages: set[int] = set()
-    seen_ids: set[int] = set()
-    content: set[int] = set()
-    fruitless = 0
-    request = {**asked, "page": "1", "page_size": str(size)}
-    while True:
-        page = client.get(path, request, _read)
-        count += 1
-        listed += page.count
+    totals: set[int] = field(default_factory=set)
+    cursors: set[str] = field(default_factory=set)
+    seen_pages: set[int] = field(default_factory=set)
+    seen_ids: set[int] = field(default_factory=set)
+    content: set[int] = field(default_factory=set)
+    fruitless: int = 0
+    is_at_end: bool = False
+
+    def take(self, page: Page) -> None:
+        """Take note of a page, and decide whether it was the last. Raises `IncompleteError` where there is no end."""
+        self.pages += 1
+        self.listed += page.count
         if page.total is not None:
-            total = page.total
-            totals.add(total)
+            self.total = page.total
+            self.totals.add(page.total)
         identity = hash(page.text)
-        is_new = page.count > 0 and identity not in seen_pages
-        seen_pages.add(identity)
-        emit(page)
-        if number == 1 and not cursors:
-            size = _used_size(page, size)
+        is_new = page.count > 0 and identity not in self.seen_pages
+        self.seen_pages.add(identity)
+        self.fruitless = 0 if is_new else self.fruitless + 1
+        if self.fruitless > _MOST_FRUITLESS:
+            raise IncompleteError(
+                f"the API gave {self.fruitless} pages in a row without a new row, and yet another cursor"
+            )
         if page.cursor is not None:
-            if page.cursor in cursors:
-                raise Incomplete("the API gave the same cursor twice, so its list has no end")
-            cursors.add(page.cursor)
-            request = {**asked, "cursor": page.cursor, "limit": str(size)}
-        elif cursors or (page.has_cursor and (total is None or listed >= total)):
-            break
+            if page.cursor in self.cursors:
+                raise IncompleteError("the API gave the same cursor twice, so its list has no end")
+            self.cursors.add(page.cursor)
+        elif self.cursors:
+            self.is_at_end = True
+        elif self.total is not None:
+            self.is_at_end = self.listed >= self.total or not is_new
+        elif page.has_cursor:
+            self.is_at_end = True
         else:
-            if total is not None:
-                if not is_new or listed >= total:
-                    break
-            else:
-                news = _identities(page) - seen_ids
-                if not news:
-                    break
-                seen_ids |= news
-                content.update(map(hash, page.rows))
-            number += 1
-            request = {**asked, "page": str(number), "page_size": str(size)}
-        fruitless = 0 if is_new else fruitless + 1
-        if fruitless > _MOST_FRUITLESS:
-            raise Incomplete(f"the API gave {fruitless} pages in a row without a new row, and yet another cursor")
-    paged_blindly = total is None and not cursors and number > 2
+            news = _identities(page) - self.seen_ids
+            self.is_at_end = not news
+            self.seen_ids |= news
+            self.content.update(map(hash, page.rows))
+
+    @property
+    def is_blind(self) -> bool:
+        """Whether rows came on several pages that neither a total nor a cursor vouches for."""
+        return self.total is None and not self.cursors and self.pages > 2
+
+
+def read_list(
+    client: Client,
+    path: str,
+    params: Mapping[str, str],
+    page_size: int,
+    emit: Callable[[Page], None],
+    fetch_all: FetchAll,
+) -> Pass:
+    """Read one pass over a list, giving each page to `emit`. Raises `IncompleteError` where the list has no end.
+
+    Where the first page tells how many there are, `fetch_all` may fetch the others ahead.
+    """
+
+    def fetch(request: dict[str, str]) -> Page:
+        return client.get(path, {**params, **request}, _read)
+
+    def numbered(number: int) -> dict[str, str]:
+        return {"page": str(number), "page_size": str(reader.size)}
+
+    started_at = utc_now()
+    reader = _Reader(page_size)
+    page = fetch(numbered(1))
+    reader.take(page)
+    emit(page)
+    reader.size = _used_size(page, page_size)
+    if page.cursor is None and reader.total is not None and not reader.is_at_end:
+        last = min(-(-reader.total // reader.size), _MOST_AHEAD)
+        pages = fetch_all(fetch, (numbered(number) for number in range(2, last + 1)), len(page.text))
+        for page in pages:
+            reader.take(page)
+            emit(page)
+            if reader.is_at_end or page.cursor is not None:
+                break
+    while not reader.is_at_end:
+        if page.cursor is not None:
+            page = fetch({"cursor": page.cursor, "limit": str(reader.size)})
+        else:
+            page = fetch(numbered(reader.pages + 1))
+        reader.take(page)
+        emit(page)
     return Pass(
         started_at=started_at,
         ended_at=utc_now(),
-        pages=count,
-        total=total,
-        is_steady=len(totals) <= 1,
-        content=hash(frozenset(content)) if paged_blindly else None,
+        pages=reader.pages,
+        total=reader.total,
+        is_steady=len(reader.totals) <= 1,
+        content=hash(frozenset(reader.content)) if reader.is_blind else None,
     )
 
 

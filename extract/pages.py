@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from extract.canonical import normalize
-from extract.errors import ApiError, Transient
+from extract.errors import ApiError, TransientError
 
 SEPARATOR = "\x1e"
 """Stands between rows in `Page.text`. JSON may not hold it: inside strings it has to be escaped."""
@@ -58,7 +58,7 @@ class Page:
 def read_page(body: bytes) -> Page:
     """Cut a list's answer into rows.
 
-    Raises `Transient` for a body that is cut short or is not JSON, `ApiError` for one that is no list of rows.
+    Raises `TransientError` for a body that is cut short or is not JSON, `ApiError` for one that is no list of rows.
     """
     body = body.removeprefix(b"\xef\xbb\xbf")
     try:
@@ -67,16 +67,16 @@ def read_page(body: bytes) -> Page:
         return _read_slowly(body)
 
 
-def read_document(body: bytes) -> tuple[str, str | None, Any]:
+def read_document(body: bytes, *, is_error: bool = False) -> tuple[str, str | None, Any]:
     """Check a body that is to be kept whole: its text, its text normalized where that differs, and its value.
 
-    Raises as `read_page`, for a body too that is no object or holds an error.
+    Raises as `read_page`, for a body too that is no object, or that holds an error although none is expected.
     """
     text = _text(body.removeprefix(b"\xef\xbb\xbf"), body)
     value = _parse(text, body)
     if not isinstance(value, dict) or not value:
         raise ApiError("the answer is not a JSON object")
-    if value.get("error"):
+    if value.get("error") and not is_error:
         raise ApiError(f"the answer is an error although its status says success{_said(value)}")
     return *_storable(text), value
 
@@ -161,28 +161,26 @@ def _read_slowly(body: bytes) -> Page:
     text = _text(body, body)
     value = _parse(text, body)
     if isinstance(value, list):
-        start, facts = _skip(text, 0), {}
+        start, facts = _skip(text, 0), dict[str, Any]()
     elif isinstance(value, dict):
         start, facts = _list_start(text, value)
     else:
         raise ApiError("the answer is neither a list nor an object with one")
     pairs = [_storable(row) for row in _slices(text, start)]
     normalized = [fixed for _, fixed in pairs]
-    return _page(
-        SEPARATOR.join(row for row, _ in pairs), len(pairs), facts, normalized if any(normalized) else None
-    )
+    return _page(SEPARATOR.join(row for row, _ in pairs), len(pairs), facts, normalized if any(normalized) else None)
 
 
 def _text(body: bytes, whole: bytes) -> str:
-    """A body's text; `Transient` where it is not UTF-8. Surrogates, which Python's servers may send, pass."""
+    """A body's text; `TransientError` where it is not UTF-8. Surrogates, which Python's servers may send, pass."""
     if not whole.strip():
-        raise Transient("the answer is empty although its status says success")
+        raise TransientError("the answer is empty although its status says success")
     if is_html(whole):
         raise ApiError("the answer is a web page, not JSON: is MIOSA_BASE_URL the API's address?")
     try:
         return body.decode("utf-8", "surrogatepass")
     except UnicodeDecodeError as error:
-        raise Transient("the answer is not UTF-8 text") from error
+        raise TransientError("the answer is not UTF-8 text") from error
 
 
 def _parse(text: str, body: bytes) -> Any:
@@ -190,7 +188,7 @@ def _parse(text: str, body: bytes) -> Any:
     try:
         return json.loads(text, parse_int=_small_int, parse_float=str)
     except ValueError as error:
-        raise Transient(f"the answer is cut short or not JSON ({len(body)} bytes)") from error
+        raise TransientError(f"the answer is cut short or not JSON ({len(body)} bytes)") from error
     except RecursionError as error:
         raise ApiError("the answer is nested too deeply") from error
 
@@ -263,7 +261,9 @@ def _storable(text: str) -> tuple[str, str | None]:
 
 def _has_lone_surrogate(text: str) -> bool:
     """Whether any string in a JSON text holds half of a pair."""
-    return _SURROGATE.search(json.dumps(json.loads(text, parse_int=str, parse_float=str), ensure_ascii=False)) is not None
+    return (
+        _SURROGATE.search(json.dumps(json.loads(text, parse_int=str, parse_float=str), ensure_ascii=False)) is not None
+    )
 
 
 def _refuse_error(envelope: dict[str, Any]) -> None:

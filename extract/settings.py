@@ -1,4 +1,4 @@
-"""What the extractor is told: options, else the environment, else the defaults. The key comes from the environment only."""
+"""What the extractor is told: options, else the environment, else the defaults; the key by the environment only."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from extract.errors import UsageProblem
+from extract.errors import ConfigurationError
 
 API_PATH = "/api/v1"
 DEFAULT_BASE_URL = "https://api.miosa.ai" + API_PATH
@@ -24,13 +24,11 @@ _SCHEMAS = frozenset({"raw", "staging", "intermediate", "marts", "ledger", "main
 class Settings(BaseSettings):
     """Everything a run depends on. Fields without a name of their own are read from `EXTRACT_<FIELD>`."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="EXTRACT_", extra="ignore", frozen=True, hide_input_in_errors=True, populate_by_name=True
-    )
+    model_config = SettingsConfigDict(env_prefix="EXTRACT_", extra="ignore", frozen=True, hide_input_in_errors=True)
 
     api_key: SecretStr = Field(validation_alias="MIOSA_API_KEY")
-    base_url: str = Field(DEFAULT_BASE_URL, validation_alias=AliasChoices("base_url", "MIOSA_BASE_URL"))
-    warehouse: Path = Field(Path("warehouse.duckdb"), validation_alias=AliasChoices("warehouse", "WAREHOUSE_PATH"))
+    base_url: str = Field(DEFAULT_BASE_URL, validation_alias="MIOSA_BASE_URL")
+    warehouse: Path = Field(Path("warehouse.duckdb"), validation_alias="WAREHOUSE_PATH")
     first_month: str = ""
     last_month: str = ""
     look_back_days: Annotated[int, Field(ge=0, le=3660)] = 35
@@ -125,31 +123,24 @@ class Settings(BaseSettings):
         return next_month(month_start(self.last_month))
 
 
-_NAMES = {
-    "MIOSA_API_KEY": "MIOSA_API_KEY",
-    "api_key": "MIOSA_API_KEY",
-    "base_url": "MIOSA_BASE_URL",
-    "MIOSA_BASE_URL": "MIOSA_BASE_URL",
-    "warehouse": "WAREHOUSE_PATH",
-    "WAREHOUSE_PATH": "WAREHOUSE_PATH",
-    "first_month": "--from",
-    "last_month": "--to",
-}
+# Settings with a name of their own in the environment go by it alone: a stray BASE_URL must not get the key.
+_ENVIRONMENT = {"base_url": "MIOSA_BASE_URL", "warehouse": "WAREHOUSE_PATH"}
+_SHOWN = {"first_month": "--from", "last_month": "--to"}
 
 
 def read_settings(**options: Any) -> Settings:
-    """Read the settings; options given as None are taken from the environment. Raises `UsageProblem`."""
-    given = {name: value for name, value in options.items() if value is not None}
+    """Read the settings; options given as None are taken from the environment. Raises `ConfigurationError`."""
+    given = {_ENVIRONMENT.get(name, name): value for name, value in options.items() if value is not None}
     try:
         return Settings(**given)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         name = str(first["loc"][0]) if first["loc"] else ""
-        shown = _NAMES.get(name, "--" + name.replace("_", "-") if name else "")
+        shown = _SHOWN.get(name) or (f"--{name.replace('_', '-')}" if name.islower() else name)
         if first["type"] == "missing":
-            raise UsageProblem(f"{shown} is not set: export the key of your MIOSA account in it") from None
+            raise ConfigurationError(f"{shown} is not set: export the key of your MIOSA account in it") from None
         said = str(first["msg"]).removeprefix("Value error, ")
-        raise UsageProblem(f"{shown} {said[:1].lower() + said[1:]}".strip() if shown else said) from None
+        raise ConfigurationError(f"{shown} {said[:1].lower() + said[1:]}".strip() if shown else said) from None
 
 
 def is_loopback(host: str) -> bool:

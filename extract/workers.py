@@ -5,14 +5,17 @@ The threads are daemons, so that a run which was told to stop need not wait for 
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-from extract.errors import Cancelled
+from extract.errors import StoppedError
 
 Job = TypeVar("Job")
 Piece = TypeVar("Piece")
@@ -85,22 +88,63 @@ class Workers(Generic[Job, Piece, Result]):
         """Do jobs until there are no more."""
         while (job := self._jobs.get()) is not None:
             try:
-                self._report(Event(job, result=self._work(job, lambda piece, job=job: self._report(Event(job, piece)))))  # type: ignore[misc]
-            except Cancelled:
+                self._report(self._do(job))
+            except StoppedError:
                 return
-            except Exception as error:  # reported to the thread that asked for the work, which raises it
-                try:
-                    self._report(Event(job, error=error))
-                except Cancelled:
-                    return
+
+    def _do(self, job: Job) -> Event[Job, Piece, Result]:
+        """Do one job, and make an event of how it ended. The thread that gave the job raises its error."""
+        try:
+            return Event(job, result=self._work(job, lambda piece: self._report(Event(job, piece))))
+        except StoppedError:
+            raise
+        except Exception as error:
+            return Event(job, error=error)
 
     def _report(self, event: Event[Job, Piece, Result]) -> None:
         """Hand an event over, waiting for room, but not beyond a stop."""
+        while not self._stop.is_set():
+            with contextlib.suppress(queue.Full):
+                return self._events.put(event, timeout=0.2)
+        raise StoppedError("stopped")
+
+
+class Ahead:
+    """Threads that fetch a few items ahead of where they are used, in order."""
+
+    def __init__(self) -> None:
+        """Prepare; threads start when first needed, and live as long as the process."""
+        self._tasks: queue.SimpleQueue[tuple[Future[Any], Callable[[Any], Any], Any]] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._threads = 0
+
+    def map(self, work: Callable[[Job], Result], items: Iterable[Job], ahead: int, threads: int) -> Iterator[Result]:
+        """Yield `work(item)` for each item in order, up to `ahead` of them begun early, by at most `threads`."""
+        with self._lock:
+            while self._threads < threads:
+                self._threads += 1
+                threading.Thread(target=self._run, name=f"extract-ahead-{self._threads}", daemon=True).start()
+        begun: deque[Future[Result]] = deque()
+        try:
+            for item in items:
+                future: Future[Result] = Future()
+                begun.append(future)
+                self._tasks.put((future, work, item))
+                if len(begun) > ahead:
+                    yield begun.popleft().result()
+            while begun:
+                yield begun.popleft().result()
+        finally:
+            for future in begun:
+                future.cancel()
+
+    def _run(self) -> None:
+        """Do tasks for ever."""
         while True:
-            if self._stop.is_set():
-                raise Cancelled("stopped")
-            try:
-                self._events.put(event, timeout=0.2)
-                return
-            except queue.Full:
+            future, work, item = self._tasks.get()
+            if not future.set_running_or_notify_cancel():
                 continue
+            try:
+                future.set_result(work(item))
+            except BaseException as error:  # kept for whoever asks for the result
+                future.set_exception(error)

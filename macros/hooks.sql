@@ -9,18 +9,19 @@
             ) }}
         {%- endif -%}
     {%- endif -%}
-    select 1 as raw_layer_is_there
 {% endmacro %}
 
 {#- The ledger is created once and never dropped, not even by a full refresh: it is no model, so that no rebuild can
-    touch it. -#}
+    touch it. Committed here, because dbt rolls back what a run's first hooks left open. -#}
 {% macro create_ledger() %}
-    create schema if not exists ledger;
-    create table if not exists ledger.closed_periods (
-        billing_period varchar not null,
-        closed_at_utc timestamp not null
-    );
-    -- dbt rolls back the transaction in which it ran a run's first hooks: what is to stay is committed here.
-    commit;
-    begin transaction;
+    {%- if execute -%}
+        {%- call statement("create_ledger", auto_begin=True) -%}
+            create schema if not exists ledger;
+            create table if not exists ledger.closed_periods (
+                billing_period varchar not null,
+                closed_at_utc timestamp not null
+            );
+        {%- endcall -%}
+        {%- do adapter.commit() -%}
+    {%- endif -%}
 {% endmacro %}

@@ -3,10 +3,6 @@
 The vendor cannot be asked and has no test tenant, so this package speaks its documented protocol, in every variant
 that its documentation and clients describe, over data that holds every case the billing rules name. Nothing in the
 warehouse imports it: the extractor meets it only as an HTTP server.
-
->>> from simulator import Options, Tenant, generate_tenant, serve
->>> with serve(generate_tenant(sessions=100), Options(envelope="cursor")) as server:
-...     print(server.base_url)  # doctest: +SKIP
 """
 
 from simulator.app import Options, create_app

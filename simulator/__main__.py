@@ -14,6 +14,7 @@ from simulator.generate import generate_tenant
 from simulator.metering import Attribution
 from simulator.rows import read_time, to_iso
 from simulator.server import Uvicorn, base_url, bind, configure
+from simulator.tenant import Window
 
 
 def _time(text: str) -> datetime:
@@ -48,7 +49,7 @@ _DEFAULTS = app.Options()
 @click.option("--rows-key", type=_choice(app.RowsKey), default=_DEFAULTS.rows_key, help="Where a list's rows stand.")
 @click.option("--cost-field", type=_choice(app.CostField), default=_DEFAULTS.cost_field, help="Name of the cost.")
 @click.option("--max-page-size", type=click.IntRange(1), default=_DEFAULTS.max_page_size, help="Most rows in a page.")
-@click.option("--window", type=_choice(app.Window), default=_DEFAULTS.window, help="What since and until select by.")
+@click.option("--window", type=_choice(Window), default=_DEFAULTS.window, help="What since and until select by.")
 @click.option(
     "--vendor-attribution",
     type=_choice(Attribution),

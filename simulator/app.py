@@ -42,7 +42,7 @@ from simulator.metering import (
     whole_cents,
 )
 from simulator.rows import Sandbox, Session, read_time, to_iso, to_microseconds
-from simulator.tenant import LIMITS, Limit, Tenant
+from simulator.tenant import LIMITS, Limit, Tenant, Window
 
 API = "/api/v1"
 """Where the vendor's routes live."""
@@ -60,7 +60,6 @@ Envelope = Literal["page", "meta", "cursor"]
 CursorType = Literal["string", "integer"]
 RowsKey = Literal["data", "sessions", "items", "bare"]
 CostField = Literal["credit_cost", "credits_used", "both"]
-Window = Literal["start", "overlap", "end", "ignore"]
 QuotaShape = Literal["nested", "flat"]
 Rounding = Literal["cents"]
 
@@ -242,7 +241,7 @@ class _Api:
             return self._shuffled(rows)
 
         # The selection is kept between pages, so the pages of a large one cost no more than those of a small one.
-        rows = tenant.remember(("sessions", since, until, computer, options.window), select)
+        rows = tenant.remember(("sessions", since, until, computer, options.window, options.shuffle_seed), select)
         return self._list(request, rows, options.rows_key)
 
     async def sandboxes(self, request: Request) -> Response:
@@ -520,15 +519,19 @@ class _Api:
         if action is None:
             raise ApiError(404, "not_found", f"Unknown action; known are {', '.join(sorted(_ACTIONS))}.")
         try:
-            action(self._tenant, msgspec.json.decode(await request.body(), type=dict[str, msgspec.Raw]))
+            action(self._tenant, _Body(msgspec.json.decode(await request.body(), type=dict[str, msgspec.Raw])))
         except KeyError as error:
-            raise ApiError(404, "not_found", f"Unknown, or a field that is missing: {error}") from None
+            raise ApiError(404, "not_found", f"There is no session {error}.") from None
         except (ValueError, TypeError, msgspec.DecodeError) as error:
             raise ApiError(422, "invalid_request", str(error)) from None
         return await self.state(request)
 
 
-_Body = dict[str, msgspec.Raw]
+class _Body(dict[str, msgspec.Raw]):
+    """A control request's fields, each as the JSON text that it was."""
+
+    def __missing__(self, name: str) -> msgspec.Raw:
+        raise ValueError(f"{name} is missing")
 
 
 def _text(body: _Body, name: str) -> str:

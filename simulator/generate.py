@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import cache
 from random import Random
 from typing import NamedTuple
 
@@ -82,8 +83,8 @@ def _sessions(random: Random, homes: list[_Home], first: int, end: int, count: i
     days = [
         to_iso(first + day * _DAY_SECONDS * MICROSECONDS)[:11] for day in range((end - first) // 86_400_000_000 + 5)
     ]
-    clocks = [f"{s // 3600:02d}:{s // 60 % 60:02d}:{s % 60:02d}" for s in range(_DAY_SECONDS)]
-    costs = [_cost(random) for _ in range(_POOL)]
+    clocks = _clocks()
+    costs = [_cost(random) for _ in range(min(_POOL, count))]
     starts = sorted((int(random.random() * (end - first)) for _ in range(count)), reverse=True)
     chosen = random.choices(homes, cum_weights=_cumulative(len(homes)), k=count)
     running = count * _RUNNING_PER_THOUSAND // 1000
@@ -103,7 +104,7 @@ def _sessions(random: Random, homes: list[_Home], first: int, end: int, count: i
         billed = wall
         if (bits >> 40) & 7 == 0:  # paused for a part of the time
             billed = wall * ((bits >> 43) & 127) // 128
-        text, nano = costs[(bits >> 50) % _POOL]
+        text, nano = costs[(bits >> 50) % len(costs)]
         identity = f"ses_{(count - number):08d}"
         start_text = f"{days[day]}{clocks[second]}{fraction}Z"
         begin = first + (day * _DAY_SECONDS + second) * MICROSECONDS + micro
@@ -134,6 +135,12 @@ def _sessions(random: Random, homes: list[_Home], first: int, end: int, count: i
             )
         )
     return rows
+
+
+@cache
+def _clocks() -> list[str]:
+    """The text of each second of a day."""
+    return [f"{s // 3600:02d}:{s // 60 % 60:02d}:{s % 60:02d}" for s in range(_DAY_SECONDS)]
 
 
 def _cost(random: Random) -> tuple[str, int]:

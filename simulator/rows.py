@@ -30,11 +30,13 @@ COST_FIELDS = ("credit_cost", "credits_used")
 """The two names of a session's cost: the vendor's Go client has one, its TypeScript client the other."""
 
 _COST_LIMIT = 10**9
+# Three thousand years: more would be no duration, and would overflow the sums of whoever reads it.
+_SECONDS_LIMIT = 10**11
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _TIME = re.compile(
-    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt ]([0-9]{2}:[0-9]{2}(?::[0-9]{2})?)(?:[.,]([0-9]+))?"
-    r"(?:([Zz])|([+-])([0-9]{2})(?::?([0-9]{2}))?)?"
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})(?:[Tt ]([0-9]{2}:[0-9]{2}(?::[0-9]{2})?)(?:[.,]([0-9]+))?"
+    r"(?:([Zz])|([+-])([0-9]{2})(?::?([0-9]{2}))?)?)?"
 )
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
 
@@ -144,16 +146,17 @@ def number_text(value: Decimal | int | str) -> bytes:
 
 
 def read_time(value: object) -> int | None:
-    """Microseconds since 1970 in UTC of an ISO 8601 date and time; None where it cannot be read.
+    """Microseconds since 1970 in UTC of an ISO 8601 date and time, or date alone; None where it cannot be read.
 
-    No zone means UTC, an offset is honoured, and further fraction digits than microseconds are cut (rule 8).
+    A date alone is its midnight. No zone means UTC, an offset is honoured, and further fraction digits than
+    microseconds are cut (rule 8).
     """
     match = _TIME.fullmatch(value) if isinstance(value, str) and not isinstance(value, _Number) else None
     if match is None:
         return None
     day, clock, fraction, _, sign, hours, minutes = match.groups()
     try:
-        wall = datetime.fromisoformat(f"{day}T{clock}").replace(tzinfo=UTC)
+        wall = datetime.fromisoformat(f"{day}T{clock or '00:00'}").replace(tzinfo=UTC)
         offset = timedelta(hours=int(hours or 0), minutes=int(minutes or 0))
         zone = timezone(-offset if sign == "-" else offset)
     except ValueError:
@@ -241,8 +244,8 @@ def _exact(value: object) -> Decimal | None:
         return None
     try:
         return Decimal(value)
-    except InvalidOperation:  # an exponent beyond what Decimal holds
-        return None
+    except InvalidOperation:  # an exponent beyond what Decimal holds: absurd, unless it scales a zero
+        return None if re.split("[eE]", value)[0].strip("-0.") else Decimal(0)
 
 
 def _whole(number: Decimal, scale: int) -> int | None:
@@ -262,7 +265,7 @@ def _read_seconds(value: object) -> tuple[int | None, bool]:
     if value is None:
         return None, True
     number = _exact(value)
-    if number is None or number < 0 or number >= 10**12:
+    if number is None or number < 0 or number >= _SECONDS_LIMIT:
         return None, False
     seconds = _whole(number, 0)
     return seconds, seconds is not None

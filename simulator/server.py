@@ -60,7 +60,8 @@ def bind(port: int = 0) -> socket.socket:
 
     Port 0 takes a free one. Raises `OSError` where the port is taken.
     """
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    # Only for sockets that name TCP does asyncio switch Nagle's delay off: without, each answer takes 40 ms longer.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((HOST, port))

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -39,6 +39,9 @@ Limit = int | Decimal | None
 
 LIMITS = ("max_sandboxes", "max_concurrent", "max_storage_gb", "max_credit_cents")
 """The four limits of a quota, as the vendor names them."""
+
+Window = Literal["start", "overlap", "end", "ignore"]
+"""What a window selects sessions by: see `Tenant.select`."""
 
 DEFAULT_NOW = datetime(2026, 11, 3, 9, tzinfo=UTC)
 """The clock of a tenant that is given none."""
@@ -155,7 +158,7 @@ class Tenant:
             limits = self._quotas.get(user)
             return None if limits is None else dict(limits)
 
-    def select(self, window: str, since: int | None, until: int | None) -> list[Session]:
+    def select(self, window: Window, since: int | None, until: int | None) -> list[Session]:
         """The sessions of `[since, until)`, newest first; either bound may be None (open).
 
         `window` says what the bounds select by: `start`, `end` (running sessions always), `overlap` (running sessions

@@ -33,7 +33,7 @@ documents as (
 
 ),
 
-fields as (
+parsed as (
 
     select
         documents.row_key,
@@ -42,7 +42,7 @@ fields as (
             "documents.document",
             texts=["started_at", "ended_at", "duration_sec", "credit_cost", "credits_used"],
             values=["external_user_id", "computer_id"]
-        ) }} as field
+        ) }} as fields
     from documents
 
 ),
@@ -50,22 +50,22 @@ fields as (
 figures as (
 
     select
-        fields.row_key,
-        {{ json_id("fields.field.external_user_id") }} as own_user,
-        {{ json_id("fields.field.computer_id") }} as sandbox_id,
-        fields.field.ended_at is null as runs,
+        parsed.row_key,
+        {{ json_id("parsed.fields.external_user_id") }} as own_user,
+        {{ json_id("parsed.fields.computer_id") }} as sandbox_id,
+        parsed.fields.ended_at is null as runs,
         loads.started_at_utc as asked_at_utc,
-        epoch_us({{ parse_utc("fields.field.started_at") }})::hugeint as start_us,
-        epoch_us({{ parse_utc("fields.field.ended_at") }})::hugeint as ended_us,
-        {{ scaled_integer("fields.field.duration_sec", 0, var("max_duration_digits")) }} as seconds,
-        {{ scaled_integer("fields.field.credit_cost", 9, 9) }} as cost_1,
-        {{ scaled_integer("fields.field.credits_used", 9, 9) }} as cost_2,
-        fields.field.duration_sec is not null as says_seconds,
-        fields.field.credit_cost is not null as says_cost_1,
-        fields.field.credits_used is not null as says_cost_2,
-        fields.field.ended_at is not null as says_end
-    from fields
-    inner join {{ source("raw", "loads") }} as loads on fields.load_id = loads.load_id
+        epoch_us({{ parse_utc("parsed.fields.started_at") }})::hugeint as start_us,
+        epoch_us({{ parse_utc("parsed.fields.ended_at") }})::hugeint as ended_us,
+        {{ scaled_integer("parsed.fields.duration_sec", 0, var("max_duration_digits")) }} as seconds,
+        {{ scaled_integer("parsed.fields.credit_cost", 9, 9) }} as cost_1,
+        {{ scaled_integer("parsed.fields.credits_used", 9, 9) }} as cost_2,
+        parsed.fields.duration_sec is not null as says_seconds,
+        parsed.fields.credit_cost is not null as says_cost_1,
+        parsed.fields.credits_used is not null as says_cost_2,
+        parsed.fields.ended_at is not null as says_end
+    from parsed
+    inner join {{ source("raw", "loads") }} as loads on parsed.load_id = loads.load_id
 
 ),
 

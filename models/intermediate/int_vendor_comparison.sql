@@ -124,6 +124,10 @@ totals as (
     from periods
     left join summaries on periods.billing_period = summaries.billing_period
     left join ours on periods.billing_period = ours.billing_period
+    -- A month in between that nobody asked for and nobody used has no figures to compare.
+    where
+        summaries.billing_period is not null
+        or ours.billing_period is not null
     group by periods.billing_period
 
 )

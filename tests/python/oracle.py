@@ -27,7 +27,9 @@ MICROSECONDS = 10**6
 MICROSECONDS_PER_HOUR = 3600 * MICROSECONDS
 MICROSECONDS_PER_DAY = 24 * MICROSECONDS_PER_HOUR
 
-MAX_DURATION_SECONDS = 10**11
+MAX_DURATION_SECONDS = 10**11 - 1
+MAX_UTILIZATION = 10**18 - 1
+"""In millionths: all that the mart's column holds. Use beyond that multiple of a limit is shown as this."""
 COST_DECIMALS = 9
 COST_WHOLE_DIGITS = 9
 
@@ -636,6 +638,11 @@ def round_half_away(numerator: int, denominator: int) -> int:
     return -size if numerator < 0 else size
 
 
+def utilization_of(limit: int | None, used: int) -> int | None:
+    """Rule 16: used / limit in millionths; null without a limit, and for a limit of zero."""
+    return min(round_half_away(used * 10**6, limit), MAX_UTILIZATION) if limit else None
+
+
 def storage_used(text: str | None, month: int) -> int:
     """Rule 15: the rollup's GB-hours over the period's hours, in billionths of a GB; 0 where the rollup has none."""
     number = read_number(NumberText(text)) if text is not None else None
@@ -734,7 +741,7 @@ def fct_quota_utilization(
                     "limit_value": limit,
                     "used_value": used[quota],
                     "headroom_value": None if limit is None else limit - used[quota],
-                    "utilization": round_half_away(used[quota] * 10**6, limit) if limit else None,
+                    "utilization": utilization_of(limit, used[quota]),
                     "status": (
                         status_of(limit, used[quota])
                         if limit is not None

@@ -13,8 +13,8 @@ import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
@@ -226,6 +226,8 @@ class Run:
     answers: list[Answered] = field(default_factory=list)
     asked_through: list[int] = field(default_factory=list)
     """The last load of each run of the extractor."""
+    tolerance_nano: int = oracle.NANO
+    """How far the vendor's figures may be off, as of the last build."""
 
     def extract(
         self,
@@ -247,9 +249,11 @@ class Run:
         self.asked_through.append(max(load.load_id for load in read_loads(self.warehouse)))
         self._forget()
 
-    def build(self, *arguments: str, tz: str = "UTC", variables: Mapping[str, Any] | None = None) -> None:
-        """Build every model, and run every data test."""
-        build(self.warehouse, *arguments, tz=tz, variables=variables)
+    def build(self, tz: str = "UTC", tolerance_credits: int = 1) -> None:
+        """Build every model, and run every data test. Unit tests are left out: they do not look at the warehouse."""
+        self.tolerance_nano = tolerance_credits * oracle.NANO
+        variables = None if tolerance_credits == 1 else {"reconciliation_tolerance_credits": tolerance_credits}
+        build(self.warehouse, "--exclude-resource-type", "unit_test", variables=variables, tz=tz)
         self._forget()
 
     def _forget(self) -> None:
@@ -339,7 +343,7 @@ class Run:
         found += rejected_differences(self.expected.rejected, self.warehouse)
         return found + self.reconciliation_differences()
 
-    def reconciliation_differences(self, tolerance: int = oracle.NANO) -> list[str]:
+    def reconciliation_differences(self) -> list[str]:
         """Where `rpt_reconciliation` is not what the oracle's figures and the vendor's say."""
         credits: dict[tuple[str, str | None], int] = defaultdict(int)
         for (user, period), row in self.expected.by_name["fct_user_period_credits"].items():
@@ -363,7 +367,7 @@ class Run:
             if key in seen:
                 found.append(f"rpt_reconciliation has two rows of {key}")
             seen.add(key)
-            allowed = tolerance if "vendor" in key[0] else 0
+            allowed = self.tolerance_nano if "vendor" in key[0] else 0
             status = "ok" if abs(figures[1] - figures[0]) <= allowed else "mismatch"
             if abs(figures[2]) != abs(figures[1] - figures[0]) or figures[3] != allowed or row["status"] != status:
                 found.append(f"rpt_reconciliation {key}: {figures} {row['status']}, not {status} within {allowed}")
@@ -394,11 +398,6 @@ def whole_path(
     run.extract(rows, options, span or Span(), tz=tz, fault=fault)
     run.build(tz=tz)
     return run
-
-
-def with_quotas(rows: Rows, quotas: Mapping[str, Any]) -> Rows:
-    """The same rows under other quotas."""
-    return replace(rows, quotas=quotas)
 
 
 # --- Comparing -----------------------------------------------------------------------------------------------------
@@ -440,8 +439,3 @@ def assert_same(run: Run) -> None:
     """Fail, showing the first few differences, unless every mart is what the oracle works out."""
     found = run.differences()
     assert not found, f"{len(found)} differences, the first of them:\n" + "\n".join(line[:600] for line in found[:20])
-
-
-def now() -> datetime:
-    """The machine's clock."""
-    return datetime.now(UTC)

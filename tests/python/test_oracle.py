@@ -104,7 +104,7 @@ def test_rule_1_amounts_are_read_exactly_and_by_value(text: str, nano: int) -> N
         ({"duration_sec": "-1"}, "bad_duration"),
         ({"duration_sec": "60.5"}, "bad_duration"),
         ({"duration_sec": "true"}, "bad_duration"),
-        ({"duration_sec": "100000000001"}, "bad_duration"),
+        ({"duration_sec": "100000000000"}, "bad_duration"),
         ({"credit_cost": ""}, "missing_cost"),
         ({"credit_cost": "null"}, "missing_cost"),
         ({"credit_cost": "true"}, "bad_cost"),
@@ -139,7 +139,7 @@ def test_rule_7_rejects(fields: dict[str, str], fault: str) -> None:
         {"duration_sec": "6e1"},
         {"duration_sec": '"60"'},
         {"duration_sec": "null"},
-        {"duration_sec": "100000000000"},
+        {"duration_sec": "99999999999"},
         {"external_user_id": "5"},
         {"ended_at": '"2026-10-01T00:00:00Z"'},
     ],
@@ -387,9 +387,7 @@ def test_rule_34_complete_periods() -> None:
     assert complete((split, NOVEMBER, after), (OCTOBER, split, NOVEMBER))
     assert not complete((OCTOBER, split, split), (split, NOVEMBER, after))  # the first part was asked too early
     assert not complete((OCTOBER + DAY, NOVEMBER, after))
-    assert complete(
-        (NOVEMBER, NOVEMBER + 2 * DAY, after + HOUR), month=2026 * 12 + 10
-    )  # current: up to the newest load
+    assert complete((NOVEMBER, NOVEMBER + 2 * DAY, after + HOUR), month=2026 * 12 + 10)
     assert not complete((NOVEMBER, NOVEMBER + DAY, after + HOUR), month=2026 * 12 + 10)
 
 

@@ -1,5 +1,5 @@
 -- A reconciliation that has nothing to compare proves nothing: each period with credits has a total for each of our own
--- steps, and each complete period one for the vendor's summary (rules 32 to 34).
+-- steps, and, once it is complete, one for the vendor's summary (rules 32 to 34).
 with
 
 expected_checks as (
@@ -20,7 +20,10 @@ expected_checks as (
         complete_periods.billing_period,
         'facts_vs_vendor_summary' as check_name
     from {{ ref("dim_billing_periods") }} as complete_periods
+    inner join {{ ref("fct_user_period_credits") }} as facts
+        on complete_periods.billing_period = facts.billing_period
     where complete_periods.is_complete
+    group by complete_periods.billing_period
 
 )
 

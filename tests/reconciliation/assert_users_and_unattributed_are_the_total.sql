@@ -1,4 +1,11 @@
 -- Rule 10: in every mart and period, users and unattributed together are the total of the sessions that count.
+{%- set marts = {
+    "fct_session_period_credits": "credits",
+    "fct_user_day_credits": "credits",
+    "fct_user_period_credits": "credits",
+    "fct_quota_utilization": "used_value",
+} %}
+
 with
 
 totals as (
@@ -11,34 +18,48 @@ totals as (
 
 ),
 
-marts as (
+mart_totals as (
 
-    {% for mart in ["fct_session_period_credits", "fct_user_day_credits", "fct_user_period_credits"] %}
+    {% for mart, measure in marts.items() %}
     select
         '{{ mart }}' as mart,
         billing_period,
-        sum(credits) as credits
+        sum({{ measure }}) as credits
     from {{ ref(mart) }}
+    {%- if mart == "fct_quota_utilization" %}
+    where quota = 'credits'
+    {%- endif %}
     group by billing_period
-    union all
+    {{ "union all" if not loop.last }}
     {% endfor %}
+
+),
+
+expected as (
+
     select
-        'fct_quota_utilization' as mart,
-        billing_period,
-        sum(used_value) as credits
-    from {{ ref("fct_quota_utilization") }}
-    where
-        quota = 'credits'
-        and billing_period in (select billing_period from totals)
-    group by billing_period
+        totals.billing_period,
+        totals.credits,
+        marts.mart
+    from totals
+    cross join (
+        values
+        {% for mart in marts %}
+        ('{{ mart }}'){{ "," if not loop.last }}
+        {% endfor %}
+    ) as marts (mart)
 
 )
 
 select
-    marts.mart,
-    marts.billing_period,
-    marts.credits,
-    totals.credits as total_credits
-from marts
-left join totals on marts.billing_period = totals.billing_period
-where marts.credits is distinct from totals.credits
+    coalesce(expected.mart, mart_totals.mart) as mart,
+    coalesce(expected.billing_period, mart_totals.billing_period) as billing_period,
+    expected.credits as total_credits,
+    mart_totals.credits as mart_credits
+from expected
+full outer join mart_totals
+    on
+        expected.mart = mart_totals.mart
+        and expected.billing_period = mart_totals.billing_period
+-- A period in which users have quotas but nobody has usage stands in the quota mart alone, with nothing used.
+where coalesce(expected.credits, 0) <> coalesce(mart_totals.credits, 0)

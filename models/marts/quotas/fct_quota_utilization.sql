@@ -247,7 +247,7 @@ reached as (
         on
             measured.external_user_id = concurrency.external_user_id
             and measured.billing_period = concurrency.billing_period
-            and concurrency.running_session_count >= greatest(measured.limit_value, 1)
+            and greatest(measured.limit_value, 1) <= concurrency.running_session_count
     where
         measured.quota = 'concurrent'
         and measured.limit_value is not null
@@ -264,8 +264,8 @@ reached as (
     inner join sandboxes
         on
             measured.external_user_id = sandboxes.external_user_id
-            and sandboxes.sandbox_number >= greatest(measured.limit_value, 1)
-            and sandboxes.first_started_at_utc < measured.period_end_at_utc
+            and greatest(measured.limit_value, 1) <= sandboxes.sandbox_number
+            and measured.period_end_at_utc > sandboxes.first_started_at_utc
     where
         measured.quota = 'sandboxes'
         and measured.limit_value is not null

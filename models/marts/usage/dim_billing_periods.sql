@@ -1,5 +1,5 @@
 -- Purpose: the billing periods that the warehouse speaks about, and whether each is complete (rule 34) and closed.
--- Grain: one row a billing period, without gaps from the first to the last with usage or wholly asked for.
+-- Grain: one row a billing period, without gaps from the first to the last that has usage or was asked for.
 --
 -- Complete means that the vendor's figures may be compared with ours. A period that has ended: each of its days lies
 -- in the window of a load of sessions that began at or after the period's end. The current one: each day up to the
@@ -11,6 +11,13 @@ session_loads as (
 
     select * from {{ ref("stg_miosa__loads") }}
     where resource = 'usage_sessions'
+
+),
+
+vendor_totals as (
+
+    -- The extractor reads them for each month that was asked for, also when nobody used anything in it.
+    select billing_period from {{ ref("stg_miosa__usage_summaries") }}
 
 ),
 
@@ -35,56 +42,11 @@ newest_load as (
 
 ),
 
--- Windows that touch or overlap make one stretch; a stretch that covers a month makes it a period.
-ordered_windows as (
+known_periods as (
 
-    select
-        session_loads.*,
-        max(session_loads.window_end_at_utc) over (
-            order by session_loads.window_start_at_utc, session_loads.window_end_at_utc
-            rows between unbounded preceding and 1 preceding
-        ) as end_so_far_at_utc
-    from session_loads
-
-),
-
-numbered_windows as (
-
-    select
-        ordered_windows.*,
-        count(*) filter (
-            where ordered_windows.end_so_far_at_utc is null
-            or ordered_windows.window_start_at_utc > ordered_windows.end_so_far_at_utc
-        ) over (
-            order by ordered_windows.window_start_at_utc, ordered_windows.window_end_at_utc
-            rows between unbounded preceding and current row
-        ) as stretch_number
-    from ordered_windows
-
-),
-
-stretches as (
-
-    select
-        min(numbered_windows.window_start_at_utc) as start_at_utc,
-        max(numbered_windows.window_end_at_utc) as end_at_utc
-    from numbered_windows
-    group by numbered_windows.stretch_number
-
-),
-
-bounds as (
-
-    select
-        strptime(session_periods.billing_period, '%Y-%m')::timestamp as first_start_at_utc,
-        strptime(session_periods.billing_period, '%Y-%m')::timestamp as last_start_at_utc
-    from session_periods
-    union all
-    -- The first and the last whole month of a stretch: first start <= last start only if it holds one.
-    select
-        date_trunc('month', stretches.start_at_utc - interval 1 microsecond) + interval 1 month as first_start_at_utc,
-        date_trunc('month', stretches.end_at_utc) - interval 1 month as last_start_at_utc
-    from stretches
+    select strptime(session_periods.billing_period, '%Y-%m')::timestamp as period_start_at_utc from session_periods
+    union
+    select strptime(vendor_totals.billing_period, '%Y-%m')::timestamp as period_start_at_utc from vendor_totals
 
 ),
 
@@ -92,10 +54,11 @@ periods as (
 
     select
         unnest(
-            generate_series(min(bounds.first_start_at_utc), max(bounds.last_start_at_utc), interval 1 month)
+            generate_series(
+                min(known_periods.period_start_at_utc), max(known_periods.period_start_at_utc), interval 1 month
+            )
         ) as period_start_at_utc
-    from bounds
-    where bounds.first_start_at_utc <= bounds.last_start_at_utc
+    from known_periods
 
 ),
 
@@ -134,8 +97,8 @@ covered_days as (
             days.day_start_at_utc >= session_loads.window_start_at_utc
             and days.day_start_at_utc + interval 1 day <= session_loads.window_end_at_utc
             and (
-                (days.has_ended and session_loads.started_at_utc >= days.period_end_at_utc)
-                or (not days.has_ended and session_loads.run_id = days.run_id)
+                (days.has_ended and days.period_end_at_utc <= session_loads.started_at_utc)
+                or (not days.has_ended and days.run_id = session_loads.run_id)
             )
     group by days.period_start_at_utc, days.day_start_at_utc
 

@@ -1,0 +1,62 @@
+# Two commands for a newcomer: `make demo` and `make test`. Both install what is locked into .venv first.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
+export DBT_SEND_ANONYMOUS_USAGE_STATS := false
+# The makefile never needs the key of the real API; what it starts gets one of its own.
+unexport MIOSA_API_KEY
+
+.PHONY: help setup setup-dev demo test test-full lint docs lock clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{ printf "  make %-10s %s\n", $$1, $$2 }'
+
+setup: $(VENV)/.run-installed ## the .venv, with what the monthly job and the demo need
+setup-dev: $(VENV)/.dev-installed ## the same, and what the tests and linters need
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "make: Python 3.11 or newer is needed; say which with make PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run-installed: requirements.lock | $(BIN)/python
+	$(PIP_INSTALL) -r requirements.lock
+	@touch $@
+
+# The development lock holds all of the other one, so this satisfies both.
+$(VENV)/.dev-installed: requirements-dev.lock requirements.lock | $(BIN)/python
+	$(PIP_INSTALL) -r requirements-dev.lock
+	@touch $@ $(VENV)/.run-installed
+
+demo: setup ## the whole path on a simulated API: extract, build, and the tables that come out
+	@$(BIN)/python -m simulator.demo
+
+test: setup-dev lint ## every test: Python, whole runs, dbt unit and data tests
+	$(BIN)/python -m pytest
+
+test-full: setup-dev lint ## the same, with the long property tests (20,000 sessions, 5 seeds)
+	MIOSA_FULL_TESTS=1 $(BIN)/python -m pytest
+
+lint: setup-dev ## ruff, mypy and sqlfluff
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m tests.python.lint_sql
+
+docs: export WAREHOUSE_PATH ?= $(firstword $(wildcard warehouse.duckdb demo.duckdb) target/docs.duckdb)
+docs: setup ## the documentation site of the warehouse, in target/static_index.html
+	@mkdir -p target
+	$(BIN)/dbt docs generate --static
+	@echo 'Open target/static_index.html in a browser.'
+
+lock: ## new lock files from pyproject.toml (needs uv)
+	rm -f requirements.lock requirements-dev.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-strip-extras --no-header \
+		pyproject.toml --extra dev -o requirements-dev.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-strip-extras --no-header \
+		pyproject.toml -c requirements-dev.lock -o requirements.lock
+
+clean: ## removes what builds and tests leave, not the .venv and no warehouse
+	rm -rf target logs .pytest_cache .mypy_cache .ruff_cache .hypothesis

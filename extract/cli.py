@@ -1,0 +1,149 @@
+"""The command line: options, exit status, and the one place that turns errors into one line."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+from types import FrameType
+from typing import Any, NoReturn
+
+import click
+
+from extract import __version__
+from extract.client import Client
+from extract.errors import ExtractError, Interrupted
+from extract.progress import bars
+from extract.run import Run, Summary
+from extract.settings import Settings, read_settings
+from extract.warehouse import Warehouse
+
+logger = logging.getLogger("extract")
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.option("--from", "first_month", metavar="YYYY-MM", help="First month to land. Default: the last whole month.")
+@click.option(
+    "--to", "last_month", metavar="YYYY-MM", help="Last month to land, inclusive. One alone means that month."
+)
+@click.option("--base-url", help="The API's address. [env: MIOSA_BASE_URL]")
+@click.option(
+    "--warehouse", type=click.Path(), help="The DuckDB file. [env: WAREHOUSE_PATH; default: warehouse.duckdb]"
+)
+@click.option("--look-back-days", type=int, help="Days asked for before the first month. [default: 35]")
+@click.option(
+    "--look-ahead-days",
+    type=int,
+    help="Days asked for after the last month, up to today, unless the API is seen not to select by end. [default: 35]",
+)
+@click.option("--window-days", type=int, help="Days in a window. [default: 1]")
+@click.option("--page-size", type=int, help="Rows asked for in a page. [default: 100]")
+@click.option("--threads", type=int, help="Requests at a time. [default: 8, or 32 where the API takes its time]")
+@click.option("--max-tries", type=int, help="Tries a request. [default: 12]")
+@click.option("--max-seconds", type=float, help="Seconds a request, its retries included. [default: 600]")
+@click.option("--request-seconds", type=float, help="Seconds a single try. [default: 120]")
+@click.option("--max-body-mib", type=int, help="Most MiB of an answer, unpacked. [default: 256]")
+@click.option("--max-passes", type=int, help="Readings of a list that does not prove complete. [default: 3]")
+@click.option("--lock-seconds", type=float, help="Seconds to wait for a file that another process holds. [default: 30]")
+@click.option("--void-share", type=float, help="Per cent of covered sessions a run may void unasked. [default: 20]")
+@click.option("--allow-voids", is_flag=True, default=None, help="Void however many sessions the API no longer lists.")
+@click.option("--verbose", is_flag=True, default=None, help="Tell of each request and retry.")
+@click.version_option(__version__, prog_name="extract")
+def command(**options: Any) -> None:
+    """Land usage sessions, sandboxes, quotas and the vendor's own figures in the warehouse.
+
+    The key comes from MIOSA_API_KEY and from nowhere else. Every option may be given as EXTRACT_<OPTION> as well.
+    """
+    settings = read_settings(**options)
+    logging.basicConfig(stream=sys.stderr, format="extract: %(message)s", level=logging.WARNING)
+    logger.setLevel(logging.DEBUG if settings.verbose else logging.WARNING)
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(_Redact(settings))
+    _tell(_run(settings), settings)
+
+
+def _run(settings: Settings) -> Summary:
+    """Run with everything open that a run needs."""
+    os.umask(0o077)
+    stop = threading.Event()
+    try:
+        with (
+            Warehouse(settings.warehouse, settings.lock_seconds) as warehouse,
+            Client(settings, stop) as client,
+            bars() as shown,
+        ):
+            return Run(settings, client, warehouse, shown).execute()
+    except ExtractError as error:
+        error.args = (_redact(str(error), settings),)
+        raise
+    except Exception as error:
+        if _signals:
+            raise Interrupted(_signals[0]) from error
+        text = _redact(" ".join(str(error).split())[:300], settings)
+        raise ExtractError(
+            f"unexpected {type(error).__name__}: {text}: nothing unfinished was landed; please report this"
+        ) from error
+    finally:
+        stop.set()
+
+
+def _tell(summary: Summary, settings: Settings) -> None:
+    """Say what was done, and what comes next."""
+    click.echo(
+        f"{settings.first_month} to {settings.last_month}: {summary.loads} loads, {summary.rows_listed:,} rows listed, "
+        f"{summary.rows_added:,} added, {summary.voids:,} sessions voided, in {settings.warehouse}. Next: dbt build"
+    )
+
+
+def _redact(text: str, settings: Settings) -> str:
+    """Blot the key out, should the API have echoed it."""
+    return text.replace(settings.api_key.get_secret_value(), "***")
+
+
+class _Redact(logging.Filter):
+    """Keeps the key out of every log line."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__()
+        self._settings = settings
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Blot the key out of the finished line."""
+        record.msg, record.args = _redact(record.getMessage(), self._settings), None
+        return True
+
+
+_signals: list[int] = []
+
+
+def _on_signal(number: int, frame: FrameType | None) -> NoReturn:
+    """Stop the run where it stands; whatever transaction is open is rolled back."""
+    _signals.append(number)
+    raise Interrupted(number)
+
+
+def main() -> NoReturn:
+    """Run the command, and exit with the status that `interface.md` names."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _on_signal)
+    try:
+        command.main(standalone_mode=False)
+    except Interrupted as interrupt:
+        _exit(interrupt.exit_status, "stopped; what was landed before stays, the rest was rolled back")
+    except ExtractError as error:
+        _exit(error.exit_status, " ".join(str(error).split()))
+    except click.exceptions.Exit as done:
+        sys.exit(done.exit_code)
+    except click.ClickException as error:
+        _exit(2, " ".join(error.format_message().split()))
+    except click.Abort:
+        _exit(130, "stopped")
+    sys.exit(0)
+
+
+def _exit(status: int, message: str) -> NoReturn:
+    """End with one line on standard error."""
+    click.echo(f"extract: {message}", err=True)
+    sys.exit(status)

@@ -1,0 +1,160 @@
+"""Cutting answers into rows, and telling whether two texts say the same: no network, no file."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from extract import canonical
+from extract.errors import ApiError, TransientError
+from extract.pages import SEPARATOR, read_document, read_page
+
+ROWS = ['{"id":"a","credit_cost":0.10}', '{ "id" : "b" }', "5", '"x"', "null", "[1,{}]"]
+LIST = "[" + " , ".join(ROWS) + "]"
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@pytest.mark.parametrize(
+    ("body", "total", "cursor", "has_cursor"),
+    [
+        (LIST, None, None, False),
+        ('{"data":%s}', None, None, False),
+        ('{"sessions":%s,"next_cursor":"c1"}', None, "c1", True),
+        ('{"next_cursor":17,"items":%s}', None, "17", True),
+        ('{"next_cursor":0,"items":%s}', None, "0", True),
+        ('{"items":%s,"next_cursor":null}', None, None, True),
+        ('{"data":%s,"next_cursor":""}', None, None, True),
+        ('{"data":%s,"page":{"page":1,"page_size":20,"total":150}}', 150, None, False),
+        ('{"data":%s,"meta":{"total":"151","per_page":20}}', 151, None, False),
+        ('{"data":{"sessions":%s,"meta":{"total":6}},"error":null}', 6, None, False),
+        ('\ufeff {"data":%s,"page":{"total":true}}', None, None, False),
+    ],
+)
+@pytest.mark.parametrize("extra", ["", ',"later":NaN', ',"later":"\\ud800"'])
+def test_every_envelope_gives_the_same_rows(
+    body: str, total: int | None, cursor: str | None, has_cursor: bool, extra: str
+) -> None:
+    """Fast and slow path alike: what msgspec refuses is read by the standard library, to the same slices."""
+    text = body.replace("%s", LIST)
+    if text.endswith("}"):
+        text = text[:-1] + extra + "}"
+    page = read_page(text.encode())
+    assert page.rows == ROWS
+    assert page.count == len(ROWS)
+    assert (page.total, page.cursor, page.has_cursor) == (total, cursor, has_cursor)
+
+
+@pytest.mark.parametrize(
+    "body",
+    ['{"error":{"code":"x","message":"no","request_id":"r7"}}', '{"error":"no"}', '{"data":null}', "{}", '"data"', "5"]
+    + ['{"data":[],"error":{"message":"part only"}}', "<!DOCTYPE html><html>", " <html>", '{"data":{}}'],
+)
+def test_what_is_no_list_is_an_error_and_never_zero_rows(body: str) -> None:
+    with pytest.raises(ApiError):
+        read_page(body.encode())
+
+
+@pytest.mark.parametrize("body", ["", "  ", '{"data":[{"id":"a"}', '{"data":[', "[1,", '{"data":[]} x', "[01]", "no"])
+def test_what_was_cut_short_is_tried_again(body: str) -> None:
+    with pytest.raises(TransientError):
+        read_page(body.encode())
+
+
+def test_the_vendors_words_and_request_id_are_shown_in_one_line() -> None:
+    body = b'{"error":{"code":"x","message":"out\\nof\\u0007luck","request_id":"req_9"}}'
+    with pytest.raises(ApiError, match=r": out of luck \(request req_9\)$"):
+        read_page(body)
+
+
+def test_not_utf_8_is_tried_again() -> None:
+    with pytest.raises(TransientError):
+        read_page(b'{"data":[{"id":"\xff"}]}')
+
+
+def test_deep_nesting_is_refused_and_no_crash() -> None:
+    with pytest.raises(ApiError):
+        read_page(b'{"data":[' + b"[" * 100_000 + b"]" * 100_000 + b"]}")
+
+
+def test_lone_surrogates_are_kept_and_spelt_out() -> None:
+    escaped = '{"id":"\\ud800","n":1.10}'
+    raw = '{"id":"\ud83d"}'
+    page = read_page(f'{{"data":[{escaped},{raw},{{"id":"\\ud83d\\ude00"}}]}}'.encode("utf-8", "surrogatepass"))
+    assert page.rows == [escaped, '{"id":"\\ud83d"}', '{"id":"\\ud83d\\ude00"}']
+    assert page.normalized == ['{"id":"\\\\ud800","n":1.10}', '{"id":"\\\\ud83d"}', None]
+
+
+def test_a_row_of_a_megabyte() -> None:
+    name = "é" * (1 << 20)
+    assert read_page(f'[{{"id":"{name}"}}]'.encode()).rows == [f'{{"id":"{name}"}}']
+
+
+@given(st.lists(JSON, max_size=6), st.sampled_from([None, 2]))
+def test_slices_are_the_texts_that_were_sent(values: list[Any], indent: int | None) -> None:
+    """Whatever a server written in Python can send: each slice is JSON for its own value, and nothing is lost."""
+    body = json.dumps({"data": values, "page": {"total": len(values)}}, indent=indent).encode()
+    page = read_page(body)
+    assert page.count == len(page.rows) == len(values)
+    for text, value in zip(page.rows, values, strict=True):
+        assert text in body.decode()
+        assert repr(json.loads(text)) == repr(value)
+        assert SEPARATOR not in text
+
+
+@given(JSON)
+def test_a_text_says_the_same_however_it_is_written(value: Any) -> None:
+    compact = json.dumps(value, separators=(",", ":"))
+    other = json.dumps(value, ensure_ascii=False, sort_keys=True, indent=1)
+    assert canonical.is_same(compact, other)
+    assert canonical.digest(compact) == canonical.digest(other)
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "same"),
+    [
+        ('{"a":1,"b":{"c":2,"d":3}}', '{"b":{"d":3,"c":2},"a":1}', True),
+        ('{"a":"\\u00e9"}', '{"a":"é"}', True),
+        ('{"a":1,"a":2}', '{"a":2}', True),
+        ('{"a":1.10}', '{"a":1.1}', False),
+        ('{"a":1e1}', '{"a":10}', False),
+        ('{"a":1}', '{"a":"1"}', False),
+        ('{"a":1}', '{"a":true}', False),
+        ('{"a":[1,2]}', '{"a":[2,1]}', False),
+        ('{"a":null}', "{}", False),
+        ("NaN", "NaN", True),
+        ("NaN", '"NaN"', False),
+        ("12345678901234567890.10", "12345678901234567890.1", False),
+    ],
+)
+def test_rule_4_same_content(left: str, right: str, same: bool) -> None:
+    """Keys in any order, numbers as text."""
+    assert canonical.is_same(left, right) is same
+    assert (canonical.digest(left) == canonical.digest(right)) is same
+
+
+def test_normalizing_keeps_number_texts_and_the_last_of_repeated_keys() -> None:
+    text = '{"cost":1.10,"big":12345678901234567890.123456789e-2,"cost":0.30,"s":"\\udfff","n":[NaN,-0.0]}'
+    expected = '{"cost":0.30,"big":12345678901234567890.123456789e-2,"s":"\\\\udfff","n":[NaN,-0.0]}'
+    assert canonical.normalize(text) == expected
+
+
+@pytest.mark.parametrize("body", [b"[]", b"{}", b"null", b"<html>", b'{"error":{"message":"no"}}'])
+def test_a_document_is_an_object_without_an_error(body: bytes) -> None:
+    with pytest.raises(ApiError):
+        read_document(body)
+
+
+def test_a_document_is_kept_as_it_came() -> None:
+    body = ' {"data": {"x": 1.50, "y":"\\ud800"} }\n'
+    text, normalized, _ = read_document(body.encode())
+    assert text == body
+    assert normalized == '{"data":{"x":1.50,"y":"\\\\ud800"}}'
