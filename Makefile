@@ -37,7 +37,7 @@ test: setup-dev lint ## every test: Python, whole runs, dbt unit and data tests
 	$(BIN)/python -m pytest
 
 test-full: setup-dev lint ## the same, with the long property tests (20,000 sessions, 5 seeds)
-	MIOSA_FULL_TESTS=1 $(BIN)/python -m pytest
+	$(BIN)/python -m pytest --full
 
 lint: setup-dev ## ruff, mypy and sqlfluff
 	$(BIN)/ruff check .

@@ -569,14 +569,15 @@ def is_covered(start: int, end: int, loads: Iterable[Load]) -> bool:
 
 
 def billing_months(known: Known, parts: Mapping[tuple[str, int], list[Part]]) -> range:
-    """The months from the first to the last that has usage, or that loads cover wholly."""
-    loads = session_loads(known)
+    """The months from the first to the last that has usage, or whose figures the vendor was asked for.
+
+    The vendor is asked for each month of a run, and for each in which a landed session has a part (rule 34); a month
+    that only the look-back covers is none of ours.
+    """
     months = {month for _, month in parts}
-    for load in loads:
-        if load.window_start is not None and load.window_end is not None and load.window_start < load.window_end:
-            for month in range(month_of(load.window_start), month_of(load.window_end - 1) + 1):
-                if is_covered(month_start(month), month_start(month + 1), loads):
-                    months.add(month)
+    for load in known.loads:
+        if load.resource in ("usage_rollups", "usage_summaries") and load.window_start is not None:
+            months.add(month_of(load.window_start))
     return range(min(months), max(months) + 1) if months else range(0)
 
 

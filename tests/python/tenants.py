@@ -1,8 +1,8 @@
 """Generated tenants: raw API rows that sit on every edge the billing rules name.
 
 Each session comes from a seed of its own. One number gives all the seeds of a big tenant that can be repeated;
-hypothesis chooses those of small ones, which it can vary and shrink session by session. Rows are JSON texts, since how a number, a time
-or a key is spelt is part of what is tested.
+hypothesis chooses those of small ones, which it can vary and shrink session by session. Rows are JSON texts, since
+how a number, a time or a key is spelt is part of what is tested.
 """
 
 from __future__ import annotations

@@ -120,7 +120,9 @@ class Script:
 
 
 @contextmanager
-def scripted(path: str, *answers: Response | bytes | str, rows: list[str] | None = None) -> Iterator[tuple[str, Script]]:
+def scripted(
+    path: str, *answers: Response | bytes | str, rows: list[str] | None = None
+) -> Iterator[tuple[str, Script]]:
     """A simulator whose `path` is answered by a script."""
     script = Script(path, *answers)
     with serve(Tenant.from_rows(rows or []), Options(), script) as server:

@@ -52,7 +52,8 @@ def row(**fields: str) -> str:
 def known(*rows: str, **more: Any) -> oracle.Known:
     """What is known after one load of October, begun at noon of 2026-11-02."""
     started_at = NOVEMBER + DAY + 12 * HOUR
-    loads = [oracle.Load(1, "run-1", "usage_sessions", OCTOBER, NOVEMBER, started_at)]
+    resources = ("usage_sessions", "usage_rollups")
+    loads = [oracle.Load(1, "run-1", resource, OCTOBER, NOVEMBER, started_at) for resource in resources]
     facts: dict[str, Any] = {"loads": loads, "sessions": [oracle.SessionRow(text, started_at) for text in rows]}
     return oracle.Known(**{**facts, **more})
 

@@ -1,0 +1,97 @@
+"""What the documents tell people to type works as written: the README's finance questions, its commands, its links."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from pipeline import ROOT, Run, query, whole_path
+from simulator.generate import generate_tenant
+from tenants import Span
+
+README = (ROOT / "README.md").read_text("utf-8")
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+QUESTIONS = dict(
+    zip(
+        re.findall(r"^\*\*(\d)\. ", README, re.MULTILINE),
+        re.findall(r"```sql\n(.*?)```", README, re.DOTALL),
+        strict=True,
+    )
+)
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """The demo's own tenant, extracted and built."""
+    return whole_path(tmp_path_factory.mktemp("demo"), generate_tenant(), span=Span("2026-08", "2026-10"))
+
+
+def test_there_are_five_finance_questions() -> None:
+    assert list(QUESTIONS) == ["1", "2", "3", "4", "5"]
+
+
+def test_question_1_lists_every_user_of_the_period_with_the_periods_credits(demo: Run) -> None:
+    rows = query(demo.warehouse, QUESTIONS["1"])
+    facts = query(
+        demo.warehouse,
+        "select count(distinct external_user_id) as users, sum(credits) as credits"
+        " from marts.fct_session_period_credits where billing_period = '2026-10'",
+    )
+    assert [{"users": len(rows), "credits": sum(row["credits"] for row in rows)}] == facts
+
+
+def test_question_2_compares_every_step_without_a_mismatch(demo: Run) -> None:
+    rows = query(demo.warehouse, QUESTIONS["2"])
+    assert len(rows) == 6
+    assert {row["mismatches"] for row in rows} == {0}
+    assert all(row["compared"] for row in rows)
+
+
+def test_question_3_lists_users_at_their_limits(demo: Run) -> None:
+    rows = query(demo.warehouse, QUESTIONS["3"])
+    assert {row["status"] for row in rows} == {"warning", "at_limit", "over_limit"}
+    assert all(row["reached_limit_at_utc"] for row in rows if row["quota"] == "credits" and row["status"] != "warning")
+
+
+def test_question_4_explains_a_users_figure_down_to_the_raw_rows(demo: Run) -> None:
+    rows = query(demo.warehouse, QUESTIONS["4"])
+    figure = query(
+        demo.warehouse,
+        "select credits, session_count from marts.fct_user_period_credits"
+        " where external_user_id = 'user-0001' and billing_period = '2026-10'",
+    )
+    assert [{"credits": sum(row["credits"] for row in rows), "session_count": len(rows)}] == figure
+    assert all(f'"{row["session_id"]}"' in row["payload"] for row in rows)
+
+
+def test_question_5_lists_what_could_not_be_billed(demo: Run) -> None:
+    rows = query(demo.warehouse, QUESTIONS["5"])
+    rejected = query(demo.warehouse, "select count(*) as rows from marts.rpt_rejected_rows")
+    assert sum(row["row_count"] for row in rows if row["credits"] is None) == rejected[0]["rows"]
+    assert any(row["credits"] for row in rows if row["what"] == "usage without an owner")
+
+
+def test_the_bi_snippet_of_the_readme_reads_and_cannot_leave_the_file(
+    demo: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    snippet = next(block for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "read_only" in block)
+    monkeypatch.chdir(demo.warehouse.parent)
+    Path("warehouse.duckdb").symlink_to(demo.warehouse)
+    names: dict[str, object] = {}
+    exec(snippet, names)  # noqa: S102 - what the README tells people to run
+    connection = names["warehouse"]
+    assert isinstance(connection, duckdb.DuckDBPyConnection)
+    with connection, pytest.raises(duckdb.Error):
+        connection.execute("select * from read_text('/etc/hostname')")
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_and_make_targets_of_the_documents_exist(document: Path) -> None:
+    text = document.read_text("utf-8")
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    missing = [link for link in re.findall(r"\]\(([^)#:]+)\)", text) if not (document.parent / link).exists()]
+    missing += [target for target in re.findall(r"(?:^|`)make ([a-z-]+)", text, re.MULTILINE) if target not in targets]
+    assert not missing

@@ -1,0 +1,394 @@
+"""Whole runs against the simulated API: what is asked for, what raw holds afterwards, and what a second run adds."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_extract_support import (
+    Options,
+    Script,
+    Tenant,
+    current,
+    land,
+    land_rows,
+    query,
+    row,
+    scripted,
+    serve,
+    versions,
+)
+
+from extract.errors import ApiError, ExtractError, IncompleteError
+from extract.run import encode_segment
+from extract.warehouse import Warehouse
+from simulator import generate_tenant
+
+ROWS = [
+    row("before", "2026-09-30T23:30:00Z"),
+    row("instant", "2026-10-01T00:00:00Z", 0, user="u2").replace("null", '"2026-10-01T00:00:00Z"', 1),
+    row("inside", "2026-10-05", 2),
+    row("boundary", "2026-10-06T23:00:00Z", 1).replace("T24:", "T23:59:"),
+    row("nobody", "2026-10-07", user=None),
+    row("last", "2026-10-31T22:00:00Z"),
+]
+
+
+@pytest.fixture
+def warehouse(tmp_path: Path) -> Path:
+    return tmp_path / "w.duckdb"
+
+
+VARIANTS = {
+    "documented": Options(),
+    "Go client": Options(envelope="meta", cost_field="credit_cost", window="overlap"),
+    "TypeScript client": Options(envelope="cursor", rows_key="sessions", window="end"),
+    "integer cursor": Options(envelope="cursor", cursor_type="integer", rows_key="items", max_page_size=7),
+    "bare list": Options(rows_key="bare", max_page_size=50),
+    "small pages": Options(max_page_size=3, shuffle_seed=3),
+    "shuffled": Options(shuffle_seed=5, shuffle_keys=True, window="overlap"),
+    "ignores the window": Options(window="ignore", max_page_size=60),
+    "wrapped": Options(rollup_wrapped=True, quota_shape="flat"),
+}
+
+
+def test_every_variant_of_the_api_lands_the_same(tmp_path: Path) -> None:
+    """Permuted order, every envelope, capped pages, every reading of the window: the same current versions."""
+    tenant = generate_tenant(sessions=300, months=1)
+    landed: dict[str, dict[str, Any]] = {}
+    for name, options in VARIANTS.items():
+        path = tmp_path / f"{len(landed)}.duckdb"
+        with serve(tenant, options) as server:
+            land(server, path)
+            added = land(server, path)
+        assert added.rows_added == 0, f"{name}: a second run added rows"
+        assert added.voids == 0
+        said = {
+            key: json.loads(payload or "null", parse_float=str, parse_int=str) for key, payload in current(path).items()
+        }
+        landed[name] = {
+            key: value
+            for key, value in said.items()
+            # Look-ahead and a whole list bring November's own sessions too.
+            if not (isinstance(value, dict) and str(value.get("started_at", "")).startswith("2026-11"))
+        }
+        complete = "select count(*) from raw.loads where api_total <> distinct_ids and resource = 'sandboxes'"
+        assert query(path, complete) == [(0,)]
+    expected = landed["documented"]
+    assert len(expected) > 300
+    for name, said in landed.items():
+        assert said == expected, name
+
+
+def test_rows_are_kept_byte_for_byte(warehouse: Path) -> None:
+    rows = [
+        '{ "id" : "spaced" , "started_at":"2026-10-05T12:00:00Z","ended_at":"2026-10-05T13:00:00Z","credit_cost":1.10 }',
+        row("zeroes", "2026-10-05", cost="0.100000000000000000000000000000000000000000001"),
+        row("wild", "2026-10-05", cost="1.0E+2", nested='{"a":[1.50,{"b":null}]}'),
+        row("long", "2026-10-05", cost="12345678901234567890123456789012345678901234567890.5"),
+    ]
+    land_rows(rows, warehouse)
+    assert sorted(filter(None, current(warehouse).values())) == sorted(rows)
+
+
+def test_nothing_depends_on_what_bounds_mean(tmp_path: Path) -> None:
+    """Sessions on a boundary, of no length, and across the range's end are landed however the API selects."""
+    rows = [*ROWS, row("crossing", "2026-10-31T23:00:00Z").replace('"2026-10-31T24:', '"2026-11-01T02:')]
+    for window in ("start", "overlap", "end", "ignore"):
+        path = tmp_path / f"{window}.duckdb"
+        land_rows(rows, path, Options(window=window))  # type: ignore[arg-type]
+        assert set(current(path)) == {json.loads(text)["id"] for text in rows}, window
+
+
+def test_a_window_asks_from_a_second_before_to_its_end(warehouse: Path) -> None:
+    with serve(Tenant.from_rows(ROWS)) as server:
+        land(server, warehouse, look_back_days=2, look_ahead_days=0, window_days=7)
+        asked = [
+            (query["since"], query["until"]) for _, path, query in server.requests if path.endswith("/usage/sessions")
+        ]
+    assert sorted(asked)[:2] == [
+        ("2026-09-28T23:59:59Z", "2026-10-06T00:00:00Z"),
+        ("2026-10-05T23:59:59Z", "2026-10-13T00:00:00Z"),
+    ]
+    windows = query(
+        warehouse,
+        "select min(window_start_at_utc), max(window_end_at_utc), count(*), sum(pages) from raw.loads "
+        "where resource = 'usage_sessions'",
+    )
+    assert windows == [(datetime(2026, 9, 29), datetime(2026, 11, 1), 5, 5)]
+
+
+def test_rule_4_versions_a_b_a(warehouse: Path) -> None:
+    a, b = row("s", "2026-10-05", cost="0.10"), row("s", "2026-10-05", cost="0.100")
+    for text in (a, a, b, b, a):
+        land_rows([text], warehouse)
+    assert versions(warehouse, "s") == [a, b, a]
+
+
+def test_rule_4_the_same_content_in_other_words_adds_nothing(warehouse: Path) -> None:
+    land_rows(['{"id":"s","started_at":"2026-10-05T12:00:00Z","ended_at":null,"n":{"a":1,"b":"\\u00e9"}}'], warehouse)
+    said = '{"n":{"b":"é","a":1},"ended_at":null, "started_at":"2026-10-05T12:00:00Z","id":"s"}'
+    assert land_rows([said], warehouse).rows_added == 0
+
+
+def test_rows_without_a_usable_id_are_kept_and_known_again(warehouse: Path) -> None:
+    rows = [
+        '{"id":null,"started_at":"2026-10-05T12:00:00Z","ended_at":"2026-10-05T13:00:00Z","credit_cost":1}',
+        '{"started_at":"2026-10-05T12:00:00Z","ended_at":"2026-10-05T13:00:00Z","credit_cost":2}',
+        '{"started_at":"2026-10-05T12:00:00Z","ended_at":"2026-10-05T13:00:00Z","credit_cost":2}',
+        '{"id":"","started_at":"2026-10-05T12:00:00Z"}',
+        '{"id":5,"started_at":"2026-10-05T12:00:00Z"}',
+    ]
+    assert land_rows(rows, warehouse).rows_added >= 5
+    assert query(warehouse, "select count(*), count(distinct row_key), bool_or(has_id) from raw.usage_sessions") == [
+        (5, 5, False)
+    ]
+    moved = [re.sub(r'^\{"id":null,(.*)\}$', r'{\1,"id":null}', text) for text in reversed(rows)]
+    assert land_rows(moved, warehouse).rows_added == 0
+
+
+ODD = [
+    '"a string"',
+    "5",
+    "null",
+    "[1,2]",
+    "true",
+    '{"id":"\\ud800"}',
+    '{"id":"a","id":"b"}',
+    '{"id":"n\\u0000ul"}',
+    "{}",
+]
+
+
+def test_rows_of_every_kind_are_landed(warehouse: Path) -> None:
+    body = '{"data":[%s],"page":{"total":%d}}' % (",".join(ODD), len(ODD))
+    with scripted("/usage/sessions", body) as (url, _):
+        land(url, warehouse)
+        assert land(url, warehouse).rows_added == 0
+    landed = query(warehouse, "select payload, has_id, row_key, payload_normalized from raw.usage_sessions")
+    assert sorted(payload for payload, *_ in landed) == sorted(ODD)
+    assert {(key, normalized) for _, has_id, key, normalized in landed if has_id} == {
+        ("\\ud800", '{"id":"\\\\ud800"}'),
+        ("b", '{"id":"b"}'),
+        ("n\0ul", None),
+    }
+
+
+def test_an_id_of_a_megabyte(warehouse: Path) -> None:
+    name = "x" * (1 << 20)
+    land_rows([row(name, "2026-10-05"), row(name[:-1] + "y", "2026-10-05")], warehouse)
+    assert query(warehouse, "select length(row_key), count(*) from raw.usage_sessions group by 1") == [(1 << 20, 2)]
+
+
+def test_unknown_fields_are_kept_and_reported_once(warehouse: Path, caplog: pytest.LogCaptureFixture) -> None:
+    land_rows([row("a", "2026-10-05", colour='"red"')], warehouse)
+    assert "colour" in caplog.text
+    caplog.clear()
+    land_rows([row("a", "2026-10-05", colour='"red"'), row("b", "2026-10-05", colour='"red"')], warehouse)
+    assert "colour" not in caplog.text
+
+
+def test_one_id_with_two_contents(warehouse: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Read anew once; if it stays so, both are kept in page order, reported, and a second run adds nothing."""
+    a, b = row("s", "2026-10-05", cost="1"), row("s", "2026-10-05", cost="2")
+    land_rows([a, b], warehouse)
+    assert versions(warehouse, "s") == [a, b]
+    assert "more than one content" in caplog.text
+    assert land_rows([a, b], warehouse).rows_added == 0
+    land_rows([b, a], warehouse)
+    assert versions(warehouse, "s")[-1] == a
+
+
+def test_one_id_twice_with_the_same_content_is_one(warehouse: Path) -> None:
+    a = row("s", "2026-10-05")
+    body = f'{{"data":[{a},{a}],"page":{{"total":1}}}}'
+    with scripted("/usage/sessions", body) as (url, _):
+        land(url, warehouse)
+    assert versions(warehouse, "s") == [a]
+
+
+# Which sessions are running, gone, and back
+
+
+def test_windows_of_running_sessions_are_asked_for_again(warehouse: Path) -> None:
+    started = row("long", "2026-08-10", 0)
+    tenant = Tenant.from_rows([started, row("x", "2026-10-05")])
+    with serve(tenant) as server:
+        land(server, warehouse, first_month="2026-08")
+        tenant.end_session("long", datetime(2026, 8, 12, tzinfo=UTC), 7)
+        land(server, warehouse, first_month="2026-10")
+    assert len(versions(warehouse, "long")) == 2
+    assert query(
+        warehouse,
+        "select count(*) from raw.loads where resource = 'usage_sessions' and window_start_at_utc = '2026-08-10' "
+        "and run_id = (select max_by(run_id, load_id) from raw.loads)",
+    ) == [(1,)]
+    months = query(warehouse, "select distinct row_key from raw.usage_rollups order by 1")
+    assert ("2026-08",) in months
+
+
+def test_rule_6_a_session_that_is_gone_is_void_and_comes_back(warehouse: Path) -> None:
+    land_rows(ROWS, warehouse)
+    without = [text for text in ROWS if '"inside"' not in text]
+    summary = land_rows(without, warehouse)
+    assert summary.voids == 1
+    assert land_rows(without, warehouse).voids == 0
+    assert versions(warehouse, "inside")[-1] is None
+    void = query(
+        warehouse,
+        "select is_void, payload, resource from raw.usage_sessions join raw.loads using (load_id) "
+        "where row_key = 'inside' order by load_id desc limit 1",
+    )
+    assert void == [(True, None, "session_voids")]
+    land_rows(ROWS, warehouse)
+    assert versions(warehouse, "inside")[1:] == [None, versions(warehouse, "inside")[0]]
+
+
+def test_rule_6_only_what_the_windows_cover_is_void(warehouse: Path) -> None:
+    """A session that crosses the windows' end, one before them, or one of unreadable times is not void."""
+    crossing = row("crossing", "2026-10-31T23:00:00Z").replace('"2026-10-31T24:', '"2026-11-01T02:')
+    odd = row("odd", "2026-10-05").replace("2026-10-05T12", "2026-10-99T12")
+    early = row("early", "2026-08-20")
+    land_rows([*ROWS, crossing, odd, early], warehouse, first_month="2026-08", last_month="2026-10", look_ahead_days=0)
+    assert land_rows(ROWS, warehouse, look_ahead_days=0).voids == 0
+    assert land_rows(ROWS, warehouse, first_month="2026-08").voids == 1
+
+
+def test_rule_6_a_run_that_would_void_many_stops_and_asks(warehouse: Path) -> None:
+    many = [row(f"s{number}", "2026-10-05") for number in range(40)]
+    land_rows(many, warehouse)
+    assert land_rows(many[8:], warehouse).voids == 8
+    with pytest.raises(ExtractError, match="10 of 32 known sessions.*--allow-voids"):
+        land_rows(many[18:], warehouse)
+    assert query(warehouse, "select count(*) from raw.usage_sessions where is_void") == [(8,)]
+    assert land_rows(many[18:], warehouse, void_share=50).voids == 10
+    assert land_rows([], warehouse, allow_voids=True).voids == 22
+
+
+def test_rule_6_nine_are_few_however_large_their_share(warehouse: Path) -> None:
+    land_rows([row(f"s{number}", "2026-10-05") for number in range(9)], warehouse)
+    assert land_rows([], warehouse).voids == 9
+
+
+# Sandboxes, quotas and the vendor's own figures
+
+USERS = ["..", "a/b?c#d", "%2e", "é😀", "two words", "a+b&c=d", "\\", "(unattributed)", "'; drop table x --", "u\0v"]
+
+
+def test_quotas_of_every_user_whatever_the_name(warehouse: Path) -> None:
+    rows = [
+        f'{{"id":"s{n}","external_user_id":{json.dumps(user)},"started_at":"2026-10-05T12:00:00Z","ended_at":null}}'
+        for n, user in enumerate(USERS)
+    ]
+    quotas = {user: {"max_credit_cents": 5 + n} for n, user in enumerate(USERS) if user not in ("..", "(unattributed)")}
+    with serve(Tenant.from_rows(rows, quotas=quotas)) as server:
+        land(server, warehouse)
+        assert land(server, warehouse).rows_added == 0
+        asked = {path for _, path, _ in server.requests if "/quotas/" in path}
+    landed = {
+        user: (status, payload and json.loads(payload))
+        for user, status, payload in query(warehouse, "select row_key, http_status, payload from raw.quotas")
+    }
+    assert set(landed) == set(USERS) - {"(unattributed)"}
+    assert landed[".."][0] == 404
+    for user in quotas:
+        status, body = landed[user]
+        assert (status, body["data"]["external_user_id"]) == (200, user)
+    assert any(path.endswith("/quotas/external/%2E%2E") for path in asked)
+
+
+def test_a_quota_that_goes_away_and_comes_back(warehouse: Path) -> None:
+    tenant = Tenant.from_rows([row("s", "2026-10-05")], quotas={"u1": {"max_concurrent": 2}})
+    with serve(tenant) as server:
+        land(server, warehouse)
+        tenant.delete_quota("u1")
+        land(server, warehouse)
+        land(server, warehouse)
+        tenant.put_quota("u1", {"max_concurrent": 2})
+        land(server, warehouse)
+    assert query(warehouse, "select http_status from raw.quotas order by load_id") == [(200,), (404,), (200,)]
+
+
+def test_a_page_that_is_not_found_is_no_quota_of_404(warehouse: Path) -> None:
+    from starlette.responses import Response
+
+    page = Response("<html>nothing here</html>", 404, media_type="text/html")
+    with scripted("/quotas/external/u1", page, rows=[row("s", "2026-10-05")]) as (url, _), pytest.raises(ApiError):
+        land(url, warehouse)
+    assert query(warehouse, "select count(*) from raw.quotas") == [(0,)]
+
+
+def test_rule_34_months_that_a_listed_session_touches_are_read_again(warehouse: Path) -> None:
+    crossing = row("c", "2026-09-30T23:00:00Z").replace('"2026-09-30T24:', '"2026-10-01T02:')
+    exact = row("e", "2026-10-30").replace('"2026-10-30T13:', '"2026-11-01T00:')
+    land_rows([crossing, exact], warehouse, Options(window="overlap"))
+    for table in ("usage_rollups", "usage_summaries"):
+        assert query(warehouse, f"select row_key from raw.{table} order by 1") == [("2026-09",), ("2026-10",)]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "error"),
+    [
+        ("/usage", '{"data":{"period_start":"x"}}', ApiError),
+        ("/usage", '{"results":[{}],"page":{"total":2}}', IncompleteError),
+        ("/usage", '{"results":[{}],"next_cursor":"more"}', IncompleteError),
+        ("/usage/summary", '{"data":null}', ApiError),
+        ("/usage/summary", "[]", ApiError),
+        ("/sandboxes", '{"data":[],"page":{"total":1}}', IncompleteError),
+    ],
+)
+def test_half_an_answer_lands_nothing(warehouse: Path, path: str, body: str, error: type[Exception]) -> None:
+    with scripted(path, body) as (url, _), pytest.raises(error):
+        land(url, warehouse)
+    table = {"/usage": "usage_rollups", "/usage/summary": "usage_summaries", "/sandboxes": "sandboxes"}[path]
+    assert query(warehouse, f"select count(*) from raw.{table}") == [(0,)]
+
+
+def test_encoding_of_a_path_segment_is_full() -> None:
+    assert encode_segment("../a b?%é") == "%2E%2E%2Fa%20b%3F%25%C3%A9"
+
+
+# Failure: what was complete stays, what was not leaves nothing
+
+
+def test_rule_5_a_load_that_fails_lands_nothing_and_those_before_it_stay(warehouse: Path) -> None:
+    tenant = Tenant.from_rows(ROWS)
+    script = Script("/sandboxes", "<html>maintenance</html>")
+    with serve(tenant, Options(), script) as server:
+        with pytest.raises(ApiError, match="web page"):
+            land(server, warehouse)
+        assert set(current(warehouse)) == {json.loads(text)["id"] for text in ROWS}
+        loads = query(warehouse, "select distinct resource from raw.loads")
+        assert loads == [("usage_sessions",)]
+        script.path = "/nothing"
+        assert land(server, warehouse).rows_added == 0 + len(query(warehouse, "select 1 from raw.quotas")) + 4
+
+
+def test_rule_5_the_log_of_loads_counts_what_came(warehouse: Path) -> None:
+    land_rows(ROWS, warehouse, Options(max_page_size=1), window_days=40)
+    logged = query(
+        warehouse,
+        "select load_id, pages, rows_listed, distinct_ids, api_total, rows_added, started_at_utc <= ended_at_utc, "
+        "extractor_version from raw.loads where resource = 'usage_sessions' and rows_listed > 0",
+    )
+    assert [(pages, rows, ids, total, added) for _, pages, rows, ids, total, added, *_ in logged] == [(6, 6, 6, 6, 6)]
+    assert all(ordered and version for *_, ordered, version in logged)
+    ids = query(warehouse, "select load_id from raw.loads order by load_id")
+    assert [number for (number,) in ids] == list(range(1, len(ids) + 1))
+
+
+def test_a_landing_that_fails_is_rolled_back(warehouse: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("pulled the plug")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Warehouse, "_insert_load", fail)
+        with pytest.raises(RuntimeError):
+            land_rows(ROWS, warehouse)
+    assert query(warehouse, "select count(*) from raw.usage_sessions") == [(0,)]
+    land_rows(ROWS, warehouse)
+    assert len(current(warehouse)) == len(ROWS)
