@@ -8,7 +8,7 @@ export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 # The makefile never needs the key of the real API; what it starts gets one of its own.
 unexport MIOSA_API_KEY
 
-.PHONY: help setup setup-dev demo test test-full lint docs lock clean
+.PHONY: help setup setup-dev demo test test-full lint audit bench-extract docs lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -43,7 +43,10 @@ lint: setup-dev ## ruff, mypy and sqlfluff
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m tests.python.lint_sql
+	$(BIN)/python -m tools.lint_sql
+
+audit: setup-dev ## locks have hashes, no secret in the tree, no SQL built from strings
+	$(BIN)/python -m tools.audit
 
 docs: export WAREHOUSE_PATH ?= $(firstword $(wildcard warehouse.duckdb demo.duckdb) target/docs.duckdb)
 docs: setup ## the documentation site of the warehouse, in target/static_index.html

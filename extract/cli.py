@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
 import sys
 import threading
+from collections.abc import Sequence
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -75,12 +77,12 @@ def _run(settings: Settings) -> Summary:
             bars() as shown,
         ):
             return Run(settings, client, warehouse, shown).execute()
-    except ExtractError as error:
-        error.args = (_redact(str(error), settings),)
-        raise
     except Exception as error:
-        if _signals:
+        if _signals:  # a query that a signal ended reports it as an error of its own
             raise Interrupted(_signals[0]) from error
+        if isinstance(error, ExtractError):
+            error.args = (_redact(str(error), settings),)
+            raise
         text = _redact(" ".join(str(error).split())[:300], settings)
         raise ExtractError(
             f"unexpected {type(error).__name__}: {text}: nothing unfinished was landed; please report this"
@@ -124,26 +126,30 @@ def _on_signal(number: int, frame: FrameType | None) -> NoReturn:
     raise Interrupted(number)
 
 
+def outcome(arguments: Sequence[str] | None = None) -> tuple[int, str]:
+    """Run the command: the exit status that `interface.md` names, and one line for standard error (or none)."""
+    try:
+        command.main(arguments, prog_name="python -m extract", standalone_mode=False)
+    except Interrupted as interrupt:
+        return interrupt.exit_status, "stopped; what was landed before stays, the rest was rolled back"
+    except ExtractError as error:
+        return error.exit_status, " ".join(str(error).split())
+    except click.ClickException as error:
+        return 2, " ".join(error.format_message().split())
+    except click.Abort:
+        return 130, "stopped"
+    return 0, ""
+
+
 def main() -> NoReturn:
-    """Run the command, and exit with the status that `interface.md` names."""
+    """Run the command as a process."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _on_signal)
-    try:
-        command.main(standalone_mode=False)
-    except Interrupted as interrupt:
-        _exit(interrupt.exit_status, "stopped; what was landed before stays, the rest was rolled back")
-    except ExtractError as error:
-        _exit(error.exit_status, " ".join(str(error).split()))
-    except click.exceptions.Exit as done:
-        sys.exit(done.exit_code)
-    except click.ClickException as error:
-        _exit(2, " ".join(error.format_message().split()))
-    except click.Abort:
-        _exit(130, "stopped")
-    sys.exit(0)
-
-
-def _exit(status: int, message: str) -> NoReturn:
-    """End with one line on standard error."""
-    click.echo(f"extract: {message}", err=True)
-    sys.exit(status)
+    status, message = outcome()
+    if message:
+        click.echo(f"extract: {message}", err=True)
+    # The warehouse is closed. What may be left are threads that wait for an answer: nobody waits for them.
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(status)

@@ -24,6 +24,7 @@ import httpx
 import tenacity
 
 from extract import __version__, pages
+from extract.deadline import Deadlines
 from extract.errors import ApiError, StaleCursorError, StoppedError, TransientError
 from extract.settings import Settings, is_loopback
 
@@ -66,7 +67,12 @@ class Client:
             "User-Agent": f"miosa-billing/{__version__}",
         }
         self._timeout = httpx.Timeout(min(30.0, settings.request_seconds), connect=min(10.0, settings.request_seconds))
-        self._certificates = httpx.create_ssl_context()
+        # Loading certificates takes as long as many requests, and http:// (to this machine only) has none to check.
+        # The bare context trusts nobody.
+        is_encrypted = settings.base_url.startswith("https:")
+        self._certificates = httpx.create_ssl_context() if is_encrypted else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        self._deadlines = Deadlines()
+        self._extensions = {"trace": self._deadlines.trace}
         self._local = threading.local()
         self._opened: list[httpx.Client] = []
 
@@ -134,7 +140,10 @@ class Client:
         url = self._base_url + path
         logger.debug("GET %s %s", path, dict(params))
         try:
-            with self._http.stream("GET", url, params=params or None) as response:
+            with (
+                self._deadlines.within(deadline),
+                self._http.stream("GET", url, params=params or None, extensions=self._extensions) as response,
+            ):
                 body = self._body(response, deadline)
         except httpx.DecodingError as error:
             raise TransientError("the answer's compression is broken") from error
@@ -143,6 +152,8 @@ class Client:
         except httpx.ConnectError as error:
             raise self._connect_error(error) from error
         except httpx.TransportError as error:
+            if time.monotonic() > deadline:
+                raise TransientError(f"an answer took longer than {self._request_seconds:g} s") from error
             raise TransientError(f"the connection broke ({type(error).__name__})") from error
         except httpx.InvalidURL as error:
             raise ApiError(f"the address {self._base_url} cannot be asked") from error
@@ -248,7 +259,7 @@ class _Pause(tenacity.wait.wait_base):
     """Back-off that doubles, with jitter, and never comes before the server said."""
 
     def __init__(self) -> None:
-        self._own = tenacity.wait_exponential_jitter(initial=0.25, max=_LONGEST_PAUSE, jitter=0.25)
+        self._own = tenacity.wait_exponential_jitter(multiplier=0.25, max=_LONGEST_PAUSE, jitter=0.25)
 
     def __call__(self, retry_state: tenacity.RetryCallState) -> float:
         error = retry_state.outcome.exception() if retry_state.outcome else None

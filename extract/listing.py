@@ -141,7 +141,7 @@ def read_list(
                 break
     while not reader.is_at_end:
         if page.cursor is not None:
-            page = fetch({"cursor": page.cursor, "limit": str(reader.size)})
+            page = fetch({"cursor": page.cursor, "limit": str(page_size)})
         else:
             page = fetch(numbered(reader.pages + 1))
         reader.take(page)

@@ -249,9 +249,9 @@ class Run:
                     workers.submit(item)
                 while workers.outstanding or finished:
                     if finished and (rows >= _BATCH_ROWS or not workers.outstanding):
-                        for again in self._land_lists(finished, bar):
+                        batch, finished, rows = finished, [], 0
+                        for again in self._land_lists(batch, bar):
                             workers.submit(again)
-                        finished, rows = [], 0
                         continue
                     event = workers.next_event()
                     if event.piece is not None:
@@ -375,12 +375,13 @@ class Run:
         stop = threading.Event()
 
         def land() -> None:
-            if done:
-                self._warehouse.examine(done)
-                self._warehouse.land(done)
-                for load in done:
+            batch = [*done]
+            done.clear()
+            if batch:
+                self._warehouse.examine(batch)
+                self._warehouse.land(batch)
+                for load in batch:
                     self.summary.count(load)
-                done.clear()
 
         try:
             with Workers[_Question, _Document, _Document](

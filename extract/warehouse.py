@@ -183,8 +183,11 @@ class Warehouse:
         """Parse what is staged of these loads, which makes their counts known. `land` or `drop` comes next."""
         for load in loads:
             self._flush(load.number)
+            load.rows = load.distinct_ids = load.unidentified = load.conflicts = 0
+        if not any(self._staged.get(load.number) for load in loads):
+            return
         self._execute("delete from examined")
-        self._connection.executemany(
+        self._execute_many(
             "insert into examined values (?, ?, ?, null)",
             [[load.number, load.started_at, load.window_end] for load in loads],
         )
@@ -193,41 +196,45 @@ class Warehouse:
         self._key_unidentified()
         counts = {row[0]: row[1:] for row in self._execute(_COUNT).fetchall()}
         for load in loads:
-            load.rows, load.distinct_ids, load.unidentified, load.conflicts = counts.get(load.number, (0, 0, 0, 0))
+            if load.number in counts:
+                load.rows, load.distinct_ids, load.unidentified, load.conflicts = counts[load.number]
 
     def land(self, loads: Sequence[Load]) -> None:
         """Land loads of one resource that were examined and found complete, in this order, in one transaction."""
         if not loads:
             return
-        resource = loads[0].resource
+        resource, has_rows = loads[0].resource, any(load.rows for load in loads)
         with self._transaction():
             last = self._execute("select coalesce(max(load_id), 0) from raw.loads").fetchone()
             load_ids = {load.number: (last[0] if last else 0) + i for i, load in enumerate(loads, 1)}
-            self._execute("update examined set load_id = null")
-            self._connection.executemany(
-                "update examined set load_id = $2 where load_number = $1", [[*pair] for pair in load_ids.items()]
-            )
-            self._execute(_HISTORY[resource])
-            self._execute(_FIRSTS)
-            self._execute(_FOUND)
-            self._decide_spelling()
-            self._decide_contested()
-            self._execute(_INSERT[resource])
-            added = {row[0]: row[1] for row in self._execute(_ADDED).fetchall()}
-            if resource == "usage_sessions":
-                self._execute(_REMEMBER_LISTED)
-                self._execute(_REMEMBER_MONTHS)
-                self._execute(_REMEMBER_CROSSING)
+            added = self._land_rows(resource, load_ids) if has_rows else {}
             for load in loads:
                 load.rows_added = added.get(load.number, 0)
                 self._insert_load(load_ids[load.number], load, load.resource)
-        for load in loads:
-            self._staged.pop(load.number, None)
-        self._report_drift(resource, min(load_ids.values()))
-        if self._staged:
-            self._execute(_KEEP_REST)
-        else:
-            self._execute("truncate staged")
+        if has_rows:
+            self._report_drift(resource, min(load_ids.values()))
+            for load in loads:
+                self._staged.pop(load.number, None)
+            self._execute(_KEEP_REST if self._staged else "truncate staged")
+
+    def _land_rows(self, resource: str, load_ids: dict[int, int]) -> dict[int, int]:
+        """Land the rows of loads whose ids are given, and tell how many each added."""
+        self._execute("update examined set load_id = null")
+        self._execute_many(
+            "update examined set load_id = $2 where load_number = $1", [[*pair] for pair in load_ids.items()]
+        )
+        self._execute(_HISTORY[resource])
+        self._execute(_FIRSTS)
+        self._execute(_FOUND)
+        self._decide_spelling()
+        self._decide_contested()
+        self._execute(_INSERT[resource])
+        added = {row[0]: row[1] for row in self._execute(_ADDED).fetchall()}
+        if resource == "usage_sessions":
+            self._execute(_REMEMBER_LISTED)
+            self._execute(_REMEMBER_MONTHS)
+            self._execute(_REMEMBER_CROSSING)
+        return added
 
     def _insert_load(self, load_id: int, load: Load, resource: str) -> None:
         """Write a load's row."""
@@ -255,7 +262,7 @@ class Warehouse:
         if not self._execute(_SHAPES).fetchone():
             return
         while rows := self._execute(_MISSHAPEN).fetchmany(_FETCHED):
-            self._connection.executemany(
+            self._execute_many(
                 "update staged set normalized = ? where load_number = ? and place = ?",
                 [[canonical.normalize(payload), number, place] for number, place, payload in rows],
             )
@@ -343,7 +350,7 @@ class Warehouse:
         there are, and how many sessions the windows cover, where that is looked at. `land_voids` voids them.
         """
         self._execute("delete from covered_windows")
-        self._connection.executemany("insert into covered_windows values (?, ?)", [[*window] for window in windows])
+        self._execute_many("insert into covered_windows values (?, ?)", [[*window] for window in windows])
         self._execute(_HISTORY["usage_sessions"])
         self._execute(_UNLISTED, {"running_until": running_until})
         found = self._execute("select count(*) from unlisted").fetchone()
@@ -396,6 +403,13 @@ class Warehouse:
         """Run a statement. Raises `WarehouseError` where DuckDB fails."""
         try:
             return self._connection.execute(sql, values) if values is not None else self._connection.execute(sql)
+        except duckdb.Error as error:
+            raise _failure(error, self._path) from error
+
+    def _execute_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Run a statement for each of at least one row of values. Raises `WarehouseError` where DuckDB fails."""
+        try:
+            self._connection.executemany(sql, rows)
         except duckdb.Error as error:
             raise _failure(error, self._path) from error
 

@@ -28,6 +28,7 @@ MICROSECONDS_PER_HOUR = 3600 * MICROSECONDS
 MICROSECONDS_PER_DAY = 24 * MICROSECONDS_PER_HOUR
 
 MAX_DURATION_SECONDS = 10**11 - 1
+"""Rule 7: more would overflow sums (see DECISIONS.md)."""
 MAX_UTILIZATION = 10**18 - 1
 """In millionths: all that the mart's column holds. Use beyond that multiple of a limit is shown as this."""
 COST_DECIMALS = 9

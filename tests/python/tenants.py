@@ -279,7 +279,7 @@ def session_fields(
         fields["ended_at"] = quoted(time_text(start + length, rng))
         kind = rng.randrange(6)
         if kind == 0:
-            fields["duration_sec"] = rng.choice(("null", "0", "0.0", f"{oracle.MAX_DURATION_SECONDS}", "1e11", "1"))
+            fields["duration_sec"] = rng.choice(("null", "0", "0.0", f"{oracle.MAX_DURATION_SECONDS}", "9e10", "1"))
         elif kind < 4:
             fields["duration_sec"] = _duration(rng.randrange(length // SECOND + 2), rng)
         fields |= _cost_fields(nano, rng)
@@ -340,7 +340,7 @@ FAULTS: tuple[Fault, ...] = (
     _with("started_at", *UNREADABLE_TIMES),
     _with("ended_at", *UNREADABLE_TIMES),
     _ends_before,
-    _with("duration_sec", "-1", "60.5", '"60.5"', '"x"', '""', "true", "[]", "{}", "100000000001", "1e12", "1e400",
+    _with("duration_sec", "-1", "60.5", '"60.5"', '"x"', '""', "true", "[]", "{}", "100000000000", "1e11", "1e400",
           '" 60"', '"1_0"', '"0x10"', "-0.1", "1e-1", '"NaN"', "1e999999999999999999999"),
     _with_cost("", "null"),
     _with_cost('"NaN"', '"Infinity"', '"-inf"', '"1_000"', '" 1 "', '"1,5"', '"1."', '".5"', '"+1"', '"01"', '"0x1"',
@@ -463,5 +463,5 @@ def seeded_rows(seed: int, sessions: int, span: Span | None = None, **options: A
 
 def adversarial_rows(**options: Any) -> st.SearchStrategy[Rows]:
     """Tenants of hypothesis's choosing, with three rejected rows in ten; it can leave sessions out one by one."""
-    seeds = st.lists(st.integers(0, 2**32), min_size=1, max_size=150)
+    seeds = st.lists(st.integers(0, 2**32), min_size=1, max_size=120)
     return st.builds(make_rows, st.integers(0, 2**32), seeds, rejected_share=st.just(0.3), **options)

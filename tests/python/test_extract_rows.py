@@ -55,8 +55,18 @@ def test_every_envelope_gives_the_same_rows(
 
 @pytest.mark.parametrize(
     "body",
-    ['{"error":{"code":"x","message":"no","request_id":"r7"}}', '{"error":"no"}', '{"data":null}', "{}", '"data"', "5"]
-    + ['{"data":[],"error":{"message":"part only"}}', "<!DOCTYPE html><html>", " <html>", '{"data":{}}'],
+    [
+        '{"error":{"code":"x","message":"no","request_id":"r7"}}',
+        '{"error":"no"}',
+        '{"data":[],"error":{"message":"part only"}}',
+        '{"data":null}',
+        '{"data":{}}',
+        "{}",
+        '"data"',
+        "5",
+        "<!DOCTYPE html><html>",
+        " <html>",
+    ],
 )
 def test_what_is_no_list_is_an_error_and_never_zero_rows(body: str) -> None:
     with pytest.raises(ApiError):

@@ -1,0 +1,474 @@
+"""What the API can do to a request and to a list: retries, refusals, and paging that does not go by the book."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import socket
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response, StreamingResponse
+
+from extract.client import Answer, Client
+from extract.errors import ApiError, IncompleteError
+from extract.listing import Pass, read_list
+from extract.pages import Page
+from simulator import generate_tenant
+from simulator.app import DEFAULT_API_KEY
+from test_extract_support import (
+    Options,
+    Script,
+    Tenant,
+    command,
+    current,
+    land,
+    query,
+    row,
+    scripted,
+    serve,
+    settings_for,
+)
+
+EMPTY = '{"data":[],"page":{"total":0}}'
+
+
+@pytest.fixture
+def warehouse(tmp_path: Path) -> Path:
+    return tmp_path / "w.duckdb"
+
+
+def get(url: str, **options: Any) -> bytes:
+    """One request through the client."""
+    settings = settings_for(url, Path("unused.duckdb"), **options)
+    with Client(settings) as client:
+        return client.get("/usage/summary", {"a": "b"}, lambda answer: answer.body)
+
+
+def read(url: str, page_size: int = 100) -> tuple[Pass, list[str]]:
+    """One pass over the sessions."""
+    pages: list[Page] = []
+    with Client(settings_for(url, Path("unused.duckdb"), max_tries=2)) as client:
+        done = read_list(
+            client, "/usage/sessions", {}, page_size, pages.append, lambda fetch, requests, _: map(fetch, requests)
+        )
+    return done, [text for page in pages for text in page.rows]
+
+
+def error(status: int, **headers: str) -> Response:
+    body = '{"error":{"code":"c","message":"the vendor says so","request_id":"req_77"}}'
+    return Response(body, status, {name.replace("_", "-"): value for name, value in headers.items()})
+
+
+# What is tried again
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
+def test_a_passing_failure_is_tried_again(status: int) -> None:
+    with scripted("/summary", error(status), error(status), '{"x":1}') as (url, script):
+        assert get(url) == b'{"x":1}'
+    assert len(script.asked) == 3
+
+
+@pytest.mark.parametrize("asked", ["0", "-5", "soon", "Mon, 01 Jan 2001 00:00:00 GMT", "nan"])
+def test_a_useless_retry_after_does_not_shorten_the_own_back_off(asked: str) -> None:
+    with scripted("/summary", error(429, retry_after=asked), '{"x":1}') as (url, _):
+        began = time.monotonic()
+        get(url)
+    assert 0.2 < time.monotonic() - began < 3
+
+
+@pytest.mark.parametrize("form", ["seconds", "date", "body"])
+def test_retry_after_is_waited_for_in_every_form(form: str) -> None:
+    date = format_datetime(datetime.now(UTC) + timedelta(seconds=4), usegmt=True)
+    first = {
+        "seconds": error(429, retry_after="1"),
+        "date": error(503, retry_after=date),
+        "body": Response('{"error":{"message":"slow down","retry_after_ms":1000}}', 429),
+    }[form]
+    with scripted("/summary", first, '{"x":1}') as (url, _):
+        began = time.monotonic()
+        get(url)
+    assert time.monotonic() - began > 0.95
+
+
+@pytest.mark.parametrize("asked", ["86400", "1e300", "inf", "Fri, 01 Jan 2100 00:00:00 GMT"])
+def test_a_retry_after_beyond_the_budget_ends_the_run_and_says_when_to_come_back(asked: str) -> None:
+    with scripted("/summary", error(429, retry_after=asked)) as (url, script), pytest.raises(ApiError) as caught:
+        get(url)
+    assert "come back" in str(caught.value)
+    assert len(script.asked) == 1
+
+
+def test_the_budget_of_tries_is_kept_and_the_error_tells_all() -> None:
+    with scripted("/summary", error(503)) as (url, script), pytest.raises(ApiError) as caught:
+        get(url, max_tries=3)
+    assert len(script.asked) == 3
+    for part in ("/usage/summary", "503", "the vendor says so", "req_77", "3 tries"):
+        assert part in str(caught.value)
+
+
+def test_the_budget_of_time_is_kept() -> None:
+    began = time.monotonic()
+    with scripted("/summary", error(503)) as (url, _), pytest.raises(ApiError):
+        get(url, max_seconds=1)
+    assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (401, "MIOSA_API_KEY"),
+        (403, "MIOSA_API_KEY"),
+        (402, "out of credits"),
+        (404, "base URL"),
+        (422, "the vendor says so.*req_77"),
+        (400, "400"),
+    ],
+)
+def test_a_refusal_is_not_tried_again(status: int, words: str) -> None:
+    with scripted("/summary", error(status)) as (url, script), pytest.raises(ApiError, match=words):
+        get(url)
+    assert len(script.asked) == 1
+
+
+def test_a_redirect_is_refused_and_names_the_host() -> None:
+    away = RedirectResponse("https://elsewhere.example/api/v1/usage", 307)
+    with scripted("/summary", away) as (url, script), pytest.raises(ApiError, match=r"elsewhere\.example"):
+        get(url)
+    assert len(script.asked) == 1
+
+
+def test_204_is_an_error() -> None:
+    with scripted("/summary", Response(status_code=204)) as (url, _), pytest.raises(ApiError, match="204"):
+        get(url)
+
+
+# What happens to a body on its way
+
+
+async def drip() -> AsyncIterator[bytes]:
+    for _ in range(200):
+        yield b" "
+        await asyncio.sleep(0.05)
+
+
+def test_a_slow_drip_meets_the_deadline_of_a_request() -> None:
+    began = time.monotonic()
+    with scripted("/summary", StreamingResponse(drip())) as (url, _), pytest.raises(ApiError, match="longer than"):
+        get(url, request_seconds=0.5, max_tries=1)
+    assert time.monotonic() - began < 5
+
+
+def drip_headers(connection: socket.socket) -> None:
+    connection.sendall(b"HTTP/1.1 200 OK\r\nx-slow: ")
+    for _ in range(100):
+        connection.sendall(b"x")
+        time.sleep(0.05)
+
+
+def test_a_slow_drip_of_headers_meets_it_too() -> None:
+    began = time.monotonic()
+    with raw_server(drip_headers) as (url, _), pytest.raises(ApiError, match="longer than"):
+        get(url, request_seconds=0.5, max_tries=1)
+    assert time.monotonic() - began < 4
+
+
+def test_broken_compression_is_tried_again() -> None:
+    broken = Response(gzip.compress(b'{"x":1}')[:-9] + b"nonsense!", headers={"content-encoding": "gzip"})
+    whole = Response(gzip.compress(b'{"x":1}'), headers={"content-encoding": "gzip"})
+    with scripted("/summary", broken, whole) as (url, script):
+        assert get(url) == b'{"x":1}'
+    assert len(script.asked) == 2
+
+
+def test_a_bomb_is_refused_when_it_unpacks() -> None:
+    bomb = Response(gzip.compress(b" " * (3 << 20)), headers={"content-encoding": "gzip"})
+    with scripted("/summary", bomb) as (url, script), pytest.raises(ApiError, match="larger than 1 MiB"):
+        get(url, max_body_mib=1)
+    assert len(script.asked) == 1
+
+
+@contextmanager
+def raw_server(*answers: bytes | Callable[[socket.socket], None]) -> Iterator[tuple[str, list[bytes]]]:
+    """A server that sends bytes as they stand and hangs up; the last answer for ever."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    asked: list[bytes] = []
+
+    def run() -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            with connection:
+                asked.append(connection.recv(65536))
+                answer = answers[min(len(asked), len(answers)) - 1]
+                try:
+                    answer(connection) if callable(answer) else connection.sendall(answer)
+                except OSError:
+                    continue
+
+    threading.Thread(target=run, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}", asked
+    finally:
+        listener.close()
+
+
+def http(body: bytes, *headers: str) -> bytes:
+    return b"HTTP/1.1 200 OK\r\n" + "".join(f"{line}\r\n" for line in headers).encode() + b"\r\n" + body
+
+
+def reset(connection: socket.socket) -> None:
+    """Cut a body with a reset."""
+    connection.sendall(http(b'{"x":', "content-length: 7"))
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+
+
+WHOLE = http(b'{"data":[{"id":"a"}]}', "content-length: 21")
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        http(b'{"data":[', "content-length: 21"),
+        http(b'{"data":[{"id":"a"}', "connection: close"),
+        http(b"", "content-length: 0"),
+        b"",
+        reset,
+    ],
+    ids=["cut", "close-delimited", "empty", "hung up", "reset"],
+)
+def test_a_body_cut_short_is_tried_again(first: bytes | Callable[[socket.socket], None]) -> None:
+    empty = http(b'{"data":[]}', "content-length: 11")
+    with raw_server(first, WHOLE, empty) as (url, asked):
+        _, rows = read(url)
+    assert rows == ['{"id":"a"}']
+    assert len(asked) == 3
+
+
+def test_close_delimited_truncation_never_becomes_zero_rows() -> None:
+    with raw_server(http(b'{"data":[', "connection: close")) as (url, _), pytest.raises(ApiError, match="cut short"):
+        read(url)
+
+
+def test_a_server_that_never_answers_is_given_up() -> None:
+    with raw_server(lambda _: time.sleep(2)) as (url, _), pytest.raises(ApiError, match="no answer in time"):
+        get(url, request_seconds=0.3, max_tries=2)
+
+
+# Paging
+
+
+def pages(*bodies: str) -> Any:
+    return scripted("/usage/sessions", *bodies)
+
+
+def test_an_empty_page_with_a_cursor_is_not_the_end() -> None:
+    with pages(
+        '{"data":[1],"next_cursor":"b"}', '{"data":[],"next_cursor":"c"}', '{"data":[2],"next_cursor":null}'
+    ) as (
+        url,
+        script,
+    ):
+        done, rows = read(url)
+    assert rows == ["1", "2"]
+    assert [query.get("cursor") for query in script.asked] == [None, "b", "c"]
+    assert script.asked[0]["page"] == "1"
+    assert script.asked[1]["limit"] == "100"
+    assert done.total is None
+
+
+@pytest.mark.parametrize(
+    "bodies",
+    [
+        ('{"data":[1],"next_cursor":"a"}',),
+        ('{"data":[1],"next_cursor":7}',),
+        ('{"data":[1],"next_cursor":"a"}', '{"data":[2],"next_cursor":"b"}', '{"data":[3],"next_cursor":"a"}'),
+    ],
+)
+def test_cursors_that_go_round_are_noticed(bodies: tuple[str, ...]) -> None:
+    with pages(*bodies) as (url, _), pytest.raises(IncompleteError, match="same cursor"):
+        read(url)
+
+
+class Endless:
+    """Cursors without end over the same rows."""
+
+    def __init__(self, rows: str) -> None:
+        self.rows, self.asked = rows, 0
+
+    async def __call__(self, request: Request, number: int) -> Response | None:
+        self.asked += 1
+        return Response(f'{{"data":{self.rows},"next_cursor":{self.asked}}}')
+
+
+@pytest.mark.parametrize("rows", ["[]", "[1,2]"])
+def test_new_cursors_over_nothing_new_come_to_an_end(rows: str) -> None:
+    endless = Endless(rows)
+    with serve(Tenant.from_rows([]), Options(), endless) as server, pytest.raises(IncompleteError, match="in a row"):
+        read(server.base_url)
+    assert endless.asked < 200
+
+
+def test_an_expired_cursor_is_read_anew(warehouse: Path) -> None:
+    first, second = row("a", "2026-10-05"), row("b", "2026-10-05")
+    gone = Response('{"error":{"code":"cursor_expired","message":"gone"}}', 410)
+    bodies: list[Response | str] = [
+        f'{{"data":[{first}],"next_cursor":"n"}}',
+        gone,
+        f'{{"data":[{first}],"next_cursor":"m"}}',
+    ]
+    with scripted("/usage/sessions", *bodies, f'{{"data":[{second}],"next_cursor":null}}') as (url, _):
+        land(url, warehouse, look_back_days=0, look_ahead_days=0, window_days=31)
+    assert set(current(warehouse)) == {"a", "b"}
+
+
+def test_a_server_that_ignores_the_page_is_incomplete(warehouse: Path) -> None:
+    """The same page for ever, under a total that says more."""
+    body = f'{{"data":[{row("a", "2026-10-05")}],"page":{{"page":1,"page_size":1,"total":3}}}}'
+    with scripted("/usage/sessions", body) as (url, script), pytest.raises(IncompleteError) as caught:
+        land(url, warehouse, look_back_days=0, window_days=31)
+    for part in ("usage sessions of 2026-10-01 to 2026-10-31", "3 rows", "1 different"):
+        assert part in str(caught.value)
+    assert len(script.asked) <= 9
+    assert query(warehouse, "select count(*) from raw.loads") == [(0,)]
+
+
+def test_a_bare_list_ends_when_a_page_brings_nothing_new() -> None:
+    with pages("[1,2]", "[3]", "[3]") as (url, script):
+        done, rows = read(url, 2)
+    assert rows == ["1", "2", "3", "3"]
+    assert len(script.asked) == 3
+    assert done.content is not None
+
+
+def test_a_cap_below_what_was_asked_is_gone_on_with() -> None:
+    rows = [row(f"s{n}", "2026-10-05") for n in range(23)]
+    for options in (Options(max_page_size=5), Options(max_page_size=5, rows_key="bare")):
+        with serve(Tenant.from_rows(rows), options) as server:
+            _, listed = read(server.base_url)
+            sizes = {query["page_size"] for _, _, query in server.requests}
+        assert sorted(set(listed)) == sorted(rows)
+        assert sizes == {"100", "5"}
+
+
+class Moving:
+    """Changes the tenant at the given requests for a second page."""
+
+    def __init__(self, change: Callable[[Tenant], None]) -> None:
+        self.change: Callable[[Tenant], None] | None = change
+        self.tenant: Tenant | None = None
+
+    async def __call__(self, request: Request, number: int) -> None:
+        paged = request.query_params.get("page") == "2" or "cursor" in request.query_params
+        if paged and request.url.path.endswith("/sessions") and self.change and self.tenant:
+            change, self.change = self.change, None
+            change(self.tenant)
+
+
+def arrive(tenant: Tenant) -> None:
+    tenant.add_session(row("new", "2026-10-31"))
+
+
+def vanish(tenant: Tenant) -> None:
+    tenant.remove_session("s19")
+
+
+def swap(tenant: Tenant) -> None:
+    tenant.remove_session("s19")
+    tenant.add_session(row("new", "2026-10-05"))
+
+
+@pytest.mark.parametrize(
+    ("change", "options"),
+    [
+        (arrive, Options(max_page_size=5)),
+        (vanish, Options(max_page_size=5)),
+        (arrive, Options(max_page_size=5, rows_key="bare")),
+        (vanish, Options(max_page_size=5, rows_key="bare")),
+        # A total that holds all along hides this one from all but a list without totals.
+        (swap, Options(max_page_size=5, rows_key="bare")),
+    ],
+)
+def test_rows_that_move_between_pages_are_found_by_another_pass(
+    warehouse: Path, change: Callable[[Tenant], None], options: Options
+) -> None:
+    tenant = Tenant.from_rows([row(f"s{n}", f"2026-10-{n + 1:02d}") for n in range(20)])
+    moving = Moving(change)
+    moving.tenant = tenant
+    with serve(tenant, options, moving) as server:
+        land(server, warehouse, look_back_days=0, look_ahead_days=0, window_days=31, threads=1)
+    assert set(current(warehouse)) == {str(json.loads(session.text)["id"]) for session in tenant.sessions}
+
+
+def test_pages_fetched_ahead_keep_their_order(warehouse: Path) -> None:
+    rows = [row(f"s{n:02d}", f"2026-10-{n + 1:02d}") for n in range(30)]
+    with serve(Tenant.from_rows(rows), Options(max_page_size=3, latency_ms=5)) as server:
+        land(server, warehouse, look_back_days=0, look_ahead_days=0, window_days=31, threads=8)
+    listed = query(warehouse, "select payload from raw.usage_sessions order by row_number")
+    assert [payload for (payload,) in listed] == rows[::-1]
+
+
+def test_answers_keep_their_bytes() -> None:
+    def take(answer: Answer) -> tuple[int, bytes]:
+        return answer.status, answer.body
+
+    with scripted("/summary", b'{ "a" : 1.10 }') as (url, _), Client(settings_for(url, Path("x.duckdb"))) as client:
+        assert client.get("/usage/summary", {}, take) == (200, b'{ "a" : 1.10 }')
+
+
+def test_a_list_that_fails_midway_lands_nothing(warehouse: Path) -> None:
+    class Half(Script):
+        async def __call__(self, request: Request, number: int) -> Response | None:
+            return error(422) if request.query_params.get("page") == "2" else None
+
+    rows = [row(f"s{n}", "2026-10-05") for n in range(6)]
+    with (
+        serve(Tenant.from_rows(rows), Options(max_page_size=3), Half("/")) as server,
+        pytest.raises(ApiError, match="the vendor says so"),
+    ):
+        land(server, warehouse, look_back_days=7)
+    assert query(warehouse, "select count(*) from raw.usage_sessions") == [(0,)]
+    assert query(warehouse, "select count(*) from raw.loads where window_start_at_utc = '2026-09-24'") == [(1,)]
+
+
+def test_a_window_that_stays_incomplete_leaves_the_others_landed_once(warehouse: Path) -> None:
+    """Cursors, so that nothing but the pass itself proves a window complete."""
+
+    class Stuck:
+        async def __call__(self, request: Request, number: int) -> Response | None:
+            if request.query_params.get("until") == "2026-10-15T00:00:00Z":
+                return Response('{"data":[],"next_cursor":"again"}')
+            return None
+
+    with (
+        serve(Tenant.from_rows([row("a", "2026-10-05")]), Options(envelope="cursor"), Stuck()) as server,
+        pytest.raises(IncompleteError, match="2026-10-08 to 2026-10-14"),
+    ):
+        land(server, warehouse, look_back_days=0)
+    windows = query(warehouse, "select window_start_at_utc, count(*) from raw.loads group by 1 having count(*) > 1")
+    assert windows == []
+    assert set(current(warehouse)) == {"a"}
+    assert query(warehouse, "select count(*) from raw.loads where window_start_at_utc = '2026-10-08'") == [(0,)]
+
+
+@pytest.mark.slow
+def test_fifty_thousand_sessions_take_less_than_five_seconds(tmp_path: Path) -> None:
+    """The figure of the issue, as a process, on a machine that has nothing else to do."""
+    with serve(generate_tenant(sessions=50_000, months=1, edge_cases=False)) as server:
+        variables = {"MIOSA_API_KEY": DEFAULT_API_KEY, "MIOSA_BASE_URL": server.base_url}
+        began = time.monotonic()
+        done = command("--from", "2026-10", "--warehouse", str(tmp_path / "w.duckdb"), environment=variables)
+        assert done.returncode == 0, done.stderr
+        assert time.monotonic() - began < 5

@@ -1,0 +1,784 @@
+"""Every data test is seen to fail: a fault is planted in a sound warehouse, and the test that is there for it finds it.
+
+One warehouse is landed and built. Faults are then planted in copies of it, in three ways:
+
+* for each generic test (`not_null`, `unique` …) a row is added that breaks it and nothing that it does not look at;
+* for each other test, a fault of `FAULTS` (a lost row, an owner swapped, a nano-credit gone …) is planted in one built
+  table, everything built from that table is built again, and exactly the tests named there fail;
+* dbt itself runs on broken copies, and ends with an error that names the tests.
+
+The first two run the SQL that dbt compiled for each test, in transactions that are rolled back.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cached_property
+from graphlib import TopologicalSorter
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from dbt.cli.main import dbtRunner
+
+import pipeline
+from simulator.server import serve
+from tenants import Rows, Span
+
+Manifest = dict[str, Any]
+
+
+# --- A sound warehouse ---------------------------------------------------------------------------------------------
+
+
+def row(session_id: str, start: str, end: str | None, cost: str, **fields: str) -> str:
+    """A session of the API, with its cost as the JSON text that is given."""
+    texts = {"id": session_id, "started_at": start, "ended_at": end, **fields}
+    return json.dumps(texts)[:-1] + f', "credit_cost": {cost}}}'
+
+
+TENANT = Rows(
+    sessions=(
+        # 30 credits over three hours, one of them in September.
+        row("crosses", "2026-09-30T23:00:00Z", "2026-10-01T02:00:00Z", "30", external_user_id="ann", computer_id="a1"),
+        row("overlaps", "2026-10-01T01:00:00Z", "2026-10-01T03:00:00Z", "5", external_user_id="ann", computer_id="a2"),
+        row("days", "2026-10-05T12:00:00Z", "2026-10-07T12:00:00Z", "8", external_user_id="ann", computer_id="a1"),
+        row("owned", "2026-10-02T00:00:00Z", "2026-10-02T01:00:00Z", "7", computer_id="b1"),
+        row("small", "2026-10-03T00:00:00Z", "2026-10-03T01:00:00Z", "0.25", external_user_id="ben"),
+        row("nobody's", "2026-10-03T00:00:00Z", "2026-10-03T00:00:10Z", "3", computer_id="c1"),
+        row("runs", "2026-10-20T00:00:00Z", None, "2", external_user_id="ben", computer_id="b1", duration_sec="60"),
+        row("negative", "2026-10-04T00:00:00Z", "2026-10-04T01:00:00Z", "-4", external_user_id="ann"),
+    ),
+    sandboxes=(
+        json.dumps({"id": "b1", "external_user_id": "ben"}),
+        json.dumps({"id": "x1", "external_user_id": "(unattributed)"}),
+    ),
+    quotas={
+        "ann": {"max_credit_cents": 100, "max_concurrent": 2, "max_sandboxes": 1, "max_storage_gb": None},
+        "ben": {"max_credit_cents": 9, "max_concurrent": 0, "max_sandboxes": 5, "max_storage_gb": 1},
+    },
+    storage_gb={"ann": Decimal("1.5")},
+)
+SPAN = Span("2026-09", "2026-10")
+
+
+@dataclass(frozen=True)
+class Check:
+    """A data test as dbt compiled it: it fails when its query returns a row."""
+
+    name: str
+    kind: str
+    """Name of the generic test; `singular` for one of its own."""
+    arguments: Mapping[str, Any]
+    relation: str
+    """What a generic test looks at; empty for a singular one."""
+    reads: frozenset[str]
+    sql: str
+
+
+class Project:
+    """What dbt knows of a built warehouse, and a connection to it."""
+
+    def __init__(self, warehouse: Path, connection: duckdb.DuckDBPyConnection) -> None:
+        self.warehouse = warehouse
+        self.connection = connection
+        target = warehouse.parent / "target"
+        self.manifest: Manifest = json.loads((target / "manifest.json").read_text())
+        results = json.loads((target / "run_results.json").read_text())["results"]
+        self._compiled = {result["unique_id"]: result["compiled_code"] for result in results}
+
+    @cached_property
+    def nodes(self) -> dict[str, Any]:
+        """Models, tests and sources by unique id."""
+        return {**self.manifest["sources"], **self.manifest["nodes"]}
+
+    @cached_property
+    def checks(self) -> dict[str, Check]:
+        """All data tests by name."""
+        checks = [self._check(key, node) for key, node in self.nodes.items() if node["resource_type"] == "test"]
+        assert len({check.name for check in checks}) == len(checks), "two data tests share a name"
+        return {check.name: check for check in checks}
+
+    def _check(self, key: str, node: Mapping[str, Any]) -> Check:
+        metadata = node.get("test_metadata") or {}
+        arguments = dict(metadata.get("kwargs", {}))
+        named = re.search(r"(?:ref|source)\(([^)]*)\)", arguments.get("model", ""))
+        return Check(
+            name=node["name"],
+            kind=metadata.get("name", "singular"),
+            arguments=arguments,
+            relation=self.relation(".".join(re.findall(r"'([^']*)'", named.group(1)))) if named else "",
+            reads=frozenset(self.nodes[parent]["relation_name"] for parent in node["depends_on"]["nodes"]),
+            sql=self._compiled[key],
+        )
+
+    def relation(self, name: str) -> str:
+        """The table of a model, or of a source named with its schema."""
+        for node in self.nodes.values():
+            if node["resource_type"] in ("model", "source") and name in (
+                node["name"],
+                f"{node.get('source_name')}.{node['name']}",
+            ):
+                return str(node["relation_name"])
+        raise LookupError(f"no model or source {name}")
+
+    @cached_property
+    def models_in_order(self) -> list[str]:
+        """Unique ids of all models, each after those that it is built from."""
+        parents = {key: node["depends_on"]["nodes"] for key, node in self.nodes.items() if key.startswith("model.")}
+        return [key for key in TopologicalSorter(parents).static_order() if key.startswith("model.")]
+
+    def build_from(self, relation: str) -> set[str]:
+        """Build again what is built from a table; returns the tables touched, the first one included."""
+        touched = {relation}
+        for key in self.models_in_order:
+            node = self.nodes[key]
+            parents = {self.nodes[parent]["relation_name"] for parent in node["depends_on"]["nodes"]}
+            if parents & touched and node["relation_name"] != relation:
+                touched.add(node["relation_name"])
+                self.connection.execute(f"drop {self._type_of(node['relation_name'])} {node['relation_name']}")
+                kind = node["config"]["materialized"]
+                self.connection.execute(f"create {kind} {node['relation_name']} as {self._compiled[key]}")
+        return touched
+
+    def _type_of(self, relation: str) -> str:
+        schema, name = relation.replace('"', "").split(".")[1:]
+        is_view = self.connection.execute(
+            "select count(*) from duckdb_views() where schema_name = ? and view_name = ?", [schema, name]
+        ).fetchone()
+        return "view" if is_view and is_view[0] else "table"
+
+    def open_up(self, relation: str) -> None:
+        """Make a relation a plain table, without constraints and with a row in it, so that anything can be planted."""
+        connection = self.connection
+        connection.execute(f"create or replace temp table opened as select * from {relation}")
+        connection.execute(f"drop {self._type_of(relation)} {relation}")
+        connection.execute(f"create table {relation} as select * from opened")
+        if not connection.execute(f"select count(*) from {relation}").fetchall()[0][0]:
+            columns = connection.execute(f"describe {relation}").fetchall()
+            fillers = ", ".join(f"{FILLERS.get(kind, '0')}::{kind}" for _, kind, *_ in columns)
+            connection.execute(f"insert into {relation} select {fillers}")
+
+    @contextmanager
+    def tampering(self) -> Iterator[None]:
+        """Undo everything at the end."""
+        self.connection.execute("begin transaction")
+        try:
+            yield
+        finally:
+            self.connection.execute("rollback")
+
+    def is_failing(self, check: Check) -> bool:
+        """Whether a data test finds something."""
+        return bool(self.connection.execute(f"select 1 from ({check.sql}) limit 1").fetchall())
+
+    def failing(self, touched: Iterable[str]) -> set[str]:
+        """Names of the data tests that fail, among those that read a touched table."""
+        tables = set(touched)
+        return {name for name, check in self.checks.items() if check.reads & tables and self.is_failing(check)}
+
+
+FILLERS = {"VARCHAR": "'filler'", "TIMESTAMP": "'2026-10-01'", "DATE": "'2026-10-01'", "BOOLEAN": "true"}
+
+
+def connect(warehouse: Path) -> duckdb.DuckDBPyConnection:
+    """Open a warehouse as dbt does."""
+    connection = duckdb.connect(str(warehouse))
+    connection.execute("set TimeZone = 'UTC'")
+    return connection
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A warehouse with every kind of row in it, built, with all data tests passing."""
+    warehouse = tmp_path_factory.mktemp("sound") / "usage.duckdb"
+    with serve(TENANT.tenant()) as server:
+        pipeline.extract(server.base_url, warehouse, span=SPAN)
+    pipeline.build(warehouse, "--exclude-resource-type", "unit_test")
+    return warehouse
+
+
+@pytest.fixture
+def copy(sound: Path, tmp_path: Path) -> Path:
+    """A copy of it, with dbt's files."""
+    shutil.copytree(sound.parent, tmp_path / "copy")
+    return tmp_path / "copy" / sound.name
+
+
+@pytest.fixture(scope="module")
+def project(sound: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    """The project on another copy, whose tables tests may tamper with."""
+    directory = tmp_path_factory.mktemp("tampered") / "copy"
+    shutil.copytree(sound.parent, directory)
+    with closing(connect(directory / sound.name)) as connection:
+        yield Project(directory / sound.name, connection)
+
+
+# --- Generic tests -------------------------------------------------------------------------------------------------
+
+
+def add_row(project: Project, check: Check, where: str = "true", **cells: str) -> None:
+    """Add a copy of a row with these cells, given as SQL."""
+    replaced = ", ".join(f'{value} as "{column}"' for column, value in cells.items())
+    columns = f"* replace ({replaced})" if replaced else "*"
+    project.connection.execute(
+        f"insert into {check.relation} select {columns} from {check.relation} where {where} limit 1"
+    )
+
+
+def foreign(project: Project, check: Check, text: str) -> str:
+    """SQL of a value that a column does not hold."""
+    column = check.arguments["column_name"]
+    kind = project.connection.execute(f"select typeof({column}) from {check.relation} limit 1").fetchall()[0][0]
+    return f"'{text}'" if kind == "VARCHAR" else "-1"
+
+
+def plant_null(project: Project, check: Check) -> None:
+    add_row(project, check, **{check.arguments["column_name"]: "null"})
+
+
+def plant_repeated_value(project: Project, check: Check) -> None:
+    add_row(project, check, where=f"{check.arguments['column_name']} is not null")
+
+
+def plant_repeated_row(project: Project, check: Check) -> None:
+    add_row(project, check)
+
+
+def plant_unknown_key(project: Project, check: Check) -> None:
+    """An id that no table knows; it reads as a period too, so that no other test stumbles over it."""
+    add_row(project, check, **{check.arguments["column_name"]: foreign(project, check, "1000-01")})
+
+
+def plant_unknown_word(project: Project, check: Check) -> None:
+    add_row(project, check, **{check.arguments["column_name"]: foreign(project, check, "not a word of ours")})
+
+
+def plant_too_low(project: Project, check: Check) -> None:
+    """The smallest step below the bound that the column's type can show."""
+    column = check.arguments["column_name"]
+    kind = project.connection.execute(f"select typeof({column}) from {check.relation} limit 1").fetchall()[0][0]
+    scale = re.fullmatch(r"DECIMAL\(\d+,(\d+)\)", kind)
+    step = f"1e-{scale.group(1)}::{kind}" if scale else "1"
+    add_row(project, check, **{column: f"{check.arguments['bound']} - {step}"})
+
+
+GENERIC_FAULTS: Mapping[str, Callable[[Project, Check], None]] = {
+    "not_null": plant_null,
+    "unique": plant_repeated_value,
+    "unique_combination": plant_repeated_row,
+    "relationships": plant_unknown_key,
+    "accepted_values": plant_unknown_word,
+    "at_least": plant_too_low,
+}
+
+
+def test_each_generic_data_test_finds_its_fault(project: Project) -> None:
+    missed = []
+    for check in project.checks.values():
+        if check.kind in GENERIC_FAULTS:
+            with project.tampering():
+                project.open_up(check.relation)
+                GENERIC_FAULTS[check.kind](project, check)
+                if not project.is_failing(check):
+                    missed.append(check.name)
+    assert not missed
+
+
+# --- Conditions and reconciliations --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something that went wrong in one table, and the data tests that must say so, and no others."""
+
+    what: str
+    table: str
+    """Where: a model, or a source with its schema."""
+    sql: str
+    caught_by: frozenset[str]
+
+
+def fault(what: str, table: str, sql: str, *caught_by: str) -> Fault:
+    """A fault; `{table}` in its SQL is the table."""
+    return Fault(what, table, sql, frozenset(caught_by))
+
+
+OWN_STEPS = "assert_own_steps_reconcile"
+VENDOR = "assert_vendor_figures_reconcile"
+TOTALS = "assert_users_and_unattributed_are_the_total"
+PARTS = "assert_parts_sum_to_their_session"
+ACCOUNTED = "assert_every_raw_row_is_accounted_for"
+REPORTED = "assert_rejected_rows_are_reported"
+CHECKED = "assert_every_period_is_checked"
+
+FAULTS = (
+    # Raw and staging
+    fault(
+        "a session never arrived",
+        "raw.usage_sessions",
+        "delete from {table} where row_key = 'days'",
+        *(VENDOR,),
+    ),
+    fault(
+        "a session is lost in staging",
+        "stg_miosa__usage_sessions",
+        "delete from {table} where session_id = 'small'",
+        *(ACCOUNTED, OWN_STEPS),
+    ),
+    fault(
+        "a session is there twice in staging",
+        "stg_miosa__usage_sessions",
+        "insert into {table} from {table} where session_id = 'small'",
+        *(ACCOUNTED, OWN_STEPS, PARTS),
+        "unique_combination_stg_miosa__usage_sessions_row_key__has_session_id",
+        "unique_int_sessions_session_id",
+        "unique_combination_int_session_days_session_id__usage_date",
+        "unique_combination_int_session_months_session_id__billing_period",
+    ),
+    fault(
+        "a session has another owner in staging",
+        "stg_miosa__usage_sessions",
+        "update {table} set external_user_id = 'ben' where session_id = 'overlaps'",
+        *(OWN_STEPS, VENDOR),
+    ),
+    fault(
+        "a nano-credit is lost in staging",
+        "stg_miosa__usage_sessions",
+        "update {table} set cost_nano_credits = cost_nano_credits - 1 where session_id = 'days'",
+        *(OWN_STEPS,),
+    ),
+    fault(
+        "a rejected row is billed",
+        "stg_miosa__usage_sessions",
+        "update {table} set rejection_reason = null, cost_nano_credits = 1 where session_id = 'negative'",
+        *(OWN_STEPS,),
+    ),
+    fault(
+        "a good row is rejected",
+        "stg_miosa__usage_sessions",
+        "update {table} set rejection_reason = 'bad_cost' where session_id = 'small'",
+        *(OWN_STEPS,),
+    ),
+    fault(
+        "a good row is taken for void",
+        "stg_miosa__usage_sessions",
+        "update {table} set is_void = true where session_id = 'small'",
+        *(OWN_STEPS,),
+    ),
+    fault(
+        "a usable row lost its end",
+        "stg_miosa__usage_sessions",
+        "update {table} set ended_at_utc = null where session_id = 'small'",
+        *(OWN_STEPS, "stg_miosa__usage_sessions_usable_rows_are_whole"),
+    ),
+    fault(
+        "a session starts half an hour late",
+        "stg_miosa__usage_sessions",
+        "update {table} set started_at_utc = started_at_utc + interval 30 minute where session_id = 'crosses'",
+        *(OWN_STEPS, VENDOR),
+    ),
+    fault(
+        "a sandbox is lost in staging",
+        "stg_miosa__sandboxes",
+        "delete from {table} where sandbox_id = 'b1'",
+        *(OWN_STEPS, VENDOR),
+    ),
+    fault(
+        "a load is lost in staging",
+        "stg_miosa__loads",
+        "delete from {table} where resource = 'usage_sessions' and window_start_at_utc = '2026-10-03'",
+        *(ACCOUNTED, OWN_STEPS),
+    ),
+    # Intermediate
+    fault(
+        "a session is lost on the way from staging",
+        "int_sessions",
+        "delete from {table} where session_id = 'small'",
+        *(ACCOUNTED, OWN_STEPS),
+    ),
+    fault(
+        "a session runs backwards",
+        "int_sessions",
+        "update {table} set end_at_utc = started_at_utc - interval 1 second, elapsed_microseconds = -1000000"
+        " where session_id = 'small'",
+        "int_sessions_intervals_do_not_run_backwards",
+        "int_session_days_parts_lie_in_their_day",
+        "fct_session_period_credits_part_in_period",
+    ),
+    fault(
+        "a part of a session is lost",
+        "int_session_days",
+        "delete from {table} where usage_date = '2026-10-06'",
+        *(PARTS, OWN_STEPS, TOTALS, VENDOR),
+    ),
+    fault(
+        "a part of a session is there twice",
+        "int_session_days",
+        "insert into {table} from {table} where usage_date = '2026-10-06'",
+        *(PARTS, OWN_STEPS, TOTALS, VENDOR, "unique_combination_int_session_days_session_id__usage_date"),
+    ),
+    fault(
+        "a nano-credit of a part is lost",
+        "int_session_days",
+        "update {table} set nano_credits = nano_credits - 1 where usage_date = '2026-10-06'",
+        *(PARTS, OWN_STEPS, TOTALS),
+    ),
+    fault(
+        "a second of a part is lost",
+        "int_session_days",
+        "update {table} set usage_seconds = usage_seconds - 1 where usage_date = '2026-10-06'",
+        *(PARTS,),
+    ),
+    fault(
+        "a nano-credit moved across a period's end",
+        "int_session_days",
+        "update {table} set nano_credits = nano_credits + case billing_period when '2026-09' then 1 else -1 end"
+        " where session_id = 'crosses'",
+        *(OWN_STEPS, TOTALS),
+    ),
+    fault(
+        "a part reaches over its day",
+        "int_session_days",
+        "update {table} set part_end_at_utc = part_end_at_utc + interval 1 microsecond where usage_date = '2026-09-30'",
+        *(PARTS, "int_session_days_parts_lie_in_their_day", "fct_session_period_credits_part_in_period"),
+    ),
+    fault(
+        "parts of two users are swapped",
+        "int_session_days",
+        "update {table} set external_user_id = case external_user_id when 'ann' then 'ben' else 'ann' end"
+        " where session_id in ('overlaps', 'runs')",
+        *(OWN_STEPS, VENDOR),
+    ),
+    fault(
+        "the unattributed are lost",
+        "int_session_days",
+        "delete from {table} where not is_attributed",
+        *(PARTS, OWN_STEPS, TOTALS, VENDOR),
+    ),
+    fault(
+        "more sessions ended than began",
+        "int_concurrency_changes",
+        "update {table} set running_session_count = -1 where changed_at_utc = '2026-10-07 12:00:00'",
+        "int_concurrency_changes_counts_are_possible",
+    ),
+    fault(
+        "raw has a nano-credit more",
+        "int_raw_user_periods",
+        "update {table} set credits = credits + 0.000000001 where external_user_id = 'ben'",
+        *(OWN_STEPS,),
+    ),
+    # Marts
+    fault(
+        "a session's part is lost",
+        "fct_session_period_credits",
+        "delete from {table} where session_id = 'small'",
+        *(OWN_STEPS, TOTALS),
+    ),
+    fault(
+        "a session's part moved to another period",
+        "fct_session_period_credits",
+        "update {table} set billing_period = '2026-10' where billing_period = '2026-09'",
+        *(OWN_STEPS, TOTALS, VENDOR, "fct_session_period_credits_part_in_period"),
+        "unique_combination_fct_session_period_credits_session_id__billing_period",
+    ),
+    fault(
+        "a session's part has another owner",
+        "fct_session_period_credits",
+        "update {table} set external_user_id = 'ben' where session_id = 'overlaps'",
+        *(OWN_STEPS, VENDOR),
+    ),
+    fault(
+        "a user's day is lost",
+        "fct_user_day_credits",
+        "delete from {table} where usage_date = '2026-10-06'",
+        *(OWN_STEPS, TOTALS),
+    ),
+    fault(
+        "a user's day is there twice",
+        "fct_user_day_credits",
+        "insert into {table} from {table} where usage_date = '2026-10-06'",
+        *(OWN_STEPS, TOTALS, "unique_combination_fct_user_day_credits_external_user_id__usage_date"),
+    ),
+    fault(
+        "a user's day stands in another period",
+        "fct_user_day_credits",
+        "update {table} set billing_period = '2026-09' where usage_date = '2026-10-06'",
+        *(OWN_STEPS, TOTALS, "fct_user_day_credits_day_in_period"),
+    ),
+    fault(
+        "a user's day too many, without credits",
+        "fct_user_day_credits",
+        "insert into {table} select * replace ('2026-09-01'::date as usage_date, '2026-09' as billing_period,"
+        " 0 as credits) from {table} where usage_date = '2026-10-20'",
+        *(OWN_STEPS,),
+    ),
+    fault(
+        "a nano-credit is lost in a user's period",
+        "fct_user_period_credits",
+        "update {table} set credits = credits - 0.000000001 where external_user_id = 'ben'",
+        *(OWN_STEPS, TOTALS),
+    ),
+    fault(
+        "a user's period is lost",
+        "fct_user_period_credits",
+        "delete from {table} where external_user_id = 'ben'",
+        *(OWN_STEPS, TOTALS, VENDOR),
+    ),
+    fault(
+        "two users' periods are swapped",
+        "fct_user_period_credits",
+        "update {table} set external_user_id = case external_user_id when 'ann' then 'ben' else 'ann' end"
+        " where billing_period = '2026-10' and is_attributed",
+        *(OWN_STEPS, VENDOR),
+    ),
+    fault(
+        "more is provisional than there is",
+        "fct_user_period_credits",
+        "update {table} set provisional_credits = credits + 0.000000001 where external_user_id = 'ben'",
+        "fct_user_period_credits_provisional_within_credits",
+    ),
+    fault(
+        "more run at the same time than there are",
+        "fct_user_period_credits",
+        "update {table} set peak_concurrent = session_count + 1 where external_user_id = 'ben'",
+        "fct_user_period_credits_peak_within_sessions",
+    ),
+    fault(
+        "a closed period does not say when",
+        "dim_billing_periods",
+        "update {table} set is_closed = true where billing_period = '2026-09'",
+        "dim_billing_periods_closed_says_when",
+    ),
+    fault(
+        "a user over the limit is only warned",
+        "fct_quota_utilization",
+        "update {table} set status = 'warning' where status = 'over_limit'",
+        "fct_quota_utilization_status_follows_figures",
+    ),
+    fault(
+        "a user at the limit is ok",
+        "fct_quota_utilization",
+        "update {table} set status = 'ok' where status = 'at_limit'",
+        "fct_quota_utilization_status_follows_figures",
+    ),
+    fault(
+        "headroom is off by the least step",
+        "fct_quota_utilization",
+        "update {table} set headroom_value = headroom_value + 0.000000001"
+        " where external_user_id = 'ben' and quota = 'storage_gb'",
+        "fct_quota_utilization_headroom_is_the_rest",
+    ),
+    fault(
+        "a quota misses a nano-credit",
+        "fct_quota_utilization",
+        "update {table} set used_value = used_value - 0.000000001, headroom_value = headroom_value + 0.000000001"
+        " where external_user_id = 'ann' and quota = 'credits' and billing_period = '2026-10'",
+        *(TOTALS,),
+    ),
+    # The vendor's figures
+    fault(
+        "the rollup is off by all of the tolerance",
+        "stg_miosa__usage_rollups",
+        "update {table} set credits = credits + 1 where external_user_id = 'ben'",
+    ),
+    fault(
+        "the rollup is off by a nano-credit more",
+        "stg_miosa__usage_rollups",
+        "update {table} set credits = credits + 1.000000001 where external_user_id = 'ben'",
+        *(VENDOR,),
+    ),
+    fault(
+        "the rollup misses a user",
+        "stg_miosa__usage_rollups",
+        "delete from {table} where external_user_id = 'ben'",
+        *(VENDOR,),
+    ),
+    fault(
+        "the rollup has two users swapped",
+        "stg_miosa__usage_rollups",
+        "update {table} set external_user_id = case external_user_id when 'ann' then 'ben' else 'ann' end"
+        " where billing_period = '2026-10' and external_user_id in ('ann', 'ben')",
+        *(VENDOR,),
+    ),
+    fault(
+        "the summary is off by a nano-credit more",
+        "stg_miosa__usage_summaries",
+        "update {table} set credits = credits - 1.000000001 where billing_period = '2026-10'",
+        *(VENDOR,),
+    ),
+    fault(
+        "the summary is missing",
+        "stg_miosa__usage_summaries",
+        "delete from {table} where billing_period = '2026-10'",
+        *(VENDOR,),
+    ),
+    fault(
+        "the summary is no number",
+        "stg_miosa__usage_summaries",
+        "update {table} set credits = null, rejection_reason = 'bad_credits' where billing_period = '2026-10'",
+        *(VENDOR,),
+    ),
+    # Reports
+    fault(
+        "a rejected session is not reported",
+        "rpt_rejected_rows",
+        "delete from {table} where source = 'usage_sessions'",
+        *(REPORTED,),
+    ),
+    fault(
+        "a rejected sandbox is not reported",
+        "rpt_rejected_rows",
+        "delete from {table} where source = 'sandboxes'",
+        *(REPORTED,),
+    ),
+    fault(
+        "a row is reported that was not rejected",
+        "rpt_rejected_rows",
+        "insert into {table} select * replace ('small' as row_id, 99 as row_number) from {table}"
+        " where source = 'usage_sessions'",
+        *(REPORTED,),
+    ),
+    fault(
+        "a rejected row is reported for another reason",
+        "rpt_rejected_rows",
+        "update {table} set reason = 'bad_cost' where source = 'usage_sessions'",
+        *(REPORTED,),
+    ),
+    fault(
+        "a step does not add up",
+        "rpt_reconciliation",
+        "update {table} set actual_credits = actual_credits + 0.000000001,"
+        " difference_credits = difference_credits + 0.000000001, status = 'mismatch'"
+        " where external_user_id = 'ben' and check_name = 'user_days_vs_user_periods'",
+        *(OWN_STEPS,),
+    ),
+    fault(
+        "the vendor disagrees",
+        "rpt_reconciliation",
+        "update {table} set actual_credits = actual_credits + 2, difference_credits = difference_credits + 2,"
+        " status = 'mismatch' where check_name = 'facts_vs_vendor_summary'",
+        *(VENDOR,),
+    ),
+    fault(
+        "a mismatch is called ok",
+        "rpt_reconciliation",
+        "update {table} set actual_credits = actual_credits + 5, difference_credits = difference_credits + 5"
+        " where external_user_id = 'ben' and check_name = 'raw_vs_staging'",
+        "rpt_reconciliation_status_follows_difference",
+    ),
+    fault(
+        "a step is not checked",
+        "rpt_reconciliation",
+        "delete from {table} where check_name = 'raw_vs_staging' and billing_period = '2026-09'",
+        *(CHECKED,),
+    ),
+    fault(
+        "the vendor's figures are not checked",
+        "rpt_reconciliation",
+        "delete from {table} where check_name = 'facts_vs_vendor_summary'",
+        *(CHECKED,),
+    ),
+)
+
+
+@pytest.mark.parametrize("planted", FAULTS, ids=lambda planted: planted.what.replace(" ", "_"))
+def test_a_fault_is_found(project: Project, planted: Fault) -> None:
+    table = project.relation(planted.table)
+    with project.tampering():
+        project.open_up(table)
+        project.connection.execute(planted.sql.format(table=table))
+        touched = project.build_from(table)
+        assert project.failing(touched) == planted.caught_by
+
+
+def test_there_is_a_fault_for_each_data_test(project: Project) -> None:
+    caught = frozenset[str]().union(*(planted.caught_by for planted in FAULTS))
+    without = [
+        name for name, check in project.checks.items() if check.kind not in GENERIC_FAULTS and name not in caught
+    ]
+    assert not without, (
+        f"no fault is planted for {without}: a data test that was never seen to fail proves nothing; "
+        "add a fault to FAULTS (or, for a new kind of generic test, to GENERIC_FAULTS)"
+    )
+
+
+# --- dbt itself ----------------------------------------------------------------------------------------------------
+
+
+def results(warehouse: Path) -> dict[str, str]:
+    """What became of each node of the last run, by name."""
+    run = json.loads((warehouse.parent / "target" / "run_results.json").read_text())
+    manifest: Manifest = json.loads((warehouse.parent / "target" / "manifest.json").read_text())
+    return {
+        manifest["nodes"][result["unique_id"]]["name"]: result["status"]
+        for result in run["results"]
+        if result["unique_id"] in manifest["nodes"]
+    }
+
+
+def in_place(project: Project, check: Check) -> Fault:
+    """A fault that a test finds without anything built again; one that leaves rows for other faults, if there is."""
+    faults = [
+        planted
+        for planted in FAULTS
+        if check.name in planted.caught_by and project.relation(planted.table) in check.reads
+    ]
+    assert faults, f"no fault is planted for {check.name} in a table that it reads itself"
+    return min(faults, key=lambda planted: planted.sql.startswith("delete"))
+
+
+def test_dbt_fails_on_each_data_test(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All faults at once: no test is switched off, turned into a warning, or looks at another warehouse."""
+    with closing(connect(copy)) as connection:
+        broken = Project(copy, connection)
+        for relation in {check.relation for check in broken.checks.values()} - {""}:
+            broken.open_up(relation)
+        for check in broken.checks.values():
+            if check.kind not in GENERIC_FAULTS:
+                planted = in_place(broken, check)
+                connection.execute(planted.sql.format(table=broken.relation(planted.table)))
+        for check in broken.checks.values():
+            if check.kind in GENERIC_FAULTS:
+                GENERIC_FAULTS[check.kind](broken, check)
+    monkeypatch.setenv("WAREHOUSE_PATH", str(copy))
+    paths = {"project-dir": pipeline.ROOT, "profiles-dir": pipeline.ROOT, "log-path": copy.parent / "logs"}
+    options = [f"--{name}={path}" for name, path in {**paths, "target-path": copy.parent / "target"}.items()]
+    done = dbtRunner().invoke(["--quiet", "test", "--select", "test_type:data", *options])
+    assert not done.success
+    assert done.exception is None
+    statuses = results(copy)
+    assert {name: statuses[name] for name in broken.checks if statuses[name] != "fail"} == {}
+
+
+def test_dbt_finds_a_nano_credit_when_told_to_tolerate_none(copy: Path) -> None:
+    """From the build's side: the report is built anew, its test fails, and the command says which."""
+    with closing(connect(copy)) as connection:
+        connection.execute(
+            "update staging.stg_miosa__usage_rollups set credits = credits + 0.000000001 where external_user_id = 'ben'"
+        )
+    variables = {"reconciliation_tolerance_credits": 0}
+    arguments = ("--select", "rpt_reconciliation+", "--exclude-resource-type", "unit_test")
+    done = pipeline.build(copy, *arguments, variables=variables, check=False)
+    assert done.returncode == 1
+    assert [name for name, status in results(copy).items() if status not in ("success", "pass")] == [VENDOR]
+    assert f"Failure in test {VENDOR}" in done.stdout
+
+
+def test_dbt_says_that_nothing_was_extracted_yet(tmp_path: Path) -> None:
+    """A build before the first extraction ends with one sentence that says what to do, and builds nothing."""
+    warehouse = tmp_path / "usage.duckdb"
+    done = pipeline.build(warehouse, check=False)
+    assert done.returncode != 0
+    assert done.stdout.count("nothing has been extracted into this warehouse yet") >= 1
+    assert "python -m extract" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+    with closing(connect(warehouse)) as connection:
+        assert connection.execute("select count(*) from duckdb_tables() where not internal").fetchall() == [(0,)]
