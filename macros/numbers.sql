@@ -100,3 +100,8 @@
 {% macro vendor_figure(text) -%}
     case when {{ is_json_number(text) }} then try_cast({{ text }} as decimal(38, 9)) end
 {%- endmacro %}
+
+{#- From where on a vendor's figure is taken for nonsense: sums of larger ones could leave the range of their type. -#}
+{% macro largest_vendor_figure() -%}
+    1000000000000000
+{%- endmacro %}

@@ -259,7 +259,7 @@ class _Api:
         """Rows in the order that the options ask for."""
         if self._options.shuffle_seed is None:
             return rows
-        return random.Random(self._options.shuffle_seed).sample(rows, len(rows))  # noqa: S311 (no secret)
+        return random.Random(self._options.shuffle_seed).sample(rows, len(rows))
 
     def _list(self, request: Request, rows: Sequence[Session | Sandbox], key: RowsKey) -> Response:
         """One page of rows in the envelope of the options."""
@@ -294,7 +294,7 @@ class _Api:
                 text = _COST.sub(rb'"credit_cost":\1,"credits_used":\1', text)
             if self._options.shuffle_keys and row.kind != "text":
                 fields = list(msgspec.json.decode(text, type=dict[str, msgspec.Raw]).items())
-                random.Random(f"{number} {text!r}").shuffle(fields)  # noqa: S311 (no secret)
+                random.Random(f"{number} {text!r}").shuffle(fields)
                 text = _ENCODER.encode(dict(fields))
             texts.append(text)
         return texts

@@ -62,7 +62,7 @@ def generate_tenant(
     for _ in range(months - 1):
         first = (first - timedelta(days=1)).replace(day=1)
     end = (last + timedelta(days=31)).replace(day=1)
-    random = Random(seed)  # noqa: S311 (made-up data, no secret)
+    random = Random(seed)
     names = [f"user-{number:04d}" for number in range(1, users + 1)]
     homes, sandboxes = _homes(random, names, first)
     quotas = _quotas(names, sessions // (users * months))

@@ -1,4 +1,4 @@
--- Rule 7: each rejected current row of sessions and sandboxes stands in the report, and no other.
+-- Rule 7: each rejected current row stands in the report, and no other.
 with
 
 rejected as (
@@ -20,6 +20,32 @@ rejected as (
     where
         rejection_reason is not null
         and is_current
+    union all
+    select
+        'quotas' as source,
+        load_id,
+        row_number,
+        rejection_reason as reason
+    from {{ ref("stg_miosa__quotas") }}
+    where
+        rejection_reason is not null
+        and is_current
+    union all
+    select
+        'usage_rollups' as source,
+        load_id,
+        line_number as row_number,
+        rejection_reason as reason
+    from {{ ref("stg_miosa__usage_rollups") }}
+    where rejection_reason is not null
+    union all
+    select
+        'usage_summaries' as source,
+        load_id,
+        row_number,
+        rejection_reason as reason
+    from {{ ref("stg_miosa__usage_summaries") }}
+    where rejection_reason is not null
 
 ),
 
@@ -31,7 +57,6 @@ reported as (
         row_number,
         reason
     from {{ ref("rpt_rejected_rows") }}
-    where source in ('usage_sessions', 'sandboxes')
 
 )
 

@@ -9,19 +9,30 @@ versions as (
 
 ),
 
-bodies as (
+answers as (
 
     select
         versions.load_id,
         versions.row_number,
         versions.row_key as external_user_id,
         versions.http_status,
-        coalesce(versions.payload_normalized, versions.payload) as body,
-        {{ json_fields("coalesce(versions.payload_normalized, versions.payload)", values=["data"]) }} as fields,
+        -- What a 404 says besides is not read: it may be no JSON.
+        case
+            when versions.http_status <> 404 then coalesce(versions.payload_normalized, versions.payload)
+        end as body,
         row_number() over (
             partition by versions.row_hash, versions.row_key order by versions.load_id desc, versions.row_number desc
         ) = 1 as is_current
     from versions
+
+),
+
+bodies as (
+
+    select
+        answers.*,
+        {{ json_fields("answers.body", values=["data"]) }} as fields
+    from answers
 
 ),
 
@@ -56,6 +67,7 @@ typed as (
         limits.is_current,
         limits.http_status,
         limits.quota,
+        limits.parts.limits::varchar as limits_text,
         limits.limits.max_sandboxes as max_sandboxes_text,
         limits.limits.max_concurrent as max_concurrent_text,
         limits.limits.max_storage_gb as max_storage_gb_text,
@@ -79,10 +91,12 @@ select
     {{ nano_to_credits("typed.max_storage_gb_nano") }} as storage_gb_limit,
     {{ nano_to_credits("typed.max_credit_cents_nano") }} as credits_limit,
     case
+        when typed.external_user_id = '{{ unattributed() }}' then 'reserved_user_id'
         when typed.http_status = 404 then null
         when
             typed.quota is null
             or left(typed.quota, 1) <> '{'
+            or left(typed.limits_text, 1) <> '{'
             or not list_has_any(
                 json_keys(typed.quota),
                 ['limits', 'max_sandboxes', 'max_concurrent', 'max_storage_gb', 'max_credit_cents']

@@ -36,8 +36,9 @@ results as (
     select
         wrapped.load_id,
         wrapped.billing_period,
+        wrapped.body,
         case
-            when wrapped.fields.results is not null then wrapped.fields.results::varchar
+            when wrapped.fields.results::varchar like '[%' then wrapped.fields.results::varchar
             when wrapped.fields.data::varchar like '[%' then wrapped.fields.data::varchar
             else ({{ json_fields("wrapped.fields.data::varchar", values=["results"]) }}).results::varchar
         end as results
@@ -58,6 +59,7 @@ items as (
         ) as fields,
         generate_subscripts(from_json(results.results, '["JSON"]'), 1) as line_number
     from results
+    where results.results like '[%'
 
 ),
 
@@ -73,19 +75,49 @@ typed as (
         {{ vendor_figure("coalesce(items.fields.storage_gb_hours, '0')") }} as storage_gb_hours
     from items
 
+),
+
+lines as (
+
+    select
+        typed.load_id,
+        typed.billing_period,
+        typed.line_number,
+        typed.credits,
+        typed.storage_gb_hours,
+        typed.payload,
+        coalesce(typed.external_user_id, '{{ unattributed() }}') as external_user_id,
+        case
+            when typed.external_user_id = '{{ unattributed() }}' then 'reserved_user_id'
+            when coalesce(abs(typed.credits) >= {{ largest_vendor_figure() }}, true) then 'bad_credits'
+            when
+                coalesce(typed.storage_gb_hours < 0 or typed.storage_gb_hours >= {{ largest_vendor_figure() }}, true)
+                then 'bad_storage'
+        end as rejection_reason
+    from typed
+    union all
+    -- An answer without a list of results: one rejected line, so that it is not passed over in silence.
+    select
+        results.load_id,
+        results.billing_period,
+        0 as line_number,
+        null::decimal(38, 9) as credits,
+        null::decimal(38, 9) as storage_gb_hours,
+        results.body as payload,
+        null::varchar as external_user_id,
+        'unreadable_rollup' as rejection_reason
+    from results
+    where coalesce(results.results not like '[%', true)
+
 )
 
 select
-    typed.load_id,
-    typed.billing_period,
-    typed.line_number,
-    typed.credits,
-    typed.storage_gb_hours,
-    typed.payload,
-    coalesce(typed.external_user_id, '{{ unattributed() }}') as external_user_id,
-    case
-        when typed.external_user_id = '{{ unattributed() }}' then 'reserved_user_id'
-        when typed.credits is null then 'bad_credits'
-        when typed.storage_gb_hours is null then 'bad_storage'
-    end as rejection_reason
-from typed
+    lines.load_id,
+    lines.billing_period,
+    lines.line_number,
+    lines.credits,
+    lines.storage_gb_hours,
+    lines.payload,
+    lines.external_user_id,
+    lines.rejection_reason
+from lines

@@ -52,6 +52,8 @@ select
     typed.billing_period,
     {{ vendor_figure("typed.total_credits_text") }} as credits,
     case
-        when {{ vendor_figure("typed.total_credits_text") }} is null then 'bad_credits'
+        when
+            coalesce(abs({{ vendor_figure("typed.total_credits_text") }}) >= {{ largest_vendor_figure() }}, true)
+            then 'bad_credits'
     end as rejection_reason
 from typed

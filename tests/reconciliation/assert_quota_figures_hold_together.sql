@@ -1,0 +1,111 @@
+-- Rules 15 to 17: each user and period has all four quotas; use is what the facts say; utilization and status follow exactly from use
+-- and limit; and a limit was reached at some moment exactly when use came to it.
+with
+
+quotas as (
+
+    select
+        *,
+        {{ credits_to_nano("limit_value") }} as limit_nano,
+        {{ credits_to_nano("used_value") }} as used_nano,
+        (utilization * 1000000)::hugeint as utilization_millionths
+    from {{ ref("fct_quota_utilization") }}
+
+),
+
+user_periods as (
+
+    select * from {{ ref("fct_user_period_credits") }}
+
+),
+
+faults as (
+
+    select
+        'four quotas each' as fault,
+        external_user_id,
+        billing_period,
+        null::varchar as quota
+    from quotas
+    group by external_user_id, billing_period
+    having count(distinct quota) <> 4
+    union all
+    select
+        'a user with usage is missing' as fault,
+        user_periods.external_user_id,
+        user_periods.billing_period,
+        null::varchar as quota
+    from user_periods
+    anti join quotas using (external_user_id, billing_period)
+    union all
+    select
+        'use' as fault,
+        quotas.external_user_id,
+        quotas.billing_period,
+        quotas.quota
+    from quotas
+    left join user_periods using (external_user_id, billing_period)
+    where
+        (quotas.quota = 'credits' and quotas.used_value <> coalesce(user_periods.credits, 0))
+        or (quotas.quota = 'concurrent' and quotas.used_value <> coalesce(user_periods.peak_concurrent, 0))
+        -- All sandboxes ever run up to the period's end: at least those of the period.
+        or (quotas.quota = 'sandboxes' and quotas.used_value < coalesce(user_periods.sandbox_count, 0))
+    union all
+    select
+        'utilization' as fault,
+        external_user_id,
+        billing_period,
+        quota
+    from quotas
+    where
+        (utilization is not null) <> coalesce(limit_value > 0, false)
+        -- Half a millionth at most, and the largest figure where the type holds no larger one.
+        or (
+            abs(utilization_millionths * limit_nano - used_nano * 1000000) * 2 > limit_nano
+            and utilization_millionths < 999999999999999999
+        )
+    union all
+    select
+        'status' as fault,
+        external_user_id,
+        billing_period,
+        quota
+    from quotas
+    where
+        (
+            status = 'warning'
+            and used_nano * 100 < limit_nano * {{ var("quota_warning_percent") }}
+        )
+        or (
+            status = 'ok'
+            and limit_nano > 0
+            and used_nano * 100 >= limit_nano * {{ var("quota_warning_percent") }}
+        )
+    union all
+    select
+        'moment of reaching' as fault,
+        external_user_id,
+        billing_period,
+        quota
+    from quotas
+    where
+        (quota = 'storage_gb' or limit_value is null)
+        and reached_limit_at_utc is not null
+        or (
+            quota <> 'storage_gb'
+            and limit_value > 0
+            and (reached_limit_at_utc is not null) <> (used_value >= limit_value)
+        )
+        or (
+            quota in ('concurrent', 'sandboxes')
+            and limit_value = 0
+            and (reached_limit_at_utc is not null) <> (used_value > 0)
+        )
+        or (
+            date_trunc('month', reached_limit_at_utc - interval 1 microsecond) <> strptime(billing_period, '%Y-%m')
+            and date_trunc('month', reached_limit_at_utc) <> strptime(billing_period, '%Y-%m')
+        )
+
+)
+
+select * from faults
