@@ -566,7 +566,7 @@ fields as (
         ltrim(document, e' \\t\\r\\n')[1] = '{' as is_object,
         case when given_key is null then try(from_json(
             document,
-            '{"id":"JSON","started_at":"JSON","ended_at":"JSON","duration_sec":"JSON","external_user_id":"JSON",'
+            '{"id":"JSON","started_at":"VARCHAR","ended_at":"VARCHAR","duration_sec":"VARCHAR","external_user_id":"JSON",'
             || '"_":"DECIMAL(1,0)"}'
         )) end as said
     from documents
@@ -579,11 +579,14 @@ texts as (
         given_key,
         coalesce(is_object, false) and said is not null and said.ended_at is null as is_running,
         case when starts_with(said.id, '"') and said.id <> '""' then said.id ->> '$' end as id,
-        case when starts_with(said.started_at, '"') then try_cast(said.started_at ->> '$' as timestamptz) end
-            as started,
-        case when starts_with(said.ended_at, '"') then try_cast(said.ended_at ->> '$' as timestamptz) end as ended,
-        case when regexp_full_match(said.duration_sec, '[0-9]{1,9}') then try_cast(said.duration_sec as bigint) end
-            as seconds,
+        -- Spelt as the warehouse reads them too: lower-case letters and a decimal comma are fine (rule 8).
+        case when regexp_matches(said.started_at, '^[0-9]{4}-')
+            then try_cast(replace(upper(said.started_at), ',', '.') as timestamptz) end as started,
+        case when regexp_matches(said.ended_at, '^[0-9]{4}-')
+            then try_cast(replace(upper(said.ended_at), ',', '.') as timestamptz) end as ended,
+        -- Any spelling of a whole number: 60, "60", 60.0, 6e1.
+        case when try_cast(said.duration_sec as decimal(38, 9)) between 0 and 99999999999
+            then try_cast(try_cast(said.duration_sec as decimal(38, 9)) as bigint) end as seconds,
         case when starts_with(said.external_user_id, '"') then said.external_user_id ->> '$' end as external_user_id
     from fields
 ),

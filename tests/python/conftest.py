@@ -1,8 +1,11 @@
-"""What all tests share: the full size on demand, and warehouses that are built once."""
+"""What all tests share: the full size on demand, and the order in which files are handed to the workers."""
 
 from __future__ import annotations
 
 import pytest
+
+# Files that take longest go first, so that no worker starts one when the other is done.
+LONGEST = ("test_whole_path.py", "test_survival.py", "test_planted_faults.py", "test_documents.py")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -10,13 +13,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--full", action="store_true", help="run the slow tests too: full sizes, every variant alone")
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Make the marker known."""
-    config.addinivalue_line("markers", "slow: full size; runs with --full only")
-
-
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave slow tests out, unless they are asked for."""
+    """Put the longest files first, and leave slow tests out unless they are asked for."""
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
     if not config.getoption("--full"):
         for item in items:
             if "slow" in item.keywords:

@@ -8,7 +8,7 @@ quotas as (
         *,
         {{ credits_to_nano("limit_value") }} as limit_nano,
         {{ credits_to_nano("used_value") }} as used_nano,
-        (utilization * 1000000)::hugeint as utilization_millionths
+        (utilization::decimal(38, 6) * 1000000)::hugeint as utilization_millionths
     from {{ ref("fct_quota_utilization") }}
 
 ),
