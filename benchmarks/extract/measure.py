@@ -78,7 +78,7 @@ def run(command: Sequence[str], env: Mapping[str, str]) -> tuple[Cost, str]:
     with tempfile.TemporaryFile() as said, tempfile.TemporaryFile() as complained:
         began = time.perf_counter()
         # Not waited for by `subprocess`, which would not tell what the process used.
-        process = subprocess.Popen(command, env=env, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=said, stderr=complained)  # noqa: S603 - ours
+        process = subprocess.Popen(command, env=env, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=said, stderr=complained)
         try:
             _, status, used = os.wait4(process.pid, 0)
         except BaseException:
@@ -108,7 +108,7 @@ def serve(sessions: Sessions, latency_ms: float) -> Iterator[Server]:
     command += ["--sessions", str(sessions.count), "--users", str(sessions.users)]
     command += ["--start", sessions.start.isoformat(), "--end", sessions.end.isoformat()]
     command += ["--latency-ms", str(latency_ms)]
-    with subprocess.Popen(  # noqa: S603 - ours
+    with subprocess.Popen(
         command, env=environment(), cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
         if process.stdin is None or process.stdout is None:
