@@ -11,7 +11,7 @@ unexport MIOSA_API_KEY
 .PHONY: help setup setup-dev demo test test-full lint audit bench-extract docs lock clean
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{ printf "  make %-10s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{ printf "  make %-14s %s\n", $$1, $$2 }'
 
 setup: $(VENV)/.run-installed ## the .venv, with what the monthly job and the demo need
 setup-dev: $(VENV)/.dev-installed ## the same, and what the tests and linters need
@@ -48,6 +48,15 @@ lint: setup-dev ## ruff, mypy and sqlfluff
 audit: setup-dev ## locks have hashes, no secret in the tree, no SQL built from strings
 	$(BIN)/python -m tools.audit
 
+# dlt, the peer of the benchmark, lives in an environment of its own: it wants other versions than we do.
+benchmarks/.dlt/.installed: benchmarks/requirements-dlt.lock
+	$(PYTHON) -m venv benchmarks/.dlt
+	benchmarks/.dlt/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+bench-extract: setup benchmarks/.dlt/.installed ## the extractor beside a bare loop and dlt (minutes)
+	$(BIN)/python -m benchmarks.extract
+
 docs: export WAREHOUSE_PATH ?= $(firstword $(wildcard warehouse.duckdb demo.duckdb) target/docs.duckdb)
 docs: setup ## the documentation site of the warehouse, in target/static_index.html
 	@mkdir -p target
@@ -60,6 +69,8 @@ lock: ## new lock files from pyproject.toml (needs uv)
 		pyproject.toml --extra dev -o requirements-dev.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-strip-extras --no-header \
 		pyproject.toml -c requirements-dev.lock -o requirements.lock
+	cd benchmarks && uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--no-strip-extras --no-header requirements-dlt.in -o requirements-dlt.lock
 
 clean: ## removes what builds and tests leave, not the .venv and no warehouse
 	rm -rf target logs .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -17,7 +17,7 @@ from detect_secrets.core.scan import scan_file
 from detect_secrets.settings import transient_settings
 
 ROOT = Path(__file__).resolve().parents[1]
-LOCKS = ("requirements.lock", "requirements-dev.lock")
+LOCKS = ("requirements.lock", "requirements-dev.lock", "benchmarks/requirements-dlt.lock")
 # High-entropy strings are left out: hashes in lock files and ids in tests are nothing else.
 SECRET_PLUGINS = [
     {"name": "MiosaKeyDetector", "path": (ROOT / "tools" / "key_plugin.py").as_uri()},
@@ -74,7 +74,7 @@ def secrets(root: Path) -> Iterator[str]:
     """Lines that look like a secret."""
     with transient_settings({"plugins_used": SECRET_PLUGINS}):
         for path in tracked(root):
-            if path.name in LOCKS:
+            if path.as_posix() in LOCKS:
                 continue
             for found in scan_file(str(root / path)):
                 if found.type == "MIOSA API key" or not SECRET_EXEMPT.match(path.as_posix()):

@@ -54,7 +54,8 @@ def leak_a_password(root: Path) -> str:
 
 
 def build_sql(root: Path) -> str:
-    (root / "extract" / "users.py").write_text('def find(c, user):\n    c.execute(f"select * from u where id = \'{user}\'")\n')
+    source = 'def find(c, user):\n    c.execute(f"select * from u where id = \'{user}\'")\n'
+    (root / "extract" / "users.py").write_text(source, "utf-8")
     return "users.py:2:15: S608"
 
 
@@ -62,6 +63,7 @@ def build_sql(root: Path) -> str:
 def test_a_planted_fault_is_found(plant: Callable[[Path], str], tmp_path: Path) -> None:
     (tmp_path / "extract").mkdir()
     for name in LOCKS:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
     expected = plant(tmp_path)
     done = audit(tmp_path)
