@@ -19,6 +19,7 @@ from starlette.responses import Response
 
 from extract.client import Client
 from extract.progress import bars
+from extract.pseudonyms import Pseudonyms
 from extract.run import Run, Summary
 from extract.settings import Settings, read_settings
 from extract.warehouse import Warehouse
@@ -56,8 +57,10 @@ def land(server: Server | str, warehouse: Path, **options: Any) -> Summary:
     """Run the extractor in this process."""
     address = server if isinstance(server, str) else server.base_url
     settings = settings_for(address, warehouse, **options)
-    with Warehouse(warehouse, 0) as held, Client(settings) as client, bars() as shown:
-        return Run(settings, client, held, shown).execute()
+    pseudonyms = Pseudonyms.of_settings(settings)
+    check = pseudonyms.check_value if pseudonyms else None
+    with Warehouse(warehouse, 0, check) as held, Client(settings) as client, bars() as shown:
+        return Run(settings, client, held, shown, pseudonyms).execute()
 
 
 def land_rows(rows: list[str], warehouse: Path, options: Options | None = None, **settings: Any) -> Summary:

@@ -27,8 +27,11 @@ from typing import Any
 import duckdb
 import pytest
 from dbt.cli.main import dbtRunner
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
 
 import pipeline
+from simulator.app import API
 from simulator.server import serve
 from tenants import Rows, Span
 
@@ -46,6 +49,8 @@ def row(session_id: str, start: str, end: str | None, cost: str, **fields: str) 
 
 TENANT = Rows(
     sessions=(
+        # In a month that is read only in part, by the look-back.
+        row("early", "2026-07-29T00:00:00Z", "2026-07-29T01:00:00Z", "1", external_user_id="ann"),
         # 30 credits over three hours, one of them in September.
         row("crosses", "2026-09-30T23:00:00Z", "2026-10-01T02:00:00Z", "30", external_user_id="ann", computer_id="a1"),
         row("overlaps", "2026-10-01T01:00:00Z", "2026-10-01T03:00:00Z", "5", external_user_id="ann", computer_id="a2"),
@@ -54,19 +59,43 @@ TENANT = Rows(
         row("small", "2026-10-03T00:00:00Z", "2026-10-03T01:00:00Z", "0.25", external_user_id="ben"),
         row("nobody's", "2026-10-03T00:00:00Z", "2026-10-03T00:00:10Z", "3", computer_id="c1"),
         row("runs", "2026-10-20T00:00:00Z", None, "2", external_user_id="ben", computer_id="b1", duration_sec="60"),
+        row("free", "2026-10-08T00:00:00Z", "2026-10-08T01:00:00Z", "0", external_user_id="cid"),
+        row("gone", "2026-10-10T00:00:00Z", "2026-10-10T01:00:00Z", "6", external_user_id="ben"),
         row("negative", "2026-10-04T00:00:00Z", "2026-10-04T01:00:00Z", "-4", external_user_id="ann"),
     ),
     sandboxes=(
         json.dumps({"id": "b1", "external_user_id": "ben"}),
+        json.dumps({"id": "e1", "external_user_id": "eve"}),
         json.dumps({"id": "x1", "external_user_id": "(unattributed)"}),
     ),
     quotas={
         "ann": {"max_credit_cents": 100, "max_concurrent": 2, "max_sandboxes": 1, "max_storage_gb": None},
         "ben": {"max_credit_cents": 9, "max_concurrent": 0, "max_sandboxes": 5, "max_storage_gb": 1},
     },
-    storage_gb={"ann": Decimal("1.5")},
+    # Of ben's limit, just as much as is warned of.
+    storage_gb={"ann": Decimal("1.5"), "ben": Decimal("0.8")},
 )
 SPAN = Span("2026-09", "2026-10")
+
+ODD_ANSWERS = {
+    "/quotas/external/eve": {"limits": {"max_sandboxes": -1}},
+    "/usage?2026-07": {
+        "results": [
+            {"external_user_id": "ann", "credit_cents": 1},
+            {"external_user_id": "(unattributed)", "credit_cents": 1},
+        ]
+    },
+    "/usage/summary?2026-07": {"total_credits": "much"},
+}
+"""What the vendor says, in the simulator's place, where a row of each kind has to be rejected. By path and month."""
+
+
+async def odd_answer(request: Request, number: int) -> Response | None:
+    """One of the odd answers, if it is asked for."""
+    query = request.query_params
+    since = query.get("start") or query.get("period_start")
+    asked = request.url.path.removeprefix(API) + (f"?{since[:7]}" if since else "")
+    return JSONResponse(ODD_ANSWERS[asked]) if asked in ODD_ANSWERS else None
 
 
 @dataclass(frozen=True)
@@ -199,8 +228,11 @@ def connect(warehouse: Path) -> duckdb.DuckDBPyConnection:
 def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A warehouse with every kind of row in it, built, with all data tests passing."""
     warehouse = tmp_path_factory.mktemp("sound") / "usage.duckdb"
-    with serve(TENANT.tenant()) as server:
+    tenant = TENANT.tenant()
+    with serve(tenant, fault=odd_answer) as server:
         pipeline.extract(server.base_url, warehouse, span=SPAN)
+        tenant.remove_session("gone")
+        pipeline.extract(server.base_url, warehouse, span=Span("2026-10", "2026-10"))
     pipeline.build(warehouse, "--exclude-resource-type", "unit_test")
     return warehouse
 
@@ -311,6 +343,11 @@ def fault(what: str, table: str, sql: str, *caught_by: str) -> Fault:
     return Fault(what, table, sql, frozenset(caught_by))
 
 
+def of(user: str, quota: str, period: str = "2026-10") -> str:
+    """The condition of one row of the quota mart."""
+    return f" where external_user_id = '{user}' and quota = '{quota}' and billing_period = '{period}'"
+
+
 OWN_STEPS = "assert_own_steps_reconcile"
 VENDOR = "assert_vendor_figures_reconcile"
 TOTALS = "assert_users_and_unattributed_are_the_total"
@@ -318,6 +355,9 @@ PARTS = "assert_parts_sum_to_their_session"
 ACCOUNTED = "assert_every_raw_row_is_accounted_for"
 REPORTED = "assert_rejected_rows_are_reported"
 CHECKED = "assert_every_period_is_checked"
+COVERED = "assert_complete_periods_are_covered"
+FACTS = "assert_facts_agree_with_their_parts"
+QUOTAS = "assert_quota_figures_hold_together"
 
 FAULTS = (
     # Raw and staging
@@ -337,7 +377,7 @@ FAULTS = (
         "a session is there twice in staging",
         "stg_miosa__usage_sessions",
         "insert into {table} from {table} where session_id = 'small'",
-        *(ACCOUNTED, OWN_STEPS, PARTS),
+        *(ACCOUNTED, OWN_STEPS, PARTS, FACTS),
         "unique_combination_stg_miosa__usage_sessions_row_key__has_session_id",
         "unique_int_sessions_session_id",
         "unique_combination_int_session_days_session_id__usage_date",
@@ -372,6 +412,19 @@ FAULTS = (
         "stg_miosa__usage_sessions",
         "update {table} set is_void = true where session_id = 'small'",
         *(OWN_STEPS,),
+    ),
+    fault(
+        "a void is lost in staging",
+        "stg_miosa__usage_sessions",
+        "delete from {table} where is_void",
+        *(ACCOUNTED,),
+    ),
+    fault(
+        "a void is billed",
+        "stg_miosa__usage_sessions",
+        "update {table} set is_void = false, external_user_id = 'ben', started_at_utc = '2026-10-10 00:00:00',"
+        " ended_at_utc = '2026-10-10 01:00:00', cost_nano_credits = 6000000000 where session_id = 'gone'",
+        *(OWN_STEPS, VENDOR),
     ),
     fault(
         "a usable row lost its end",
@@ -423,7 +476,7 @@ FAULTS = (
         "a part of a session is there twice",
         "int_session_days",
         "insert into {table} from {table} where usage_date = '2026-10-06'",
-        *(PARTS, OWN_STEPS, TOTALS, VENDOR, "unique_combination_int_session_days_session_id__usage_date"),
+        *(PARTS, OWN_STEPS, TOTALS, FACTS, VENDOR, "unique_combination_int_session_days_session_id__usage_date"),
     ),
     fault(
         "a nano-credit of a part is lost",
@@ -455,7 +508,7 @@ FAULTS = (
         "int_session_days",
         "update {table} set external_user_id = case external_user_id when 'ann' then 'ben' else 'ann' end"
         " where session_id in ('overlaps', 'runs')",
-        *(OWN_STEPS, VENDOR),
+        *(OWN_STEPS, QUOTAS, VENDOR),
     ),
     fault(
         "the unattributed are lost",
@@ -480,26 +533,45 @@ FAULTS = (
         "a session's part is lost",
         "fct_session_period_credits",
         "delete from {table} where session_id = 'small'",
-        *(OWN_STEPS, TOTALS),
+        *(OWN_STEPS, TOTALS, FACTS),
     ),
     fault(
         "a session's part moved to another period",
         "fct_session_period_credits",
         "update {table} set billing_period = '2026-10' where billing_period = '2026-09'",
-        *(OWN_STEPS, TOTALS, VENDOR, "fct_session_period_credits_part_in_period"),
+        *(OWN_STEPS, TOTALS, FACTS, VENDOR, "fct_session_period_credits_part_in_period"),
         "unique_combination_fct_session_period_credits_session_id__billing_period",
     ),
     fault(
         "a session's part has another owner",
         "fct_session_period_credits",
         "update {table} set external_user_id = 'ben' where session_id = 'overlaps'",
-        *(OWN_STEPS, VENDOR),
+        *(OWN_STEPS, FACTS, QUOTAS, VENDOR),
+    ),
+    fault(
+        "a nano-credit moved between two sessions of a user",
+        "fct_session_period_credits",
+        "update {table} set credits = credits + case session_id when 'small' then 0.000000001 else -0.000000001 end"
+        " where session_id in ('small', 'owned')",
+        *(FACTS,),
+    ),
+    fault(
+        "a session's part is a second longer",
+        "fct_session_period_credits",
+        "update {table} set usage_seconds = usage_seconds + 1 where session_id = 'small'",
+        *(FACTS,),
+    ),
+    fault(
+        "a running session's part is called final",
+        "fct_session_period_credits",
+        "update {table} set is_provisional = false where session_id = 'runs'",
+        *(FACTS,),
     ),
     fault(
         "a user's day is lost",
         "fct_user_day_credits",
         "delete from {table} where usage_date = '2026-10-06'",
-        *(OWN_STEPS, TOTALS),
+        *(OWN_STEPS, TOTALS, FACTS),
     ),
     fault(
         "a user's day is there twice",
@@ -518,38 +590,129 @@ FAULTS = (
         "fct_user_day_credits",
         "insert into {table} select * replace ('2026-09-01'::date as usage_date, '2026-09' as billing_period,"
         " 0 as credits) from {table} where usage_date = '2026-10-20'",
-        *(OWN_STEPS,),
+        *(OWN_STEPS, FACTS),
+    ),
+    fault(
+        "a nano-credit moved between two days of a user",
+        "fct_user_day_credits",
+        "update {table} set credits = credits + case usage_date when '2026-10-05' then 0.000000001"
+        " else -0.000000001 end where external_user_id = 'ann' and usage_date in ('2026-10-05', '2026-10-06')",
+        *(FACTS,),
+    ),
+    fault(
+        "a user's day is a second longer",
+        "fct_user_day_credits",
+        "update {table} set usage_seconds = usage_seconds + 1 where usage_date = '2026-10-06'",
+        *(FACTS,),
+    ),
+    fault(
+        "a user's day has a session too many",
+        "fct_user_day_credits",
+        "update {table} set session_count = session_count + 1 where usage_date = '2026-10-06'",
+        *(FACTS,),
     ),
     fault(
         "a nano-credit is lost in a user's period",
         "fct_user_period_credits",
         "update {table} set credits = credits - 0.000000001 where external_user_id = 'ben'",
-        *(OWN_STEPS, TOTALS),
+        *(OWN_STEPS, TOTALS, FACTS),
     ),
     fault(
         "a user's period is lost",
         "fct_user_period_credits",
         "delete from {table} where external_user_id = 'ben'",
-        *(OWN_STEPS, TOTALS, VENDOR),
+        *(OWN_STEPS, TOTALS, FACTS, QUOTAS, VENDOR),
     ),
     fault(
         "two users' periods are swapped",
         "fct_user_period_credits",
         "update {table} set external_user_id = case external_user_id when 'ann' then 'ben' else 'ann' end"
-        " where billing_period = '2026-10' and is_attributed",
-        *(OWN_STEPS, VENDOR),
+        " where billing_period = '2026-10' and external_user_id in ('ann', 'ben')",
+        *(OWN_STEPS, FACTS, QUOTAS, VENDOR),
+    ),
+    fault(
+        "a user's period is a second longer",
+        "fct_user_period_credits",
+        "update {table} set usage_seconds = usage_seconds + 1 where external_user_id = 'ben'",
+        *(FACTS,),
+    ),
+    fault(
+        "a user's period has a session too many",
+        "fct_user_period_credits",
+        "update {table} set session_count = session_count + 1 where external_user_id = 'ben'",
+        *(FACTS,),
+    ),
+    fault(
+        "a user's period has a sandbox too few",
+        "fct_user_period_credits",
+        "update {table} set sandbox_count = sandbox_count - 1 where external_user_id = 'ann' and sandbox_count > 1",
+        *(FACTS,),
+    ),
+    fault(
+        "nothing is provisional",
+        "fct_user_period_credits",
+        "update {table} set provisional_credits = 0",
+        *(FACTS,),
+    ),
+    fault(
+        "users' periods are said to be nobody's",
+        "fct_user_period_credits",
+        "update {table} set is_attributed = not is_attributed",
+        "fct_user_period_credits_period_and_user_are_told_alike",
+    ),
+    fault(
+        "users' periods start late",
+        "fct_user_period_credits",
+        "update {table} set period_start_at_utc = period_start_at_utc + interval 1 microsecond",
+        "fct_user_period_credits_period_and_user_are_told_alike",
+    ),
+    fault(
+        "users' periods end early",
+        "fct_user_period_credits",
+        "update {table} set period_end_at_utc = period_end_at_utc - interval 1 microsecond",
+        "fct_user_period_credits_period_and_user_are_told_alike",
     ),
     fault(
         "more is provisional than there is",
         "fct_user_period_credits",
         "update {table} set provisional_credits = credits + 0.000000001 where external_user_id = 'ben'",
-        "fct_user_period_credits_provisional_within_credits",
+        *(FACTS, "fct_user_period_credits_provisional_within_credits"),
     ),
     fault(
         "more run at the same time than there are",
         "fct_user_period_credits",
         "update {table} set peak_concurrent = session_count + 1 where external_user_id = 'ben'",
         "fct_user_period_credits_peak_within_sessions",
+    ),
+    fault(
+        "users are said to be nobody",
+        "dim_users",
+        "update {table} set is_attributed = not is_attributed",
+        "dim_users_is_attributed_follows_the_id",
+    ),
+    fault(
+        "a period starts late",
+        "dim_billing_periods",
+        "update {table} set period_start_at_utc = period_start_at_utc + interval 1 microsecond",
+        "dim_billing_periods_bounds_are_the_months",
+    ),
+    fault(
+        "a period ends early",
+        "dim_billing_periods",
+        "update {table} set period_end_at_utc = period_end_at_utc - interval 1 microsecond",
+        *(COVERED, "dim_billing_periods_bounds_are_the_months"),
+    ),
+    fault(
+        "no period is complete",
+        "dim_billing_periods",
+        "update {table} set is_complete = false",
+        *(COVERED,),
+    ),
+    fault(
+        "a period that was read in part is complete",
+        "dim_billing_periods",
+        "update {table} set is_complete = true where billing_period = '2026-07'",
+        *(COVERED, VENDOR),
     ),
     fault(
         "a closed period does not say when",
@@ -567,7 +730,7 @@ FAULTS = (
         "a user at the limit is ok",
         "fct_quota_utilization",
         "update {table} set status = 'ok' where status = 'at_limit'",
-        "fct_quota_utilization_status_follows_figures",
+        *(QUOTAS, "fct_quota_utilization_status_follows_figures"),
     ),
     fault(
         "headroom is off by the least step",
@@ -580,8 +743,152 @@ FAULTS = (
         "a quota misses a nano-credit",
         "fct_quota_utilization",
         "update {table} set used_value = used_value - 0.000000001, headroom_value = headroom_value + 0.000000001"
-        " where external_user_id = 'ann' and quota = 'credits' and billing_period = '2026-10'",
-        *(TOTALS,),
+        + of("ann", "credits"),
+        *(TOTALS, QUOTAS),
+    ),
+    fault(
+        "a user has one quota less",
+        "fct_quota_utilization",
+        "delete from {table} where external_user_id = 'ann' and quota = 'storage_gb'",
+        *(QUOTAS,),
+    ),
+    fault(
+        "there are quotas of credits only",
+        "fct_quota_utilization",
+        "delete from {table} where quota <> 'credits'",
+        *(QUOTAS,),
+    ),
+    fault(
+        "a user with a quota is missing in a month without usage",
+        "fct_quota_utilization",
+        "delete from {table} where external_user_id = 'ben' and billing_period = '2026-09'",
+        *(QUOTAS,),
+    ),
+    fault(
+        "a user whose usage was free has no quotas",
+        "fct_quota_utilization",
+        "delete from {table} where external_user_id = 'cid'",
+        *(QUOTAS,),
+    ),
+    fault(
+        "a nano-credit of use moved between two users",
+        "fct_quota_utilization",
+        "update {table} set"
+        " used_value = used_value + case external_user_id when 'ann' then 0.000000001 else -0.000000001 end,"
+        " headroom_value = headroom_value - case external_user_id when 'ann' then 0.000000001 else -0.000000001 end"
+        " where external_user_id in ('ann', 'ben') and quota = 'credits' and billing_period = '2026-10'",
+        *(QUOTAS,),
+    ),
+    fault(
+        "nothing ran at any time",
+        "fct_quota_utilization",
+        "update {table} set used_value = 0, headroom_value = limit_value, utilization = 0, status = 'ok',"
+        " reached_limit_at_utc = null" + of("ann", "concurrent"),
+        *(QUOTAS,),
+    ),
+    fault(
+        "fewer sandboxes than ran in the period",
+        "fct_quota_utilization",
+        "update {table} set used_value = 1, headroom_value = 0, utilization = 1, status = 'at_limit'"
+        + of("ann", "sandboxes"),
+        *(QUOTAS,),
+    ),
+    fault(
+        "utilization is a millionth too high",
+        "fct_quota_utilization",
+        "update {table} set utilization = utilization + 0.000001" + of("ben", "credits"),
+        *(QUOTAS,),
+    ),
+    fault(
+        "utilization is a millionth too low",
+        "fct_quota_utilization",
+        "update {table} set utilization = utilization - 0.000001" + of("ben", "credits"),
+        *(QUOTAS,),
+    ),
+    fault(
+        "utilization is the largest there is",
+        "fct_quota_utilization",
+        "update {table} set utilization = 999999999999.999999" + of("ben", "credits"),
+        *(QUOTAS,),
+    ),
+    fault(
+        "utilization is the largest there is, where it would be larger yet",
+        "fct_quota_utilization",
+        "update {table} set limit_value = 0.000000001, used_value = 2000000,"
+        " headroom_value = 0.000000001 - 2000000, utilization = 999999999999.999999, status = 'over_limit'"
+        " where external_user_id = 'ben' and quota = 'storage_gb'",
+    ),
+    fault(
+        "a limit has no utilization",
+        "fct_quota_utilization",
+        "update {table} set utilization = null" + of("ben", "credits"),
+        *(QUOTAS,),
+    ),
+    fault(
+        "a limit of zero has a utilization",
+        "fct_quota_utilization",
+        "update {table} set utilization = 1" + of("ben", "concurrent"),
+        *(QUOTAS,),
+    ),
+    fault(
+        "a user near the limit is ok",
+        "fct_quota_utilization",
+        "update {table} set status = 'ok' where status = 'warning'",
+        *(QUOTAS,),
+    ),
+    fault(
+        "a user far from the limit is warned",
+        "fct_quota_utilization",
+        "update {table} set status = 'warning'" + of("ann", "credits"),
+        *(QUOTAS,),
+    ),
+    fault(
+        "a limit that was reached does not say when",
+        "fct_quota_utilization",
+        "update {table} set reached_limit_at_utc = null" + of("ann", "concurrent"),
+        *(QUOTAS,),
+    ),
+    fault(
+        "a limit that was not reached says when",
+        "fct_quota_utilization",
+        "update {table} set reached_limit_at_utc = '2026-10-05'" + of("ann", "credits"),
+        *(QUOTAS,),
+    ),
+    fault(
+        "a limit of zero does not say when it was reached",
+        "fct_quota_utilization",
+        "update {table} set reached_limit_at_utc = null" + of("ben", "concurrent"),
+        *(QUOTAS,),
+    ),
+    fault(
+        "a limit of zero that was not reached says when",
+        "fct_quota_utilization",
+        "update {table} set reached_limit_at_utc = '2026-09-05'" + of("ben", "concurrent", "2026-09"),
+        *(QUOTAS,),
+    ),
+    fault(
+        "storage says when its limit was reached",
+        "fct_quota_utilization",
+        "update {table} set reached_limit_at_utc = '2026-10-05'" + of("ben", "storage_gb"),
+        *(QUOTAS,),
+    ),
+    fault(
+        "a limit that is not set says when it was reached",
+        "fct_quota_utilization",
+        "update {table} set reached_limit_at_utc = '2026-10-05'" + of("cid", "concurrent"),
+        *(QUOTAS,),
+    ),
+    fault(
+        "a limit was reached a month early",
+        "fct_quota_utilization",
+        "update {table} set reached_limit_at_utc = '2026-09-30 23:00:00'" + of("ann", "sandboxes"),
+        *(QUOTAS,),
+    ),
+    fault(
+        "a limit was reached after the period",
+        "fct_quota_utilization",
+        "update {table} set reached_limit_at_utc = '2026-11-01 00:00:00.000001'" + of("ann", "sandboxes"),
+        *(QUOTAS,),
     ),
     # The vendor's figures
     fault(
@@ -637,6 +944,24 @@ FAULTS = (
         "a rejected sandbox is not reported",
         "rpt_rejected_rows",
         "delete from {table} where source = 'sandboxes'",
+        *(REPORTED,),
+    ),
+    fault(
+        "a rejected quota is not reported",
+        "rpt_rejected_rows",
+        "delete from {table} where source = 'quotas'",
+        *(REPORTED,),
+    ),
+    fault(
+        "a rejected line of the rollup is not reported",
+        "rpt_rejected_rows",
+        "delete from {table} where source = 'usage_rollups'",
+        *(REPORTED,),
+    ),
+    fault(
+        "a rejected summary is not reported",
+        "rpt_rejected_rows",
+        "delete from {table} where source = 'usage_summaries'",
         *(REPORTED,),
     ),
     fault(

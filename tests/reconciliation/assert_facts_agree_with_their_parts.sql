@@ -14,6 +14,7 @@ session_periods as (
         session_id,
         external_user_id,
         billing_period,
+        sandbox_id,
         is_provisional,
         sum(usage_seconds) as usage_seconds,
         sum(nano_credits) as nano_credits
@@ -29,6 +30,7 @@ expected as (
         external_user_id,
         usage_date::varchar as place,
         count(distinct session_id) as session_count,
+        0 as sandbox_count,
         sum(usage_seconds) as usage_seconds,
         sum(nano_credits) as nano_credits,
         0 as provisional_nano_credits
@@ -40,6 +42,7 @@ expected as (
         external_user_id,
         billing_period as place,
         count(distinct session_id) as session_count,
+        count(distinct sandbox_id) as sandbox_count,
         sum(usage_seconds) as usage_seconds,
         sum(nano_credits) as nano_credits,
         sum(case when is_provisional then nano_credits else 0 end) as provisional_nano_credits
@@ -51,6 +54,7 @@ expected as (
         external_user_id,
         billing_period || ' ' || session_id as place,
         1 as session_count,
+        0 as sandbox_count,
         usage_seconds,
         nano_credits,
         case when is_provisional then nano_credits else 0 end as provisional_nano_credits
@@ -65,6 +69,7 @@ actual as (
         external_user_id,
         usage_date::varchar as place,
         session_count,
+        0 as sandbox_count,
         usage_seconds,
         {{ credits_to_nano("credits") }} as nano_credits,
         0 as provisional_nano_credits
@@ -75,6 +80,7 @@ actual as (
         external_user_id,
         billing_period as place,
         session_count,
+        sandbox_count,
         usage_seconds,
         {{ credits_to_nano("credits") }} as nano_credits,
         {{ credits_to_nano("provisional_credits") }} as provisional_nano_credits
@@ -85,6 +91,7 @@ actual as (
         external_user_id,
         billing_period || ' ' || session_id as place,
         1 as session_count,
+        0 as sandbox_count,
         usage_seconds,
         {{ credits_to_nano("credits") }} as nano_credits,
         case when is_provisional then {{ credits_to_nano("credits") }} else 0 end as provisional_nano_credits
@@ -104,6 +111,7 @@ full outer join actual
         and expected.place = actual.place
 where
     expected.session_count is distinct from actual.session_count
+    or expected.sandbox_count is distinct from actual.sandbox_count
     or expected.usage_seconds is distinct from actual.usage_seconds
     or expected.nano_credits is distinct from actual.nano_credits
     or expected.provisional_nano_credits is distinct from actual.provisional_nano_credits

@@ -39,6 +39,18 @@ faults as (
     anti join quotas using (external_user_id, billing_period)
     union all
     select
+        'a user with a quota is missing' as fault,
+        holders.external_user_id,
+        periods.billing_period,
+        null::varchar as quota
+    from (select distinct external_user_id from {{ ref("int_quota_limits") }} where has_quota) as holders
+    cross join {{ ref("dim_billing_periods") }} as periods
+    anti join quotas
+        on
+            holders.external_user_id = quotas.external_user_id
+            and periods.billing_period = quotas.billing_period
+    union all
+    select
         'use' as fault,
         quotas.external_user_id,
         quotas.billing_period,
@@ -59,10 +71,13 @@ faults as (
     from quotas
     where
         (utilization is not null) <> coalesce(limit_value > 0, false)
-        -- Half a millionth at most, and the largest figure where the type holds no larger one.
+        -- Half a millionth at most, and the largest figure that the type holds where it would have to be larger yet.
         or (
             abs(utilization_millionths * limit_nano - used_nano * 1000000) * 2 > limit_nano
-            and utilization_millionths < 999999999999999999
+            and not (
+                utilization_millionths = 999999999999999999
+                and utilization_millionths * limit_nano < used_nano * 1000000
+            )
         )
     union all
     select
