@@ -18,6 +18,7 @@ from extract import __version__
 from extract.client import Client
 from extract.errors import ExtractError, Interrupted
 from extract.progress import bars
+from extract.pseudonyms import Pseudonyms
 from extract.run import Run, Summary
 from extract.settings import Settings, read_settings
 from extract.warehouse import Warehouse
@@ -56,7 +57,8 @@ logger = logging.getLogger("extract")
 def command(**options: Any) -> None:
     """Land usage sessions, sandboxes, quotas and the vendor's own figures in the warehouse.
 
-    The key comes from MIOSA_API_KEY and from nowhere else. Every option may be given as EXTRACT_<OPTION> as well.
+    The key comes from MIOSA_API_KEY and from nowhere else. With MIOSA_ID_HASH_KEY set, external ids are stored as
+    pseudonyms. Every option may be given as EXTRACT_<OPTION> as well.
     """
     settings = read_settings(**options)
     logging.basicConfig(stream=sys.stderr, format="extract: %(message)s", level=logging.WARNING)
@@ -70,20 +72,24 @@ def _run(settings: Settings) -> Summary:
     """Run with everything open that a run needs."""
     os.umask(0o077)
     stop = threading.Event()
+    pseudonyms = Pseudonyms.of_settings(settings)
     try:
         with (
-            Warehouse(settings.warehouse, settings.lock_seconds) as warehouse,
+            Warehouse(
+                settings.warehouse, settings.lock_seconds, pseudonyms.check_value if pseudonyms else None
+            ) as warehouse,
             Client(settings, stop) as client,
             bars() as shown,
         ):
-            return Run(settings, client, warehouse, shown).execute()
+            return Run(settings, client, warehouse, shown, pseudonyms).execute()
     except Exception as error:
         if _signals:  # a query that a signal ended reports it as an error of its own
             raise Interrupted(_signals[0]) from error
         if isinstance(error, ExtractError):
-            error.args = (_redact(str(error), settings),)
+            error.args, error.words = (_redact(str(error), settings),), ""
             raise
-        text = _redact(" ".join(str(error).split())[:300], settings)
+        # Where ids may not be shown, neither may words that nobody of us wrote.
+        text = "" if pseudonyms else _redact(" ".join(str(error).split())[:300], settings)
         raise ExtractError(
             f"unexpected {type(error).__name__}: {text}: nothing unfinished was landed; please report this"
         ) from error
@@ -100,8 +106,10 @@ def _tell(summary: Summary, settings: Settings) -> None:
 
 
 def _redact(text: str, settings: Settings) -> str:
-    """Blot the key out, should the API have echoed it."""
-    return text.replace(settings.api_key.get_secret_value(), "***")
+    """Blot the keys out, should the API have echoed one."""
+    for key in (settings.api_key, settings.id_hash_key):
+        text = text if key is None else text.replace(key.get_secret_value(), "***")
+    return text
 
 
 class _Redact(logging.Filter):
@@ -146,6 +154,8 @@ def main() -> NoReturn:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _on_signal)
     status, message = outcome()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # all is said and done
     if message:
         click.echo(f"extract: {message}", err=True)
     # The warehouse is closed. What may be left are threads that wait for an answer: nobody waits for them.

@@ -6,10 +6,12 @@ The key travels in one header to one host: redirects are refused, and nothing he
 
 from __future__ import annotations
 
+import contextlib
 import email.utils
 import json
 import logging
 import math
+import re
 import ssl
 import threading
 import time
@@ -24,6 +26,7 @@ import httpx
 import tenacity
 
 from extract import __version__, pages
+from extract.clock import utc_now
 from extract.deadline import Deadlines
 from extract.errors import ApiError, StaleCursorError, StoppedError, TransientError
 from extract.settings import Settings, is_loopback
@@ -32,7 +35,9 @@ logger = logging.getLogger("extract")
 
 T = TypeVar("T")
 
-_RETRIED = frozenset({408, 429, 500, 502, 503, 504})
+_RETRIED = frozenset({408, 425, 429, *range(500, 600)} - {501, 505, 511})
+_ENCODINGS = frozenset({"", "identity", "gzip", "x-gzip", "deflate"})
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 # Before the API has ever answered, a wrong address is likelier than a bad minute.
 _FIRST_CONTACT_TRIES = 3
 _LONGEST_PAUSE = 30.0
@@ -44,6 +49,7 @@ class Answer:
 
     status: int
     body: bytes
+    headers: Mapping[str, str]
 
 
 class Client:
@@ -56,14 +62,18 @@ class Client:
         self._request_seconds = settings.request_seconds
         self._max_body = settings.max_body_mib << 20
         self._max_tries = settings.max_tries
+        self._is_discreet = settings.id_hash_key is not None
         self._stop = stop or threading.Event()
         self._has_answered = False
+        # Shared by all threads: what the API asks of one holds for all. On the monotonic clock.
+        self._resumes_at = 0.0
         self.fastest = math.inf
         """The shortest time in seconds that an answer took."""
         self._is_loopback = is_loopback(urlsplit(settings.base_url).hostname or "")
         self._headers = {
             "Authorization": f"Bearer {settings.api_key.get_secret_value()}",
             "Accept": "application/json",
+            "Accept-Encoding": "gzip, deflate",
             "User-Agent": f"miosa-billing/{__version__}",
         }
         self._timeout = httpx.Timeout(min(30.0, settings.request_seconds), connect=min(10.0, settings.request_seconds))
@@ -111,10 +121,12 @@ class Client:
         read: Callable[[Answer], T],
         *,
         accept: frozenset[int] = frozenset({200}),
+        shown: str | None = None,
     ) -> T:
         """Ask, and ask again where that can help, until `read` takes an answer whose status is in `accept`.
 
-        `path` is sent as it stands, so what stands in it has to be percent-encoded. Raises `ApiError`.
+        `path` is sent as it stands, so what stands in it has to be percent-encoded; `shown` stands for it in messages.
+        Raises `ApiError`.
         """
         retrying = tenacity.Retrying(
             stop=tenacity.stop_any(
@@ -128,17 +140,34 @@ class Client:
             before_sleep=_log_retry,
             retry_error_callback=self._give_up,
         )
-        result: T = retrying(self._attempt, path, params, read, accept)
+        result: T = retrying(self._attempt, path, params, read, accept, self._base_url + (shown or path))
         return result
 
-    def _attempt(self, path: str, params: Mapping[str, str], read: Callable[[Answer], T], accept: frozenset[int]) -> T:
+    def _attempt(
+        self, path: str, params: Mapping[str, str], read: Callable[[Answer], T], accept: frozenset[int], shown: str
+    ) -> T:
         """Send once. Raises `TransientError` where another try may help."""
-        if self._stop.is_set():
-            raise StoppedError("stopped")
+        try:
+            answer = self._send(path, params, shown)
+            if answer.status not in accept:
+                raise self._refusal(answer, params, _shortened(shown))
+            try:
+                return read(answer)
+            except (ApiError, TransientError) as error:
+                error.args = (f"{_shortened(shown)}: {error.args[0]}",)
+                raise
+        except (ApiError, TransientError) as error:
+            if self._is_discreet:
+                error.words = ""
+            raise
+
+    def _send(self, path: str, params: Mapping[str, str], shown: str) -> Answer:
+        """Send once, and read the answer, whatever its status, to its end."""
+        self._await_turn()
         began = time.monotonic()
         deadline = began + self._request_seconds
         url = self._base_url + path
-        logger.debug("GET %s %s", path, dict(params))
+        logger.debug("GET %s %s", shown.removeprefix(self._base_url), dict(params))
         try:
             with (
                 self._deadlines.within(deadline),
@@ -147,6 +176,9 @@ class Client:
                 body = self._body(response, deadline)
         except httpx.DecodingError as error:
             raise TransientError("the answer's compression is broken") from error
+        except httpx.ConnectTimeout as error:
+            host = urlsplit(self._base_url).netloc
+            raise self._unreachable(f"cannot reach {host} (no connection in {self._timeout.connect:g} s)") from error
         except httpx.TimeoutException as error:
             raise TransientError(f"no answer in time ({type(error).__name__})") from error
         except httpx.ConnectError as error:
@@ -159,16 +191,13 @@ class Client:
             raise ApiError(f"the address {self._base_url} cannot be asked") from error
         self._has_answered = True
         self.fastest = min(self.fastest, time.monotonic() - began)
-        if response.status_code not in accept:
-            raise self._refusal(response, body, params)
-        try:
-            return read(Answer(response.status_code, body))
-        except (ApiError, TransientError) as error:
-            error.args = (f"{self._where(path)}: {error}",)
-            raise
+        return Answer(response.status_code, body, response.headers)
 
     def _body(self, response: httpx.Response, deadline: float) -> bytes:
         """Read a body within the deadline and the cap; both count what was decoded, not what was sent."""
+        encoding = response.headers.get("content-encoding", "").strip().lower()
+        if encoding not in _ENCODINGS:  # packed twice, a few bytes could unpack to any size at once
+            raise ApiError("an answer is packed in a way that was not asked for", f": {pages.printable(encoding)}")
         chunks: list[bytes] = []
         size = 0
         for chunk in response.iter_bytes():
@@ -187,51 +216,68 @@ class Client:
         """Tell a certificate, which no retry betters, from a network that may come back."""
         host = urlsplit(self._base_url).netloc
         cause: BaseException | None = error
+        why = ""
         while cause is not None:
             if isinstance(cause, ssl.SSLCertVerificationError):
                 return ApiError(f"{host} does not prove who it is ({cause.verify_message}): check MIOSA_BASE_URL")
+            if isinstance(cause, ConnectionRefusedError):
+                why = " (connection refused)"
+            elif isinstance(cause, ssl.SSLError):
+                why = f" (no TLS: {pages.printable(str(cause.reason))})"
             cause = cause.__cause__ or cause.__context__
-        tries = None if self._has_answered else _FIRST_CONTACT_TRIES
-        return TransientError(f"cannot reach {host}: check MIOSA_BASE_URL and the network", tries=tries)
+        return self._unreachable(f"cannot reach {host}{why}")
 
-    def _refusal(self, response: httpx.Response, body: bytes, params: Mapping[str, str]) -> ApiError | TransientError:
+    def _unreachable(self, message: str) -> TransientError:
+        """The error for an address where nobody answers: soon given up, unless somebody has before."""
+        tries = None if self._has_answered else _FIRST_CONTACT_TRIES
+        return TransientError(f"{message}: check MIOSA_BASE_URL and the network", tries=tries)
+
+    def _refusal(self, answer: Answer, params: Mapping[str, str], where: str) -> ApiError | TransientError:
         """The error for a status that is not the one hoped for."""
-        status = response.status_code
-        said = pages.error_message(body)
-        request = response.headers.get("x-request-id", "")
-        if request and "(request " not in said:
-            said += f" (request {pages.printable(request)})"
-        where = self._where(response.url.raw_path.decode("ascii", "replace").partition("?")[0], absolute=True)
+        status = answer.status
+        said = pages.error_message(answer.body)
+        request = pages.printable(answer.headers.get("x-request-id", ""))
+        if request and self._is_discreet and _REQUEST_ID.fullmatch(request):
+            where, said = f"{where} (request {request})", ""
+        elif request and "(request " not in said:
+            said += f" (request {request})"
         if 300 <= status < 400:
-            target = urlsplit(response.headers.get("location", "")).hostname or "another address"
-            return ApiError(f"{where} redirects to {pages.printable(target)}: refused, the key stays here")
+            host = ""
+            with contextlib.suppress(ValueError):
+                host = urlsplit(answer.headers.get("location", "")).hostname or ""
+            target = pages.printable(host) or "another address"
+            return ApiError(f"{where} redirects to {target}: refused, the key stays here")
         if "cursor" in params and status in (400, 404, 409, 410, 422):
-            return StaleCursorError(f"{where}: the API no longer takes its cursor (status {status}){said}")
+            return StaleCursorError(f"{where}: the API no longer takes its cursor (status {status})", said)
         if status in _RETRIED:
-            return TransientError(f"{where}: status {status}{said}", retry_after=_retry_after(response, body))
+            retry_after = _retry_after(answer)
+            if retry_after and retry_after <= self._max_seconds:
+                self._resumes_at = max(self._resumes_at, time.monotonic() + retry_after)
+            return TransientError(f"{where}: status {status}", said, retry_after=retry_after)
         if status == 401:
-            return ApiError(f"the API does not take the key (status 401): check MIOSA_API_KEY{said}")
+            return ApiError("the API does not take the key (status 401): check MIOSA_API_KEY", said)
         if status == 403:
-            return ApiError(f"the key may not read {where} (status 403): check the scopes of MIOSA_API_KEY{said}")
+            return ApiError(f"the key may not read {where} (status 403): check the scopes of MIOSA_API_KEY", said)
         if status == 402:
-            return ApiError(f"the account is out of credits (status 402){said}")
+            return ApiError("the account is out of credits (status 402)", said)
         if status == 404:
             root = self._base_url
-            return ApiError(f"{where} does not exist (status 404): the base URL is likely not {root}{said}")
-        if status == 204 or 200 <= status < 300:
-            return ApiError(f"{where}: status {status} without the answer asked for{said}")
-        return ApiError(f"{where}: status {status}{said}")
-
-    def _where(self, path: str, *, absolute: bool = False) -> str:
-        """An address to show: without its query, and not endlessly long."""
-        root = urlsplit(self._base_url)
-        text = f"{root.scheme}://{root.netloc}{path}" if absolute else self._base_url + path
-        return text if len(text) < 200 else text[:200] + "…"
+            return ApiError(f"{where} does not exist (status 404): the base URL is likely not {root}", said)
+        if 200 <= status < 300:
+            return ApiError(f"{where}: status {status} without the answer asked for", said)
+        return ApiError(f"{where}: status {status}", said)
 
     def _sleep(self, seconds: float) -> None:
         """Wait, unless the run stops."""
         if self._stop.wait(seconds):
             raise StoppedError("stopped")
+
+    def _await_turn(self) -> None:
+        """Wait for as long as the API asked any thread to. The pause may grow meanwhile."""
+        if self._stop.is_set():
+            raise StoppedError("stopped")
+        while (pause := self._resumes_at - time.monotonic()) > 0:
+            self._sleep(pause)
 
     def _give_up(self, state: tenacity.RetryCallState) -> Any:
         """Turn the last failure into the error that ends the run."""
@@ -274,22 +320,21 @@ def _log_retry(state: tenacity.RetryCallState) -> None:
     logger.info("try %d failed: %s; again in %.1f s", state.attempt_number, error, pause)
 
 
-def _retry_after(response: httpx.Response, body: bytes) -> float | None:
+def _retry_after(answer: Answer) -> float | None:
     """How many seconds the server asks to wait: a header in seconds or as a date, or milliseconds in the body."""
-    text = response.headers.get("retry-after", "").strip()
+    text = answer.headers.get("retry-after", "").strip()
     if text:
         try:
             seconds = float(text)
         except ValueError:
-            try:
-                date = email.utils.parsedate_to_datetime(text)
-            except (ValueError, TypeError, OverflowError):
+            date = _date(text)
+            if date is None:
                 return None
-            date = date if date.tzinfo else date.replace(tzinfo=UTC)
-            seconds = (date - datetime.now(UTC)).total_seconds()
+            # By the server's own clock, where it tells the time: this machine's may be off.
+            seconds = (date - (_date(answer.headers.get("date", "")) or utc_now())).total_seconds()
         return seconds if not math.isnan(seconds) else None
     try:
-        value = json.loads(body)
+        value = json.loads(answer.body)
     except (ValueError, RecursionError):
         return None
     for place in (value, value.get("error") if isinstance(value, dict) else None):
@@ -299,9 +344,23 @@ def _retry_after(response: httpx.Response, body: bytes) -> float | None:
     return None
 
 
+def _date(text: str) -> datetime | None:
+    """An HTTP date in UTC without a zone; None for what is none."""
+    try:
+        date = email.utils.parsedate_to_datetime(text)
+        return date.astimezone(UTC).replace(tzinfo=None) if date.tzinfo else date
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+def _shortened(address: str) -> str:
+    """An address to show, not endlessly long."""
+    return address if len(address) < 200 else address[:200] + "…"
+
+
 def _from_now(seconds: float) -> str:
     """A moment as far from now, to show."""
     try:
-        return f"at {datetime.now(UTC) + timedelta(seconds=seconds):%Y-%m-%d %H:%M:%S}Z"
+        return f"at {utc_now() + timedelta(seconds=seconds):%Y-%m-%d %H:%M:%S}Z"
     except (OverflowError, ValueError):
         return f"in {seconds:.3g} s"

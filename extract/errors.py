@@ -10,6 +10,12 @@ class ExtractError(Exception):
     """A failure that the user is told of in one line. Loads landed before it stay."""
 
     exit_status = 1
+    words = ""
+    """What the API said to it, where it said something. Shown after the message, unless it may hold an id."""
+
+    def __str__(self) -> str:
+        """The message, and what the API said."""
+        return super().__str__() + self.words
 
 
 class ConfigurationError(ExtractError):
@@ -21,6 +27,11 @@ class ConfigurationError(ExtractError):
 class ApiError(ExtractError):
     """An answer, or the lack of one, that another try would not better."""
 
+    def __init__(self, message: str, words: str = "") -> None:
+        """Take the message, and the API's own `words`."""
+        super().__init__(message)
+        self.words = words
+
 
 class StaleCursorError(ApiError):
     """The API no longer knows the cursor it gave out: the list has to be read anew."""
@@ -29,9 +40,12 @@ class StaleCursorError(ApiError):
 class TransientError(ExtractError):
     """A failure that another try may better. `client` retries it, and turns the last one into an `ApiError`."""
 
-    def __init__(self, message: str, retry_after: float | None = None, tries: int | None = None) -> None:
+    def __init__(
+        self, message: str, words: str = "", *, retry_after: float | None = None, tries: int | None = None
+    ) -> None:
         """Take the server's `retry_after` in seconds, and a number of `tries` after which this kind is given up."""
         super().__init__(message)
+        self.words = words
         self.retry_after = retry_after
         self.tries = tries
 

@@ -99,6 +99,8 @@ class _Reader:
             self.is_at_end = not news
             self.seen_ids |= news
             self.content.update(map(hash, page.rows))
+        if self.is_at_end and self.total is None and page.says_more:
+            raise IncompleteError("the API says that there is more, and gives no way to it")
 
     @property
     def is_blind(self) -> bool:

@@ -24,6 +24,8 @@ Value = str | int | None
 
 _ROW_KEYS = ("data", "sessions", "items", "sandboxes")
 _PLACES = ("page", "meta")
+_FACTS = ("next_cursor", "has_more", "total", "page_size", "per_page", *_PLACES)
+_ERROR = "the answer is an error although its status says success"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _SPACE = re.compile(r"[ \t\n\r]*")
 _HTML = re.compile(rb"\s*<(!doctype|html|head|body|\?xml)", re.IGNORECASE)
@@ -48,6 +50,8 @@ class Page:
     """Where to go on."""
     has_cursor: bool = False
     """Whether the answer has a place for a cursor, so that none there is the end."""
+    says_more: bool = False
+    """Whether the answer says that this is not the end."""
 
     @property
     def rows(self) -> list[str]:
@@ -77,8 +81,8 @@ def read_document(body: bytes, *, is_error: bool = False) -> tuple[str, str | No
     if not isinstance(value, dict) or not value:
         raise ApiError("the answer is not a JSON object")
     if value.get("error") and not is_error:
-        raise ApiError(f"the answer is an error although its status says success{_said(value)}")
-    return *_storable(text), value
+        raise ApiError(_ERROR, _said(value))
+    return *storable(text), value
 
 
 def error_message(body: bytes) -> str:
@@ -102,7 +106,7 @@ def _read_fast(body: bytes) -> Page:
     envelope: dict[str, msgspec.Raw] = _decode_object(body)
     found, inner = _find_rows(envelope)
     rows = _decode_list(found)
-    facts = {key: _value(raw) for key, raw in {**envelope, **inner}.items() if key in ("next_cursor", *_PLACES)}
+    facts = {key: _value(raw) for key, raw in {**envelope, **inner}.items() if key in _FACTS}
     return _page(_join(rows), len(rows), facts)
 
 
@@ -123,7 +127,7 @@ def _find_rows(envelope: dict[str, msgspec.Raw]) -> tuple[msgspec.Raw, dict[str,
             return raw, {}
         if head == b"{" and key == "data":
             inner: dict[str, msgspec.Raw] = _decode_object(raw)
-            return _find_rows({k: v for k, v in inner.items() if k != "data"})[0], inner
+            return _find_rows({k: v for k, v in inner.items() if k != "data" or bytes(v)[:1] == b"["})[0], inner
     raise _no_rows(envelope)
 
 
@@ -135,18 +139,28 @@ def _value(raw: msgspec.Raw) -> Any:
 def _page(text: str, count: int, facts: dict[str, Any], normalized: list[str | None] | None = None) -> Page:
     """Put together a page from its rows and what the envelope says."""
     places = [facts, *(facts[key] for key in _PLACES if isinstance(facts.get(key), dict))]
-    cursors = [place["next_cursor"] for place in places if "next_cursor" in place]
-    cursor = next((str(c) for c in cursors if isinstance(c, str | int) and not isinstance(c, bool) and c != ""), None)
-    sizes = (_count(place.get(key)) for place in places[1:] for key in ("page_size", "per_page"))
+    cursors = [_cursor(place["next_cursor"]) for place in places if "next_cursor" in place]
+    totals = (_count(place.get("total")) for place in reversed(places))
+    sizes = (_count(place.get(key)) for place in reversed(places) for key in ("page_size", "per_page"))
     return Page(
         text=text,
         count=count,
         normalized=normalized,
-        total=next((total for place in places[1:] if (total := _count(place.get("total"))) is not None), None),
+        total=next((total for total in totals if total is not None), None),
         page_size=next((size for size in sizes if size), None),
-        cursor=cursor,
+        cursor=next((cursor for cursor in cursors if cursor is not None), None),
         has_cursor=bool(cursors),
+        says_more=any(place.get("has_more") is True for place in places),
     )
+
+
+def _cursor(value: Any) -> str | None:
+    """A cursor as it is sent back; None for the end. Raises `ApiError` for what cannot be sent back."""
+    if value is None or value is False or value == "":
+        return None
+    if isinstance(value, str | int) and value is not True:
+        return str(value)
+    raise ApiError("the answer's next_cursor is neither a text nor a whole number")
 
 
 def _count(value: Any) -> int | None:
@@ -166,7 +180,7 @@ def _read_slowly(body: bytes) -> Page:
         start, facts = _list_start(text, value)
     else:
         raise ApiError("the answer is neither a list nor an object with one")
-    pairs = [_storable(row) for row in _slices(text, start)]
+    pairs = [storable(row) for row in _slices(text, start)]
     normalized = [fixed for _, fixed in pairs]
     return _page(SEPARATOR.join(row for row, _ in pairs), len(pairs), facts, normalized if any(normalized) else None)
 
@@ -207,7 +221,7 @@ def _list_start(text: str, value: dict[str, Any]) -> tuple[int, dict[str, Any]]:
             return _members(text, 0)[key], value
         if isinstance(inner, dict) and key == "data":
             _refuse_error(inner)
-            for name in _ROW_KEYS[1:]:
+            for name in _ROW_KEYS:
                 if isinstance(inner.get(name), list):
                     return _members(text, _members(text, 0)[key])[name], {**value, **inner}
     raise _no_rows(value)
@@ -249,14 +263,18 @@ def _skip(text: str, position: int) -> int:
     return match.end() if match else position
 
 
-def _storable(text: str) -> tuple[str, str | None]:
+def spell_surrogates(text: str) -> str:
+    """Text as UTF-8 can hold it: a lone surrogate becomes the six characters of its escape."""
+    return _SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def storable(text: str) -> tuple[str, str | None]:
     """A row's text as UTF-8 can hold it, and the row normalized where DuckDB could not read it."""
-    stored = _SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+    stored = spell_surrogates(text)
     if "\\u" not in stored:
         return stored, None
-    normalized = normalize(stored)
     # Only what holds a lone surrogate has to be normalized here; repeated keys are found in the warehouse.
-    return stored, normalized if _has_lone_surrogate(stored) else None
+    return stored, normalize(stored) if _has_lone_surrogate(stored) else None
 
 
 def _has_lone_surrogate(text: str) -> bool:
@@ -272,13 +290,13 @@ def _refuse_error(envelope: dict[str, Any]) -> None:
     if isinstance(error, msgspec.Raw):
         error = _value(error)
     if error:
-        raise ApiError(f"the answer is an error although its status says success{_said({'error': error})}")
+        raise ApiError(_ERROR, _said({"error": error}))
 
 
 def _no_rows(envelope: dict[str, Any]) -> ApiError:
     """The error for an envelope without rows. Its keys are the API's words: they help, and hold no secret."""
     keys = ", ".join(sorted(str(key) for key in envelope)[:8])
-    return ApiError(f"the answer has no list of rows (it has: {keys or 'nothing'})")
+    return ApiError("the answer has no list of rows", f" (it has: {printable(keys) or 'nothing'})")
 
 
 def _said(value: Any) -> str:

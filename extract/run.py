@@ -20,8 +20,9 @@ from extract.client import Answer, Client
 from extract.clock import to_text, utc_now
 from extract.errors import ApiError, ExtractError, IncompleteError, StaleCursorError, UnselectiveError
 from extract.listing import Pass, read_list
-from extract.pages import SEPARATOR, Page, is_html, read_document
+from extract.pages import SEPARATOR, Page, is_html, read_document, storable
 from extract.progress import Bar, Bars
+from extract.pseudonyms import Pseudonyms
 from extract.settings import Settings, next_month
 from extract.warehouse import BRAKE_FROM, Load, Warehouse
 from extract.workers import Ahead, Event, Workers
@@ -39,6 +40,8 @@ _THREADS = 8
 _THREADS_WITH_LATENCY = 32
 _LATENCY = 0.02
 _CHARACTERS_AHEAD = 4 << 20
+# What servers and proxies take as an address at the least; the quota of a longer id could not have been set either.
+_LONGEST_SEGMENT = 7_000
 
 
 @dataclass(slots=True)
@@ -81,6 +84,8 @@ class _Question:
     key: str
     path: str
     params: dict[str, str]
+    shown: str | None = None
+    """What stands for the path in messages, where it holds an id that may not be shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +102,15 @@ class _Document:
 class Run:
     """One run over a client and a warehouse."""
 
-    def __init__(self, settings: Settings, client: Client, warehouse: Warehouse, bars: Bars) -> None:
-        """Prepare a run; nothing is asked yet."""
+    def __init__(
+        self,
+        settings: Settings,
+        client: Client,
+        warehouse: Warehouse,
+        bars: Bars,
+        pseudonyms: Pseudonyms | None = None,
+    ) -> None:
+        """Prepare a run; nothing is asked yet. With `pseudonyms`, nothing that is stored or shown holds an id."""
         self._settings = settings
         self._client = client
         self._warehouse = warehouse
@@ -107,6 +119,7 @@ class Run:
         self._threads = settings.threads or _THREADS
         self._lists_at_a_time = 1
         self._ahead = Ahead()
+        self._pseudonyms = pseudonyms
         self.summary = Summary()
 
     def execute(self) -> Summary:
@@ -192,15 +205,31 @@ class Run:
         self._read_lists("sandboxes", [_List(self._load("sandboxes"), "/sandboxes", {})])
 
     def _land_quotas(self) -> None:
-        """Land the quota of every user ever landed."""
-        users = self._warehouse.users()
+        """Land the quota of every user ever landed, as far as there is an id to ask by."""
         questions: list[_Question] = []
+        forgotten = too_long = 0
         load = self._load("quotas")
-        for index, user in enumerate(users):
-            place = index % _QUOTAS_A_LOAD
-            if index and not place:
-                load = self._load("quotas")
-            questions.append(_Question(load, place, user, f"/quotas/external/{encode_segment(user)}", {}))
+        for user in self._warehouse.users():
+            external_id = self._pseudonyms.id_of(user) if self._pseudonyms else user
+            segment = encode_segment(external_id or "")
+            if external_id is None:
+                forgotten += 1
+            elif len(segment) > _LONGEST_SEGMENT:
+                too_long += 1
+            else:
+                place = len(questions) % _QUOTAS_A_LOAD
+                if questions and not place:
+                    load = self._load("quotas")
+                shown = f"/quotas/external/{user}" if self._pseudonyms else None
+                questions.append(_Question(load, place, user, f"/quotas/external/{segment}", {}, shown))
+        if forgotten:
+            logger.warning(
+                "%d users have only a pseudonym since an earlier run, so their quota could not be asked for anew: what "
+                "was known of it stays; a longer --look-back-days may bring their ids again",
+                forgotten,
+            )
+        if too_long:
+            logger.warning("%d users have an id too long for an address: their quota was not asked for", too_long)
         self._ask("quotas", questions, self._read_quota)
 
     def _land_months(
@@ -292,7 +321,7 @@ class Run:
         def check_and_emit(page: Page) -> None:
             if item.window:
                 refuse_unselected(page, item.window)
-            emit(page)
+            emit(self._pseudonyms.page(page) if self._pseudonyms else page)
 
         return read_list(
             self._client, item.path, item.params, self._settings.page_size, check_and_emit, self._fetch_all
@@ -437,7 +466,12 @@ class Run:
     ) -> _Document:
         """Ask one question and take its answer whole."""
         started_at = utc_now()
-        status, payload, normalized = self._client.get(question.path, question.params, take, accept=accept)
+        status, payload, normalized = self._client.get(
+            question.path, question.params, take, accept=accept, shown=question.shown
+        )
+        if self._pseudonyms and payload is not None:
+            # An error's words may name the user anywhere. Nothing but its status counts.
+            payload, normalized = (None, None) if status == 404 else storable(self._pseudonyms.text(payload))
         return _Document(status, payload, normalized, started_at, utc_now())
 
 

@@ -24,6 +24,15 @@ create table if not exists raw.loads (
     extractor_version varchar not null
 );
 
+-- What holds for the whole file, written with its first load.
+--
+-- id_hash_check: there only where external ids are pseudonyms (MIOSA_ID_HASH_KEY). The same for the same key, so that
+-- pseudonyms of two keys, or pseudonyms and plain ids, never meet in one file.
+create table if not exists raw.settings (
+    name varchar not null,
+    value varchar not null
+);
+
 -- Versions of metered usage sessions, and voids.
 create table if not exists raw.usage_sessions (
     load_id bigint not null,                -- the load that brought the row

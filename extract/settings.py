@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -12,10 +13,12 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from extract.clock import utc_now
 from extract.errors import ConfigurationError
 
 API_PATH = "/api/v1"
 DEFAULT_BASE_URL = "https://api.miosa.ai" + API_PATH
+_HASH_KEY_BYTES = 16
 _MONTH = re.compile(r"20\d\d-(0[1-9]|1[0-2])")
 # DuckDB names a database after its file; a schema of the same name makes every `schema.table` ambiguous.
 _SCHEMAS = frozenset({"raw", "staging", "intermediate", "marts", "ledger", "main", "temp", "system"})
@@ -27,6 +30,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="EXTRACT_", extra="ignore", frozen=True, hide_input_in_errors=True)
 
     api_key: SecretStr = Field(validation_alias="MIOSA_API_KEY")
+    id_hash_key: SecretStr | None = Field(None, validation_alias="MIOSA_ID_HASH_KEY")
     base_url: str = Field(DEFAULT_BASE_URL, validation_alias="MIOSA_BASE_URL")
     warehouse: Path = Field(Path("warehouse.duckdb"), validation_alias="WAREHOUSE_PATH")
     first_month: str = ""
@@ -55,6 +59,20 @@ class Settings(BaseSettings):
             raise ValueError("is empty: set it to the key of your MIOSA account")
         if not all("!" <= character <= "~" for character in text):
             raise ValueError("holds a blank, a line break or a character outside of ASCII: set it to the key alone")
+        return key
+
+    @field_validator("id_hash_key")
+    @classmethod
+    def _check_id_hash_key(cls, key: SecretStr | None) -> SecretStr | None:
+        """Pseudonyms under a key that is short hide nothing. Without a key, ids are stored as they are."""
+        if key is None:
+            return None
+        text = key.get_secret_value()
+        if text != text.strip():
+            raise ValueError("begins or ends with a blank or a line break: set it to the key alone")
+        if len(os.fsencode(text)) < _HASH_KEY_BYTES:
+            state = "is too short" if text else "is empty"
+            raise ValueError(f"{state}: set it to at least {_HASH_KEY_BYTES} bytes, or unset it to store plain ids")
         return key
 
     @field_validator("base_url")
@@ -100,7 +118,7 @@ class Settings(BaseSettings):
         """One month alone means that month; none means the last whole one."""
         first, last = values.get("first_month") or "", values.get("last_month") or ""
         if not first and not last:
-            first = last = f"{datetime.now(UTC).replace(day=1) - timedelta(days=1):%Y-%m}"
+            first = last = f"{utc_now().replace(day=1) - timedelta(days=1):%Y-%m}"
         return {**values, "first_month": first or last, "last_month": last or first}
 
     @model_validator(mode="after")
@@ -108,8 +126,8 @@ class Settings(BaseSettings):
         """Months are in order, and have begun; a day of slack forgives a clock that is behind."""
         if self.first_month > self.last_month:
             raise ValueError(f"--from {self.first_month} is after --to {self.last_month}: swap them")
-        if month_start(self.last_month) > datetime.now(UTC).replace(tzinfo=None) + timedelta(days=1):
-            raise ValueError(f"{self.last_month} has not begun: ask for a month up to {datetime.now(UTC):%Y-%m}")
+        if month_start(self.last_month) > utc_now() + timedelta(days=1):
+            raise ValueError(f"{self.last_month} has not begun: ask for a month up to {utc_now():%Y-%m}")
         return self
 
     @property

@@ -25,9 +25,9 @@ from typing import Any
 import duckdb
 import tenacity
 
-from extract import __version__, canonical
+from extract import __version__, canonical, statements
 from extract.clock import utc_now
-from extract.errors import WarehouseError
+from extract.errors import ConfigurationError, WarehouseError
 from extract.pages import SEPARATOR, Page
 from extract.settings import next_month
 
@@ -99,9 +99,14 @@ class _Buffer:
 class Warehouse:
     """The warehouse file, held open for writing. Close it, or use it as a context manager."""
 
-    def __init__(self, path: Path, lock_seconds: float = 30.0) -> None:
-        """Check the file and its folder, open it, and create what is missing. Raises `WarehouseError`."""
+    def __init__(self, path: Path, lock_seconds: float = 30.0, id_check: str | None = None) -> None:
+        """Check the file and its folder, open it, and create what is missing.
+
+        `id_check` tells under which key ids become pseudonyms (None: they do not). Raises `WarehouseError`, or
+        `ConfigurationError` where the file holds ids of the other kind.
+        """
         self._path = path
+        self._id_check = id_check
         self._run_id = str(uuid.uuid4())
         _check_file(path)
         self._connection = _connect(path, lock_seconds)
@@ -113,7 +118,8 @@ class Warehouse:
                     path.with_name(path.name + suffix).chmod(0o600)
             self._execute(resources.files("extract").joinpath("schema.sql").read_text("utf-8"))
             self._execute("set TimeZone = 'UTC'")
-            self._execute(_STAGING)
+            self._check_ids()
+            self._execute(statements.STAGING)
         except BaseException:
             self._connection.close()
             raise
@@ -127,6 +133,19 @@ class Warehouse:
     ) -> None:
         """Close the file. What is not committed is gone."""
         self._connection.close()
+
+    def _check_ids(self) -> None:
+        """Refuse to mix plain ids and pseudonyms, or pseudonyms of two keys: one user would be two."""
+        stored, has_loads = self._execute(statements.ID_CHECK).fetchone() or (None, False)
+        if stored == self._id_check or not has_loads:
+            return
+        if stored is None:
+            what = "holds ids as they are: unset MIOSA_ID_HASH_KEY"
+        elif self._id_check is None:
+            what = "holds pseudonyms: set MIOSA_ID_HASH_KEY to the key that made them"
+        else:
+            what = "holds pseudonyms made with another key: set MIOSA_ID_HASH_KEY to that one"
+        raise ConfigurationError(f"{self._path} {what}, or set WAREHOUSE_PATH to a new file")
 
     # Staging
 
@@ -170,9 +189,9 @@ class Warehouse:
         text = SEPARATOR.join(buffer.texts)
         values: list[Any] = [number, first, first + buffer.rows, text]
         if buffer.has_normalized:
-            added = self._execute(_STAGE_NORMALIZED, [*values, buffer.normalized]).fetchone()
+            added = self._execute(statements.STAGE_NORMALIZED, [*values, buffer.normalized]).fetchone()
         else:
-            added = self._execute(_STAGE, values).fetchone()
+            added = self._execute(statements.STAGE, values).fetchone()
         if added != (buffer.rows,):
             raise WarehouseError(f"staging took {added} rows of {buffer.rows}: please report this")
         self._staged[number] = first + buffer.rows
@@ -192,9 +211,9 @@ class Warehouse:
             [[load.number, load.started_at, load.window_end] for load in loads],
         )
         self._normalize()
-        self._execute(_PARSE)
+        self._execute(statements.PARSE)
         self._key_unidentified()
-        counts = {row[0]: row[1:] for row in self._execute(_COUNT).fetchall()}
+        counts = {row[0]: row[1:] for row in self._execute(statements.COUNT).fetchall()}
         for load in loads:
             if load.number in counts:
                 load.rows, load.distinct_ids, load.unidentified, load.conflicts = counts[load.number]
@@ -215,7 +234,7 @@ class Warehouse:
             self._report_drift(resource, min(load_ids.values()))
             for load in loads:
                 self._staged.pop(load.number, None)
-            self._execute(_KEEP_REST if self._staged else "truncate staged")
+            self._execute(statements.KEEP_REST if self._staged else "truncate staged")
 
     def _land_rows(self, resource: str, load_ids: dict[int, int]) -> dict[int, int]:
         """Land the rows of loads whose ids are given, and tell how many each added."""
@@ -223,21 +242,23 @@ class Warehouse:
         self._execute_many(
             "update examined set load_id = $2 where load_number = $1", [[*pair] for pair in load_ids.items()]
         )
-        self._execute(_HISTORY[resource])
-        self._execute(_FIRSTS)
-        self._execute(_FOUND)
+        self._execute(statements.HISTORY[resource])
+        self._execute(statements.FIRSTS)
+        self._execute(statements.FOUND)
         self._decide_spelling()
         self._decide_contested()
-        self._execute(_INSERT[resource])
-        added = {row[0]: row[1] for row in self._execute(_ADDED).fetchall()}
+        self._execute(statements.INSERT[resource])
+        added = {row[0]: row[1] for row in self._execute(statements.ADDED).fetchall()}
         if resource == "usage_sessions":
-            self._execute(_REMEMBER_LISTED)
-            self._execute(_REMEMBER_MONTHS)
-            self._execute(_REMEMBER_CROSSING)
+            self._execute(statements.REMEMBER_LISTED)
+            self._execute(statements.REMEMBER_MONTHS)
+            self._execute(statements.REMEMBER_CROSSING)
         return added
 
     def _insert_load(self, load_id: int, load: Load, resource: str) -> None:
-        """Write a load's row."""
+        """Write a load's row; beside the first one, under which key its ids are pseudonyms."""
+        if self._id_check is not None:
+            self._execute(statements.INSERT_ID_CHECK, [self._id_check])
         self._execute(
             "insert into raw.loads values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [
@@ -259,9 +280,9 @@ class Warehouse:
 
     def _normalize(self) -> None:
         """Give rows that DuckDB would read differently (repeated keys) or not at all a normalized text."""
-        if not self._execute(_SHAPES).fetchone():
+        if not self._execute(statements.SHAPES).fetchone():
             return
-        while rows := self._execute(_MISSHAPEN).fetchmany(_FETCHED):
+        while rows := self._execute(statements.MISSHAPEN).fetchmany(_FETCHED):
             self._execute_many(
                 "update staged set normalized = ? where load_number = ? and place = ?",
                 [[canonical.normalize(payload), number, place] for number, place, payload in rows],
@@ -269,7 +290,7 @@ class Warehouse:
 
     def _key_unidentified(self) -> None:
         """Key rows without a usable id by what they say, and by how often the load has said it."""
-        rows = self._execute(_UNIDENTIFIED)
+        rows = self._execute(statements.UNIDENTIFIED)
         seen: dict[tuple[int, str], int] = {}
         keys: list[list[Any]] = []
         while chunk := rows.fetchmany(_FETCHED):
@@ -279,11 +300,11 @@ class Warehouse:
                 keys.append([number, place, f"{digest}#{occurrence}"])
         if keys:
             columns = [list(column) for column in zip(*keys, strict=True)]
-            self._execute(_SET_KEYS, columns)
+            self._execute(statements.SET_KEYS, columns)
 
     def _decide_spelling(self) -> None:
         """Of rows whose bytes differ from their current version's, find those that say the same all the same."""
-        rows = self._execute(_DIFFERENT)
+        rows = self._execute(statements.DIFFERENT)
         same: list[int] = []
         while chunk := rows.fetchmany(_FETCHED):
             same += [sequence for sequence, new, old in chunk if canonical.is_same(new, old)]
@@ -291,7 +312,7 @@ class Warehouse:
 
     def _decide_contested(self) -> None:
         """Decide keys that the loads at hand list with more than one content, version by version."""
-        rows = self._execute(_CONTESTED).fetchall()
+        rows = self._execute(statements.CONTESTED).fetchall()
         if not rows:
             return
         unchanged: list[int] = []
@@ -302,7 +323,7 @@ class Warehouse:
     def _unchanged_of(self, rows: list[tuple[Any, ...]]) -> list[int]:
         """Of one contested key's listed rows, in order, those that add nothing."""
         row_key, has_id, row_hash = rows[0][:3]
-        history = self._execute(_VERSIONS, [row_hash, row_key, has_id]).fetchall()
+        history = self._execute(statements.VERSIONS, [row_hash, row_key, has_id]).fetchall()
         current: list[str] = []  # the contents that the load of the current version brought, in order
         is_void = False
         if history:
@@ -334,9 +355,9 @@ class Warehouse:
         known = _KNOWN_FIELDS.get(resource)
         if not known:
             return
-        unknown = [name for (name,) in self._execute(_UNKNOWN_FIELDS, [known]).fetchall()]
+        unknown = [name for (name,) in self._execute(statements.UNKNOWN_FIELDS, [known]).fetchall()]
         for name in unknown:
-            if not self._execute(_SEEN_BEFORE, [first_load, name, name]).fetchone():
+            if not self._execute(statements.SEEN_BEFORE, [first_load, name, name]).fetchone():
                 logger.warning("the API's sessions have a field not known before, kept as it is: %s", repr(name)[:80])
 
     # Voids
@@ -351,13 +372,13 @@ class Warehouse:
         """
         self._execute("delete from covered_windows")
         self._execute_many("insert into covered_windows values (?, ?)", [[*window] for window in windows])
-        self._execute(_HISTORY["usage_sessions"])
-        self._execute(_UNLISTED, {"running_until": running_until})
+        self._execute(statements.HISTORY["usage_sessions"])
+        self._execute(statements.UNLISTED, {"running_until": running_until})
         found = self._execute("select count(*) from unlisted").fetchone()
         unlisted = int(found[0]) if found else 0
         covered = 0
         if unlisted >= BRAKE_FROM:
-            counted = self._execute(_COVERED, {"running_until": running_until}).fetchone()
+            counted = self._execute(statements.COVERED, {"running_until": running_until}).fetchone()
             covered = int(counted[0]) if counted else 0
         return unlisted, covered
 
@@ -366,16 +387,16 @@ class Warehouse:
         with self._transaction():
             last = self._execute("select coalesce(max(load_id), 0) + 1 from raw.loads").fetchone()
             load_id = last[0] if last else 1
-            added = self._execute(_INSERT_VOIDS, [load_id]).fetchone()
+            added = self._execute(statements.INSERT_VOIDS, [load_id]).fetchone()
             load.rows_added = int(added[0]) if added else 0
-            self._execute(_REMEMBER_VOIDED_MONTHS)
+            self._execute(statements.REMEMBER_VOIDED_MONTHS)
             self._insert_load(load_id, load, "session_voids")
 
     # What later stages ask
 
     def running_starts(self) -> list[datetime]:
         """The days on which sessions that were last seen running began."""
-        return [row[0] for row in self._execute(_RUNNING).fetchall()]
+        return [row[0] for row in self._execute(statements.RUNNING).fetchall()]
 
     def lists_beyond_windows(self) -> bool:
         """Whether this run listed an ended session that outlasts its window: so the API does not select by end."""
@@ -384,7 +405,7 @@ class Warehouse:
 
     def users(self) -> list[str]:
         """Every user ever landed, by any resource."""
-        return [row[0] for row in self._execute(_USERS).fetchall()]
+        return [row[0] for row in self._execute(statements.USERS).fetchall()]
 
     def months_listed(self) -> list[datetime]:
         """The months in which a session that this run listed or voided has a part."""
@@ -440,9 +461,9 @@ def _same_contents(current: list[str], brought: list[str]) -> bool:
 def _check_file(path: Path) -> None:
     """Refuse what must not be written to: not a DuckDB file, or a folder that takes no new file."""
     folder = path.parent
-    if not folder.is_dir():
-        raise WarehouseError(f"{folder} is no folder: create it, or set WAREHOUSE_PATH to another place")
     try:
+        if not folder.is_dir():
+            raise WarehouseError(f"{folder} is no folder: create it, or set WAREHOUSE_PATH to another place")
         with tempfile.TemporaryFile(dir=folder):
             pass
         if not path.exists():
@@ -490,527 +511,6 @@ def _failure(error: duckdb.Error, path: Path) -> WarehouseError:
         who = f"process {holder[2]} ({holder[1]})" if holder else "another process"
         return WarehouseError(f"{path} is held by {who}: close it there, then run again")
     line = " ".join(text.split("\n")[0].split())[:200]
-    if "No space left" in text:
+    if any(reason in text for reason in ("No space left", "File too large", "Disk quota exceeded")):
         return WarehouseError(f"the disk of {path} is full: free some space, then run again, it goes on from there")
     return WarehouseError(f"{path} could not be used: {line}")
-
-
-# SQL. Table names are constants of this module; every value is a bound parameter.
-
-_STAGING = """
-create or replace temp table staged (
-    load_number integer, place bigint, given_key varchar, http_status integer, payload varchar, normalized varchar
-);
-create or replace temp table examined (
-    load_number integer, started_at timestamp, window_end timestamp, load_id bigint
-);
-create or replace temp table listed (row_hash bigint, row_key varchar, has_id boolean);
-create or replace temp table months (first timestamp, last timestamp);
-create or replace temp table crossing (load_id bigint);
-create or replace temp table covered_windows (starts timestamp, ends timestamp);
-"""
-
-_STAGE = """
-insert into staged
-select $1, unnest(range($2::bigint, $3::bigint)), null, null, unnest(string_split($4, chr(30))), null
-"""
-
-_STAGE_NORMALIZED = """
-insert into staged
-select $1, unnest(range($2::bigint, $3::bigint)), null, null, unnest(string_split($4, chr(30))), unnest($5::varchar[])
-"""
-
-# Rows of one shape have the same keys in the same order; only a shape with a key twice needs a look at its rows.
-_SHAPES = """
-create or replace temp table shapes as
-select keys
-from (
-    select distinct try(json_keys(staged.payload)) as keys
-    from staged
-    inner join examined using (load_number)
-    where staged.normalized is null and staged.payload is not null and staged.http_status is distinct from 404
-)
-where keys is null or list_unique(keys) <> len(keys);
-select 1 from shapes limit 1
-"""
-
-_MISSHAPEN = """
-select staged.load_number, staged.place, staged.payload
-from staged
-inner join examined using (load_number)
-where
-    staged.normalized is null and staged.payload is not null and staged.http_status is distinct from 404
-    and exists (select 1 from shapes where shapes.keys is not distinct from try(json_keys(staged.payload)))
-"""
-
-# One parse a row. The DECIMAL field that no row has keeps number texts as they are (without one DuckDB sends them
-# through a double); a JSON field's first character tells its type.
-_PARSE = """
-create or replace temp table parsed as
-with documents as (
-    select
-        staged.load_number,
-        staged.place,
-        staged.given_key,
-        examined.started_at as asked_at,
-        coalesce(staged.normalized, staged.payload) as document
-    from staged
-    inner join examined using (load_number)
-),
-fields as (
-    select
-        load_number,
-        place,
-        given_key,
-        asked_at,
-        ltrim(document, e' \\t\\r\\n')[1] = '{' as is_object,
-        case when given_key is null then try(from_json(
-            document,
-            '{"id":"JSON","started_at":"VARCHAR","ended_at":"VARCHAR","duration_sec":"VARCHAR","external_user_id":"JSON",'
-            || '"_":"DECIMAL(1,0)"}'
-        )) end as said
-    from documents
-),
-texts as (
-    select
-        load_number,
-        place,
-        asked_at,
-        given_key,
-        coalesce(is_object, false) and said is not null and said.ended_at is null as is_running,
-        case when starts_with(said.id, '"') and said.id <> '""' then said.id ->> '$' end as id,
-        -- Spelt as the warehouse reads them too: lower-case letters and a decimal comma are fine (rule 8).
-        case when regexp_matches(said.started_at, '^[0-9]{4}-')
-            then try_cast(replace(upper(said.started_at), ',', '.') as timestamptz) end as started,
-        case when regexp_matches(said.ended_at, '^[0-9]{4}-')
-            then try_cast(replace(upper(said.ended_at), ',', '.') as timestamptz) end as ended,
-        -- Any spelling of a whole number: 60, "60", 60.0, 6e1.
-        case when try_cast(said.duration_sec as decimal(38, 9)) between 0 and 99999999999
-            then try_cast(try_cast(said.duration_sec as decimal(38, 9)) as bigint) end as seconds,
-        case when starts_with(said.external_user_id, '"') then said.external_user_id ->> '$' end as external_user_id
-    from fields
-),
-times as (
-    select
-        * exclude (started, ended),
-        case when year(started) between 1 and 9000 then started::timestamp end as started,
-        case when year(ended) between 1 and 9000 then ended::timestamp end as ended
-    from texts
-)
-select
-    load_number,
-    place,
-    coalesce(given_key, id) as row_key,
-    coalesce(given_key, id) is not null as has_id,
-    (md5_number_lower('id:' || coalesce(given_key, id))::hugeint - 9223372036854775808)::bigint as row_hash,
-    is_running,
-    started,
-    case
-        when not is_running then greatest(started, ended)
-        when seconds is not null then started + to_seconds(seconds)
-        else greatest(started, asked_at)
-    end as ended,
-    external_user_id
-from times
-"""
-
-_UNIDENTIFIED = """
-select parsed.load_number, parsed.place, staged.payload
-from parsed
-inner join staged using (load_number, place)
-where not parsed.has_id
-order by parsed.load_number, parsed.place
-"""
-
-_SET_KEYS = """
-update parsed
-set
-    row_key = keyed.row_key,
-    row_hash = (md5_number_lower('row:' || keyed.row_key)::hugeint - 9223372036854775808)::bigint
-from (
-    select unnest($1::integer[]) as load_number, unnest($2::bigint[]) as place, unnest($3::varchar[]) as row_key
-) as keyed
-where parsed.load_number = keyed.load_number and parsed.place = keyed.place
-"""
-
-_COUNT = """
-with keys as (
-    select load_number, row_hash, row_key, has_id, count(*) as times
-    from parsed
-    group by all
-),
-repeated as (
-    select keys.load_number, count(distinct staged.payload) as contents
-    from keys
-    inner join parsed using (load_number, row_hash, row_key, has_id)
-    inner join staged using (load_number, place)
-    where keys.times > 1
-    group by keys.load_number, keys.row_hash, keys.row_key
-),
-conflicts as (
-    select load_number, count(*) as conflicts from repeated where contents > 1 group by load_number
-)
-select
-    load_number,
-    sum(times)::bigint,
-    count(*) filter (where has_id),
-    count(*) filter (where not has_id),
-    any_value(coalesce(conflicts.conflicts, 0))
-from keys
-left join conflicts using (load_number)
-group by load_number
-"""
-
-# What the resource's table holds, in one form for all resources. DuckDB reads only the columns that are asked for.
-_HISTORY = {
-    "usage_sessions": """
-        create or replace temp view history as
-        select
-            rowid as row_id, load_id, row_number, row_key, has_id, row_hash, is_void, is_running,
-            null::integer as http_status, started_at_utc, ended_at_utc, payload
-        from raw.usage_sessions
-    """,
-    **{
-        resource: f"""
-            create or replace temp view history as
-            select
-                rowid as row_id, load_id, row_number, row_key, has_id, row_hash, false as is_void, false as is_running,
-                {status} as http_status, null::timestamp as started_at_utc, null::timestamp as ended_at_utc, payload
-            from raw.{resource}
-        """  # noqa: S608 - both are the constants below
-        for resource, status in {
-            "sandboxes": "null::integer",
-            "quotas": "http_status",
-            "usage_rollups": "null::integer",
-            "usage_summaries": "null::integer",
-        }.items()
-    },
-}
-
-# Each key's first listed row, in the order in which loads are landed, and whether its later ones differ from it.
-_FIRSTS = """
-create or replace temp table sequenced as
-select
-    parsed.*,
-    examined.load_id,
-    examined.load_id::hugeint * 1099511627776 + parsed.place as sequence
-from parsed
-inner join examined using (load_number)
-where examined.load_id is not null;
-
-create or replace temp table firsts as
-with keys as (
-    select
-        row_hash, row_key, has_id, min(sequence) as sequence, arg_min(load_number, sequence) as load_number,
-        arg_min(place, sequence) as place, count(*) as times
-    from sequenced
-    group by all
-),
-contents as (
-    select keys.sequence, count(distinct staged.payload) as contents
-    from keys
-    inner join sequenced using (row_hash, row_key, has_id)
-    inner join staged on sequenced.load_number = staged.load_number and sequenced.place = staged.place
-    where keys.times > 1
-    group by keys.sequence
-)
-select keys.*, coalesce(contents.contents, 1) > 1 as is_contested
-from keys
-left join contents using (sequence);
-
-create or replace temp table unchanged (sequence hugeint)
-"""
-
-# The current version of every key at hand. The hash finds candidates by one narrow column; the key itself decides.
-_FOUND = """
-create or replace temp table candidates as
-select history.row_id
-from history
-where history.row_hash in (select firsts.row_hash from firsts);
-
-create or replace temp table found as
-select
-    firsts.sequence, firsts.load_number, firsts.place, firsts.is_contested,
-    history.load_id, history.row_number, history.is_void, history.http_status,
-    history.started_at_utc, history.ended_at_utc, history.payload
-from history
-inner join firsts using (row_hash, row_key, has_id)
-where history.row_id in (select candidates.row_id from candidates)
-qualify row_number() over (partition by firsts.sequence order by history.load_id desc, history.row_number desc) = 1;
-
-create or replace temp table compared as
-select
-    found.sequence,
-    found.load_number,
-    found.place,
-    found.http_status is not distinct from staged.http_status
-    and (found.http_status is not distinct from 404 or found.payload = staged.payload) as is_same,
-    found.http_status is not distinct from staged.http_status as is_comparable,
-    case when not is_same and is_comparable then found.payload end as current_payload
-from found
-inner join staged using (load_number, place)
-where not found.is_void and not found.is_contested;
-
-insert into unchanged
-select sequence
-from compared
-where is_same
-"""
-
-_DIFFERENT = """
-select compared.sequence, staged.payload, compared.current_payload
-from compared
-inner join staged using (load_number, place)
-where compared.current_payload is not null and staged.payload is not null
-"""
-
-_CONTESTED = """
-select
-    sequenced.row_key, sequenced.has_id, sequenced.row_hash, sequenced.load_number, sequenced.sequence, staged.payload
-from sequenced
-inner join firsts using (row_hash, row_key, has_id)
-inner join staged on sequenced.load_number = staged.load_number and sequenced.place = staged.place
-where firsts.is_contested
-order by sequenced.row_hash, sequenced.row_key, sequenced.has_id, sequenced.sequence
-"""
-
-_VERSIONS = """
-select load_id, payload, is_void
-from history
-where row_hash = ? and row_key = ? and has_id = ?
-order by load_id, row_number
-"""
-
-_CHOSEN = """
-create or replace temp table chosen as
-select sequenced.*
-from sequenced
-inner join firsts using (row_hash, row_key, has_id)
-where
-    (firsts.is_contested or firsts.sequence = sequenced.sequence)
-    and sequenced.sequence not in (select unchanged.sequence from unchanged);
-"""
-
-_INSERT = {
-    "usage_sessions": _CHOSEN
-    + """
-        insert into raw.usage_sessions
-        select
-            chosen.load_id, chosen.place + 1, chosen.row_key, chosen.has_id, chosen.row_hash, false, chosen.is_running,
-            chosen.started, chosen.ended, chosen.external_user_id, staged.payload, staged.normalized
-        from chosen
-        inner join staged using (load_number, place)
-        order by chosen.sequence
-    """,
-    "sandboxes": _CHOSEN
-    + """
-        insert into raw.sandboxes
-        select
-            chosen.load_id, chosen.place + 1, chosen.row_key, chosen.has_id, chosen.row_hash,
-            chosen.external_user_id, staged.payload, staged.normalized
-        from chosen
-        inner join staged using (load_number, place)
-        order by chosen.sequence
-    """,
-    "quotas": _CHOSEN
-    + """
-        insert into raw.quotas
-        select
-            chosen.load_id, chosen.place + 1, chosen.row_key, chosen.has_id, chosen.row_hash,
-            staged.http_status, staged.payload, staged.normalized
-        from chosen
-        inner join staged using (load_number, place)
-        order by chosen.sequence
-    """,
-    **{
-        resource: _CHOSEN
-        + f"""
-            insert into raw.{resource}
-            select
-                chosen.load_id, chosen.place + 1, chosen.row_key, chosen.has_id, chosen.row_hash,
-                staged.payload, staged.normalized
-            from chosen
-            inner join staged using (load_number, place)
-            order by chosen.sequence
-        """  # noqa: S608 - the constants below
-        for resource in ("usage_rollups", "usage_summaries")
-    },
-}
-
-_ADDED = "select load_number, count(*) from chosen group by load_number"
-
-_REMEMBER_LISTED = """
-insert into listed
-select firsts.row_hash, firsts.row_key, firsts.has_id
-from firsts
-"""
-
-# A session that ends exactly on a cut has no part after it (rule 13).
-_REMEMBER_MONTHS = """
-insert into months
-select distinct
-    date_trunc('month', started),
-    date_trunc('month', case when ended > started then ended - interval 1 microsecond else started end)
-from sequenced
-where started is not null and ended is not null
-union
-select distinct
-    date_trunc('month', found.started_at_utc),
-    date_trunc(
-        'month',
-        case
-            when found.ended_at_utc > found.started_at_utc then found.ended_at_utc - interval 1 microsecond
-            else found.started_at_utc
-        end
-    )
-from found
-inner join chosen using (sequence)
-where found.started_at_utc is not null and found.ended_at_utc is not null
-"""
-
-# Nothing but an API that selects by start or by overlap lists an ended session that outlasts the window asked for.
-_REMEMBER_CROSSING = """
-insert into crossing
-select any_value(sequenced.load_id)
-from sequenced
-inner join examined using (load_number)
-where
-    not sequenced.is_running
-    and sequenced.started < examined.window_end
-    and sequenced.ended > examined.window_end + interval 1 second
-having count(*) > 0
-"""
-
-_KEEP_REST = """
-create or replace temp table staged as
-from staged
-where load_number not in (select load_number from examined)
-"""
-
-_UNKNOWN_FIELDS = """
-select distinct name
-from (
-    select unnest(keys) as name
-    from (
-        select distinct try(json_keys(coalesce(staged.normalized, staged.payload))) as keys
-        from chosen
-        inner join staged using (load_number, place)
-    )
-)
-where not list_contains($1::varchar[], name)
-order by name
-limit 20
-"""
-
-_SEEN_BEFORE = """
-select 1
-from raw.usage_sessions
-where
-    load_id < $1 and contains(payload, $2)
-    and list_contains(try(json_keys(coalesce(payload_normalized, payload))), $3)
-limit 1
-"""
-
-_RUNNING = """
-with current as (
-    select is_running, is_void, started_at_utc
-    from raw.usage_sessions
-    where row_hash in (select row_hash from raw.usage_sessions where is_running)
-    qualify row_number() over (partition by row_hash, row_key, has_id order by load_id desc, row_number desc) = 1
-)
-select distinct date_trunc('day', started_at_utc)::timestamp as day
-from current
-where is_running and not is_void and started_at_utc is not null
-order by day
-"""
-
-# An end exactly on a window's end is not covered: whether the API then lists the session depends on how it selects.
-_UNLISTED = """
-create or replace temp table unlisted as
-with suspects as (
-    select distinct history.row_hash, history.row_key, history.has_id
-    from history
-    semi join covered_windows
-        on history.started_at_utc >= covered_windows.starts and history.started_at_utc < covered_windows.ends
-    anti join listed
-        on history.row_hash = listed.row_hash and history.row_key = listed.row_key and history.has_id = listed.has_id
-    where not history.is_void
-),
-current as (
-    select
-        history.row_hash, history.row_key, history.has_id, history.is_void, history.started_at_utc,
-        history.ended_at_utc,
-        case when history.is_running then greatest(history.ended_at_utc, $running_until) else history.ended_at_utc end
-            as covered_until
-    from history
-    inner join suspects using (row_hash, row_key, has_id)
-    qualify row_number() over (
-        partition by history.row_hash, history.row_key, history.has_id
-        order by history.load_id desc, history.row_number desc
-    ) = 1
-)
-select current.row_hash, current.row_key, current.has_id, current.started_at_utc, current.ended_at_utc
-from current
-semi join covered_windows
-    on current.started_at_utc >= covered_windows.starts and current.covered_until < covered_windows.ends
-where not current.is_void
-"""
-
-_COVERED = """
-with current as (
-    select
-        arg_max(
-            {
-                'is_void': is_void,
-                'starts': started_at_utc,
-                'ends': case when is_running then greatest(ended_at_utc, $running_until) else ended_at_utc end
-            },
-            load_id::hugeint * 1099511627776 + row_number
-        ) as version
-    from history
-    where row_hash in (
-        select inside.row_hash
-        from history as inside
-        semi join covered_windows
-            on inside.started_at_utc >= covered_windows.starts and inside.started_at_utc < covered_windows.ends
-    )
-    group by row_hash, row_key, has_id
-)
-select count(*)
-from current
-semi join covered_windows
-    on current.version.starts >= covered_windows.starts and current.version.ends < covered_windows.ends
-where not current.version.is_void
-"""
-
-_INSERT_VOIDS = """
-insert into raw.usage_sessions
-select
-    $1, row_number() over (order by row_hash, row_key, has_id), row_key, has_id, row_hash, true, false,
-    started_at_utc, ended_at_utc, null, null, null
-from unlisted
-"""
-
-_REMEMBER_VOIDED_MONTHS = """
-insert into months
-select distinct
-    date_trunc('month', started_at_utc),
-    date_trunc(
-        'month',
-        case when ended_at_utc > started_at_utc then ended_at_utc - interval 1 microsecond else started_at_utc end
-    )
-from unlisted
-"""
-
-_USERS = """
-select distinct external_user_id
-from (
-    select external_user_id from raw.usage_sessions
-    union all
-    select external_user_id from raw.sandboxes
-    union all
-    select row_key from raw.quotas
-)
-where external_user_id is not null and external_user_id not in ('', '(unattributed)')
-order by external_user_id
-"""

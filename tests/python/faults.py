@@ -207,6 +207,11 @@ class _Exchange(BaseHTTPRequestHandler):
     def log_request(self, code: object = "-", size: object = "-") -> None:
         """Say nothing."""
 
+    def handle(self) -> None:
+        """Answer until the client hangs up, in whatever way."""
+        with suppress(OSError):
+            super().handle()
+
     def finish(self) -> None:
         """Close the connection, which may be broken."""
         with suppress(OSError):

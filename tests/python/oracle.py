@@ -635,7 +635,7 @@ def has_limit_changed(answers: Sequence[QuotaAnswer], quota: str, start: int, en
 
 
 def round_half_away(numerator: int, denominator: int) -> int:
-    """numerator ÷ denominator (positive), rounded half away from zero (rule 16)."""
+    """Numerator ÷ denominator (positive), rounded half away from zero (rule 16)."""
     size = (2 * abs(numerator) + denominator) // (2 * denominator)
     return -size if numerator < 0 else size
 

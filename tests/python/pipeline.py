@@ -42,7 +42,7 @@ BUILD_SECONDS = 420
 
 def _run(arguments: Sequence[str], environment: Mapping[str, str], seconds: int) -> subprocess.CompletedProcess[str]:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("MIOSA_", "DBT_", "TZ"))}
-    return subprocess.run(  # noqa: S603 (our own commands)
+    return subprocess.run(
         arguments,
         cwd=ROOT,
         env={**inherited, **environment},
@@ -136,7 +136,7 @@ def _plain(column: str, value: Any) -> Any:
 def read_mart(warehouse: Path, name: str) -> oracle.Mart:
     """A mart by its key. Raises `AssertionError` where a key stands twice."""
     mart: oracle.Mart = {}
-    for row in query(warehouse, f"select * from marts.{name}"):  # noqa: S608 (our own names)
+    for row in query(warehouse, f"select * from marts.{name}"):
         plain = {column: _plain(column, value) for column, value in row.items()}
         key = tuple(plain.pop(column) for column in oracle.KEYS[name])
         if key in mart:

@@ -386,10 +386,10 @@ def make_rows(
     users = [*HOSTILE, *(f"user-{number}" for number in range(plain_users))]
     computers = [*HOSTILE[:12], *(f"sbx-{number}" for number in range(max(10, len(session_seeds) // 50)))]
     texts = tuple(
-        session_text(number, random.Random(own), rejected_share, span, users, computers, clock_ends)  # noqa: S311
+        session_text(number, random.Random(own), rejected_share, span, users, computers, clock_ends)
         for number, own in enumerate(session_seeds)
     )
-    rng = random.Random(seed)  # noqa: S311 (no secret)
+    rng = random.Random(seed)
     rows = Rows(texts, tuple(sandbox_rows(rng, computers, users)))
     return replace(rows, quotas=fitted_quotas(rng, rows, users), storage_gb=_storage(rng, users))
 
@@ -457,7 +457,7 @@ def _storage(rng: random.Random, users: Sequence[str]) -> dict[str, Decimal]:
 
 def seeded_rows(seed: int, sessions: int, span: Span | None = None, **options: Any) -> Rows:
     """The tenant of a seed: the same each time. Options as in `make_rows`."""
-    rng = random.Random(seed)  # noqa: S311 (no secret)
+    rng = random.Random(seed)
     return make_rows(seed, [rng.getrandbits(64) for _ in range(sessions)], span, **options)
 
 

@@ -54,7 +54,7 @@ def leak_a_password(root: Path) -> str:
 
 
 def build_sql(root: Path) -> str:
-    source = 'def find(c, user):\n    c.execute(f"select * from u where id = \'{user}\'")\n'
+    source = "def find(c, user):\n    c.execute(f\"select * from u where id = '{user}'\")\n"
     (root / "extract" / "users.py").write_text(source, "utf-8")
     return "users.py:2:15: S608"
 

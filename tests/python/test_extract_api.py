@@ -148,6 +148,51 @@ def test_a_redirect_is_refused_and_names_the_host() -> None:
     assert len(script.asked) == 1
 
 
+def test_a_date_to_come_back_at_is_read_by_the_servers_own_clock() -> None:
+    """This machine's may be a day off."""
+    theirs = datetime.now(UTC) - timedelta(days=1)
+    soon = format_datetime(theirs + timedelta(seconds=2), usegmt=True)
+    busy = f"HTTP/1.1 503 Busy\r\ndate: {format_datetime(theirs, usegmt=True)}\r\nretry-after: {soon}\r\n"
+    with raw_server(f"{busy}content-length: 0\r\n\r\n".encode(), http(b"{}", "content-length: 2")) as (url, _):
+        began = time.monotonic()
+        get(url)
+    assert 1.9 < time.monotonic() - began < 6
+
+
+class Busy:
+    """Tells the third request to come back in a second, and notes when requests came."""
+
+    def __init__(self) -> None:
+        self.came: list[float] = []
+
+    async def __call__(self, request: Request, number: int) -> Response:
+        self.came.append(time.monotonic())
+        await asyncio.sleep(0.02)
+        return error(429, retry_after="1") if number == 3 else Response("{}")
+
+
+def test_a_pause_that_one_thread_is_asked_for_is_kept_by_all() -> None:
+    busy = Busy()
+    with (
+        serve(Tenant.from_rows([]), Options(), busy) as server,
+        Client(settings_for(server.base_url, Path("unused.duckdb"))) as client,
+    ):
+
+        def ask() -> None:
+            for _ in range(5):
+                client.get("/usage/summary", {}, lambda answer: answer.body)
+
+        threads = [threading.Thread(target=ask) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert len(busy.came) == 21
+    told = busy.came[2]
+    assert not [came - told for came in busy.came if 0.4 < came - told < 0.95]
+    assert len([came for came in busy.came if came - told <= 0.4]) < 15
+
+
 def test_204_is_an_error() -> None:
     with scripted("/summary", Response(status_code=204)) as (url, _), pytest.raises(ApiError, match="204"):
         get(url)
@@ -196,6 +241,13 @@ def test_a_bomb_is_refused_when_it_unpacks() -> None:
     with scripted("/summary", bomb) as (url, script), pytest.raises(ApiError, match="larger than 1 MiB"):
         get(url, max_body_mib=1)
     assert len(script.asked) == 1
+
+
+def test_what_is_packed_twice_is_refused_before_it_is_unpacked() -> None:
+    twice = gzip.compress(gzip.compress(b" " * (3 << 20)))
+    bomb = Response(twice, headers={"content-encoding": "gzip, gzip"})
+    with scripted("/summary", bomb) as (url, _), pytest.raises(ApiError, match="not asked for"):
+        get(url, max_body_mib=1)
 
 
 @contextmanager
@@ -299,6 +351,11 @@ def test_an_empty_page_with_a_cursor_is_not_the_end() -> None:
 )
 def test_cursors_that_go_round_are_noticed(bodies: tuple[str, ...]) -> None:
     with pages(*bodies) as (url, _), pytest.raises(IncompleteError, match="same cursor"):
+        read(url)
+
+
+def test_more_without_a_way_to_it_is_incomplete() -> None:
+    with pages('{"data":[1],"next_cursor":null,"has_more":true}') as (url, _), pytest.raises(IncompleteError):
         read(url)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -203,7 +203,7 @@ def test_quotas_are_asked_by_the_real_id_and_kept_under_the_pseudonym(
     old, new = row("old", "2026-07-05", user="gone-user"), row("new", "2026-10-05", user="u1")
     tenant = Tenant.from_rows([old, new, row("no", "2026-10-05", user=None)], quotas={"u1": {"max_concurrent": 2}})
     with serve(tenant) as server:
-        land(server, warehouse, first_month="2026-07", **KEYED)
+        land(server, warehouse, first_month="2026-07", last_month="2026-10", window_days=31, **KEYED)
         server.requests.clear()
         assert "pseudonym" not in caplog.text
         assert land(server, warehouse, first_month="2026-10", **KEYED).rows_added == 0
@@ -215,9 +215,9 @@ def test_quotas_are_asked_by_the_real_id_and_kept_under_the_pseudonym(
     assert json.loads(landed[0][2])["data"]["external_user_id"] == U1
     # The words of a 404 may name the user.
     assert landed[1][2] is None
-    assert query(warehouse, "select distinct external_user_id from raw.usage_sessions order by 1 nulls last") == sorted(
-        [(U1,), (pseudonym("gone-user"),)]
-    ) + [(None,)]
+    assert set(query(warehouse, "select external_user_id from raw.usage_sessions")) == {
+        *((user,) for user in (U1, pseudonym("gone-user"), None)),
+    }
 
 
 @pytest.mark.parametrize("status", [422, 503, 404, 200])
@@ -282,8 +282,8 @@ def marked(external_id: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def hidden(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Run, Rows]]:
-    """Hostile ids, landed under a key and built; what the API said is taken from a tenant with pseudonyms of its own."""
+def hidden(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Rows]:
+    """Hostile ids, landed under a key and built. What the API said comes from a tenant whose ids are pseudonyms."""
     rows = with_ids(tenants.seeded_rows(7, 400, SPAN, clock_ends=False), marked)
     run = Run(tmp_path_factory.mktemp("hidden") / "usage.duckdb")
     with serve(rows.tenant()) as server:
@@ -294,13 +294,13 @@ def hidden(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Run, Rows
         )
     assert done.returncode == 0, done.stderr
     assert "kanarie" not in done.stdout + done.stderr
-    run.build()
+    run.build(data_tests=False)
     tenant = with_ids(rows, pseudonym).tenant()
     periods = [found["row_key"] for found in rows_of(run.warehouse, "select distinct row_key from raw.usage_rollups")]
     with serve(tenant) as server:
         run.answers.append(ask(server.base_url, tenant, sorted(periods)))
     run.asked_through.append(max(load.load_id for load in read_loads(run.warehouse)))
-    yield run, rows
+    return run, rows
 
 
 def test_every_mart_is_the_same_but_for_its_ids(hidden: tuple[Run, Rows]) -> None:
@@ -319,7 +319,7 @@ def test_no_id_is_left_in_any_byte_of_the_warehouse(hidden: tuple[Run, Rows]) ->
     files = [path for path in run.warehouse.parent.glob("usage.duckdb*") if path.is_file()]
     content = b"".join(path.read_bytes() for path in files)
     for external_id in ids:
-        for form in {external_id, *(json.dumps(external_id, ensure_ascii=ascii)[1:-1] for ascii in (True, False))}:
+        for form in {external_id, json.dumps(external_id)[1:-1], json.dumps(external_id, ensure_ascii=False)[1:-1]}:
             assert form.encode() not in content, external_id
     assert b"kanarie" not in content
     assert HASH_KEY.encode() not in content

@@ -36,6 +36,11 @@ JSON = st.recursive(
         ('{"data":%s,"page":{"page":1,"page_size":20,"total":150}}', 150, None, False),
         ('{"data":%s,"meta":{"total":"151","per_page":20}}', 151, None, False),
         ('{"data":{"sessions":%s,"meta":{"total":6}},"error":null}', 6, None, False),
+        ('{"data":{"data":%s,"page":{"total":"7"}}}', 7, None, False),
+        ('{"data":%s,"page":2,"page_size":20,"total":8}', 8, None, False),
+        ('{"data":%s,"page":{"page":"1","page_size":"20","total":9,"next_cursor":"c2"}}', 9, "c2", True),
+        ('{"data":%s,"meta":{"next_cursor":123456789012345678901}}', None, "123456789012345678901", True),
+        ('{"data":%s,"next_cursor":false,"has_more":false}', None, None, True),
         ('\ufeff {"data":%s,"page":{"total":true}}', None, None, False),
     ],
 )
@@ -71,6 +76,12 @@ def test_every_envelope_gives_the_same_rows(
 def test_what_is_no_list_is_an_error_and_never_zero_rows(body: str) -> None:
     with pytest.raises(ApiError):
         read_page(body.encode())
+
+
+@pytest.mark.parametrize("cursor", ["true", "5.5", '{"at":7}', "[1]"])
+def test_a_cursor_that_cannot_be_sent_back_is_not_the_end(cursor: str) -> None:
+    with pytest.raises(ApiError, match="next_cursor"):
+        read_page(f'{{"data":[1],"next_cursor":{cursor}}}'.encode())
 
 
 @pytest.mark.parametrize("body", ["", "  ", '{"data":[{"id":"a"}', '{"data":[', "[1,", '{"data":[]} x', "[01]", "no"])

@@ -187,6 +187,22 @@ def test_an_id_of_a_megabyte(warehouse: Path) -> None:
     assert query(warehouse, "select length(row_key), count(*) from raw.usage_sessions group by 1") == [(1 << 20, 2)]
 
 
+def test_hostile_ids_are_inert_in_sql(warehouse: Path) -> None:
+    ids = ["'; drop table raw.loads; --", '"; delete from raw.usage_sessions; --', "$1", "{row_key}", "%s", "a\x1fb"]
+    rows = [row("s", "2026-10-05").replace('"s"', json.dumps(name)).replace('"u1"', json.dumps(name)) for name in ids]
+    land_rows(rows, warehouse)
+    assert land_rows(rows, warehouse).rows_added == 0
+    assert set(current(warehouse)) == set(ids)
+    assert {user for (user,) in query(warehouse, "select row_key from raw.quotas")} == set(ids)
+
+
+def test_an_id_too_long_for_an_address_costs_its_quota_only(warehouse: Path, caplog: pytest.LogCaptureFixture) -> None:
+    land_rows([row("a", "2026-10-05", user="x" * (1 << 20)), row("b", "2026-10-05")], warehouse)
+    assert "1 users have an id too long" in caplog.text
+    assert query(warehouse, "select row_key from raw.quotas") == [("u1",)]
+    assert query(warehouse, "select count(*) from raw.usage_summaries") == [(1,)]
+
+
 def test_unknown_fields_are_kept_and_reported_once(warehouse: Path, caplog: pytest.LogCaptureFixture) -> None:
     land_rows([row("a", "2026-10-05", colour='"red"')], warehouse)
     assert "colour" in caplog.text

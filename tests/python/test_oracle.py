@@ -422,6 +422,6 @@ def test_generated_tenants_meet_every_fault_alone() -> None:
 
 
 def test_generated_rows_keep_their_content_when_keys_move() -> None:
-    rng = random.Random(7)  # noqa: S311 (no secret)
+    rng = random.Random(7)
     for text in tenants.seeded_rows(2, 300).sessions:
         assert oracle.canonical(tenants.reordered(text, rng)) == oracle.canonical(text)

@@ -364,7 +364,7 @@ def test_sessions_are_small_values() -> None:
 
 @contextmanager
 def command(*arguments: str) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen(  # noqa: S603 (our own interpreter and module)
+    process = subprocess.Popen(
         [sys.executable, "-m", "simulator", *arguments],
         cwd=ROOT,
         stdout=subprocess.PIPE,

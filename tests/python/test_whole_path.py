@@ -43,7 +43,7 @@ def new_directory(tmp_path_factory: pytest.TempPathFactory) -> NewDirectory:
 
 def odd_storage(tenant: Tenant, seed: int) -> Callable[[Request, int], Any]:
     """A vendor whose rollup has GB-hours of many decimals, so that their share of the period must be rounded."""
-    rng = random.Random(seed)  # noqa: S311 (no secret)
+    rng = random.Random(seed)
     spellings = ["0.000000372", "1", "0.5e-3", "372e-9", "1234.5678901234567890123", "743.999999999", "0", "1e3"]
     hours: dict[tuple[str, str | None], msgspec.Raw] = {}
 
@@ -212,11 +212,11 @@ RAW = ("usage_sessions", "sandboxes", "quotas", "usage_rollups", "usage_summarie
 
 def raw_rows(run: Run) -> dict[str, int]:
     """How many rows each raw table holds."""
-    return {name: query(run.warehouse, f"select count(*) as n from raw.{name}")[0]["n"] for name in RAW}  # noqa: S608
+    return {name: query(run.warehouse, f"select count(*) as n from raw.{name}")[0]["n"] for name in RAW}
 
 
 def test_rule_4_a_repeated_extract_changes_nothing(steady: Run, tmp_path: Path) -> None:
-    rng = random.Random(3)  # noqa: S311 (no secret)
+    rng = random.Random(3)
     rows, run = steady_rows(), steady.copy(tmp_path)
     before = raw_rows(run)
     moved = replace(rows, sessions=tuple(tenants.reordered(text, rng) for text in rows.sessions))
@@ -230,7 +230,7 @@ def test_rule_4_a_repeated_extract_changes_nothing(steady: Run, tmp_path: Path) 
 
 def changed(rows: Rows) -> Rows:
     """The tenant some time later: sessions ended, corrected, gone and late; owners and quotas are others."""
-    rng = random.Random(4)  # noqa: S311 (no secret)
+    rng = random.Random(4)
     sessions = []
     for place, text in enumerate(rows.sessions):
         row = oracle.read_object(text)

@@ -1,0 +1,128 @@
+"""Pseudonyms for external ids: their HMAC-SHA256, put in their place before anything of a row is stored.
+
+Only the strings change. Everything else of a JSON text stays byte for byte, numbers and spacing included, so a row
+says the same as before of everything but who it is about.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+import re
+from dataclasses import replace
+
+from extract.pages import Page, spell_surrogates, storable
+from extract.settings import Settings
+
+UNATTRIBUTED = "(unattributed)"
+"""No id, but the warehouse's name for nobody: a row that claims it has to stay recognisable, so as to be rejected."""
+
+# The fields that hold ids of the platform's own: external_user_id, external_project_id, external_ids and their like.
+_FIELD = re.compile(r"external_(?:[a-z0-9]+_)*ids?", re.IGNORECASE)
+# Without a backslash in a text, every quotation mark in it opens or closes a string.
+_PLAIN = re.compile(r'("external_(?:[a-z0-9]+_)*ids?"[ \t\n\r]*:[ \t\n\r]*)(?:"([^"]+)"|(?=[\[{]))', re.IGNORECASE)
+_TOKEN = re.compile(r'("(?:[^"\\]|\\.)*")([ \t\n\r]*:)?|[\[\]{},]', re.DOTALL)
+
+
+class Pseudonyms:
+    """What stands for external ids under one key. Any number of threads may use it."""
+
+    def __init__(self, key: bytes) -> None:
+        """Take the key. It is neither stored nor shown."""
+        self._key = key
+        self._by_id: dict[str, str] = {}
+        self._ids: dict[str, str] = {}
+
+    @classmethod
+    def of_settings(cls, settings: Settings) -> Pseudonyms | None:
+        """The pseudonyms that the settings ask for; None where ids are to be stored as they are."""
+        key = settings.id_hash_key
+        return None if key is None else cls(os.fsencode(key.get_secret_value()))
+
+    @property
+    def check_value(self) -> str:
+        """What tells this key from others: the pseudonym of the one text that never gets one."""
+        return self._digest(UNATTRIBUTED)
+
+    def of(self, external_id: str) -> str:
+        """The pseudonym of an id: 64 hexadecimal digits, the same at any time under the same key.
+
+        The empty text and `(unattributed)` are no ids, and stay as they are.
+        """
+        if external_id in ("", UNATTRIBUTED):
+            return external_id
+        found = self._by_id.get(external_id)
+        if found is None:
+            found = self._by_id[external_id] = self._digest(external_id)
+            self._ids[found] = external_id
+        return found
+
+    def id_of(self, pseudonym: str) -> str | None:
+        """The id that a pseudonym stands for, if this object has met it."""
+        return pseudonym if pseudonym in ("", UNATTRIBUTED) else self._ids.get(pseudonym)
+
+    def page(self, page: Page) -> Page:
+        """A page with pseudonyms in the place of ids."""
+        hidden = replace(page, text=self.text(page.text))
+        if page.normalized is None:
+            return hidden
+        return replace(hidden, normalized=[storable(row)[1] for row in hidden.rows])
+
+    def text(self, text: str) -> str:
+        """A JSON text (or several, with `SEPARATOR` between them) with pseudonyms in the place of ids."""
+        if "\\" in text:
+            return self._scanned(text)
+        nested = False
+
+        def put(match: re.Match[str]) -> str:
+            nonlocal nested
+            if match[2] is None:
+                nested = True
+                return match[0]
+            return f'{match[1]}"{self.of(match[2])}"'
+
+        plain = _PLAIN.sub(put, text)
+        return self._scanned(text) if nested else plain
+
+    def _scanned(self, text: str) -> str:
+        """The same, token by token: for texts with escapes, or with ids inside of lists and objects."""
+        pieces: list[str] = []
+        copied = depth = 0
+        within: int | None = None  # the depth of the list or object that is an external field's value
+        is_value = False  # whether an external field's name came last
+        for match in _TOKEN.finditer(text):
+            string, colon = match.groups()
+            if string is None:
+                if match[0] in "[{":
+                    within = depth if is_value and within is None else within
+                    depth += 1
+                elif match[0] in "]}":
+                    depth -= 1
+                    within = None if depth == within else within
+                is_value = False
+            elif colon is not None:
+                is_value = _FIELD.fullmatch(_decoded(string)) is not None
+            elif is_value or within is not None:
+                pieces += [text[copied : match.start()], self._quoted(string)]
+                copied = match.end()
+                is_value = False
+        return "".join([*pieces, text[copied:]])
+
+    def _quoted(self, token: str) -> str:
+        """A string of JSON with the pseudonym in it; unchanged where it holds no id."""
+        external_id = spell_surrogates(_decoded(token))  # as the warehouse would hold it
+        pseudonym = self.of(external_id)
+        return token if pseudonym == external_id else f'"{pseudonym}"'
+
+    def _digest(self, text: str) -> str:
+        return hmac.digest(self._key, text.encode(), hashlib.sha256).hex()
+
+
+def _decoded(token: str) -> str:
+    """What a string of JSON says."""
+    if "\\" not in token:
+        return token[1:-1]
+    value: str = json.loads(token, strict=False)
+    return value
