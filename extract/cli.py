@@ -21,6 +21,7 @@ from extract.progress import bars
 from extract.pseudonyms import Pseudonyms
 from extract.run import Run, Summary
 from extract.settings import Settings, read_settings
+from extract.upkeep import Folding
 from extract.warehouse import Warehouse
 
 logger = logging.getLogger("extract")
@@ -75,8 +76,12 @@ def _run(settings: Settings) -> Summary:
     pseudonyms = Pseudonyms.of_settings(settings)
     try:
         with (
+            Folding(settings.warehouse) as folding,
             Warehouse(
-                settings.warehouse, settings.lock_seconds, pseudonyms.check_value if pseudonyms else None
+                settings.warehouse,
+                settings.lock_seconds,
+                pseudonyms.check_value if pseudonyms else None,
+                on_close=folding.fold,
             ) as warehouse,
             Client(settings, stop) as client,
             bars() as shown,

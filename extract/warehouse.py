@@ -13,7 +13,7 @@ import os
 import re
 import tempfile
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from importlib import resources
@@ -30,6 +30,7 @@ from extract.clock import utc_now
 from extract.errors import ConfigurationError, WarehouseError
 from extract.pages import SEPARATOR, Page
 from extract.settings import next_month
+from extract.upkeep import NEVER_CHECKPOINT, create
 
 logger = logging.getLogger("extract")
 
@@ -99,14 +100,21 @@ class _Buffer:
 class Warehouse:
     """The warehouse file, held open for writing. Close it, or use it as a context manager."""
 
-    def __init__(self, path: Path, lock_seconds: float = 30.0, id_check: str | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        lock_seconds: float = 30.0,
+        id_check: str | None = None,
+        on_close: Callable[[], None] | None = None,
+    ) -> None:
         """Check the file and its folder, open it, and create what is missing.
 
-        `id_check` tells under which key ids become pseudonyms (None: they do not). Raises `WarehouseError`, or
-        `ConfigurationError` where the file holds ids of the other kind.
+        `id_check` tells under which key ids become pseudonyms (None: they do not); `on_close` is called once the file
+        is closed again. Raises `WarehouseError`, or `ConfigurationError` where the file holds ids of the other kind.
         """
         self._path = path
         self._id_check = id_check
+        self._on_close = on_close
         self._run_id = str(uuid.uuid4())
         _check_file(path)
         self._connection = _connect(path, lock_seconds)
@@ -133,6 +141,8 @@ class Warehouse:
     ) -> None:
         """Close the file. What is not committed is gone."""
         self._connection.close()
+        if self._on_close:
+            self._on_close()
 
     def _check_ids(self) -> None:
         """Refuse to mix plain ids and pseudonyms, or pseudonyms of two keys: one user would be two."""
@@ -483,7 +493,9 @@ def _check_file(path: Path) -> None:
 
 def _connect(path: Path, lock_seconds: float) -> duckdb.DuckDBPyConnection:
     """Open the file, waiting a bounded time for another process that holds it."""
+    create(path)
     config = {
+        **NEVER_CHECKPOINT,
         "memory_limit": _MEMORY,
         "threads": str(min(_MOST_THREADS, os.cpu_count() or 1)),
         "preserve_insertion_order": "false",
@@ -498,6 +510,7 @@ def _connect(path: Path, lock_seconds: float) -> duckdb.DuckDBPyConnection:
     )
     try:
         connection: duckdb.DuckDBPyConnection = retrying(duckdb.connect, str(path), config=config)
+        connection.execute("pragma disable_checkpoint_on_shutdown")
     except duckdb.Error as error:
         raise _failure(error, path) from error
     return connection

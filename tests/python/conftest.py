@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 
 # Files that take longest go first, so that no worker starts one when the other is done.
-LONGEST = ("test_whole_path.py", "test_survival.py", "test_planted_faults.py", "test_documents.py")
+LONGEST = (
+    "test_whole_path.py",
+    "test_survival.py",
+    "test_planted_faults.py",
+    "test_documents.py",
+    "test_extract_process.py",
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -6,6 +6,7 @@ undisturbed run gives.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import random
@@ -189,6 +190,9 @@ class Victim:
         """
         if not self.warehouse.exists():
             return 0
+        # A run killed at its very end leaves the folding of its log to a process that goes on: wait for that.
+        with self.warehouse.open("r+b") as file:
+            fcntl.lockf(file, fcntl.LOCK_EX)
         copy = self.folder.with_name(self.folder.name + "-copy")
         shutil.copytree(self.folder, copy)
         opened = copy / self.warehouse.name

@@ -1,0 +1,88 @@
+"""Making the warehouse's file and tidying it up, so that no kill leaves a file that cannot be opened.
+
+DuckDB makes a file in several writes, and folds the write-ahead log into it (a checkpoint) by rewriting, in place,
+blocks that the file's valid header refers to. A process that is killed in the middle of either leaves a file that
+nothing opens again. So a new file is made under another name and renamed, and the extractor itself never checkpoints:
+what it lands stands in the log, which a kill cannot harm, and a process of its own, which outlives a kill of this one,
+folds the log in when the run is over.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import TracebackType
+
+import duckdb
+
+from extract.errors import WarehouseError
+
+NEVER_CHECKPOINT = {"checkpoint_threshold": "1TB", "auto_checkpoint_skip_wal_threshold": str(1 << 60)}
+"""Settings of a connection that only ever appends to the log; with `pragma disable_checkpoint_on_shutdown`."""
+
+# Waits for a word, so that its start costs the run nothing. Without one, this process was killed: nothing is done.
+_FOLD = """
+import sys, duckdb
+if sys.stdin.readline():
+    duckdb.connect(sys.argv[1], config={"memory_limit": "200MB", "threads": "2"}).execute("checkpoint")
+"""
+_FOLD_SECONDS = 600
+
+
+def create(path: Path) -> None:
+    """Make an empty database, whole or not at all, unless the file is there. Raises `WarehouseError`."""
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        # One at a time, and free again when this process dies: a leftover is nobody's work in progress.
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        if path.exists():
+            return
+        log = path.with_name(f"{path.name}.wal")
+        if log.exists():
+            raise WarehouseError(f"{log} is there without {path.name}: bring that file back, or move the log away")
+        new = path.with_name(f"{path.name}.new")
+        for leftover in (new, new.with_name(f"{new.name}.wal")):
+            leftover.unlink(missing_ok=True)
+        duckdb.connect(str(new)).close()
+        new.rename(path)
+    finally:
+        os.close(folder)
+
+
+class Folding:
+    """A process that folds the log into the file when it is told to, and that a kill of this one does not reach."""
+
+    def __init__(self, path: Path) -> None:
+        """Start the process; it waits."""
+        self._process = subprocess.Popen(  # noqa: S603 - our own interpreter
+            [sys.executable, "-c", _FOLD, str(path.absolute())],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            # It needs nothing of ours, the key least of all.
+            env={name: value for name, value in os.environ.items() if not name.startswith(("MIOSA_", "EXTRACT_"))},
+        )
+
+    def fold(self) -> None:
+        """Fold, and wait for it, once nothing here holds the file.
+
+        Where it cannot (another process took the file first), the log stays, as whole as it was.
+        """
+        with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+            self._process.communicate(b"fold\n", timeout=_FOLD_SECONDS)
+
+    def __enter__(self) -> Folding:
+        """Keep the process until the block ends."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Let the process go; it ends by itself."""
+        if self._process.stdin:
+            self._process.stdin.close()
