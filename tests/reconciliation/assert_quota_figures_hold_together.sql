@@ -43,7 +43,11 @@ faults as (
         holders.external_user_id,
         periods.billing_period,
         null::varchar as quota
-    from (select distinct external_user_id from {{ ref("int_quota_limits") }} where has_quota) as holders
+    from (
+        select distinct external_user_id
+        from {{ ref("int_quota_limits") }}
+        where has_quota
+    ) as holders
     cross join {{ ref("dim_billing_periods") }} as periods
     anti join quotas
         on
