@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hypothesis
 import pytest
 
 # Files that take longest go first, so that no worker starts one when the other is done.
@@ -17,6 +18,13 @@ LONGEST = (
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--full` runs the tests marked `slow` as well."""
     parser.addoption("--full", action="store_true", help="run the slow tests too: full sizes, every variant alone")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Draw the same examples each time, so that main stays green by what it holds; `--full` draws new ones."""
+    hypothesis.settings.register_profile("steady", derandomize=True)
+    if not config.getoption("--full"):
+        hypothesis.settings.load_profile("steady")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
