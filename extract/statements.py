@@ -319,50 +319,27 @@ where
     and sequenced.sequence not in (select unchanged.sequence from unchanged);
 """
 
+# What a resource's table has between a row's key and its payload.
+_BETWEEN = {
+    "usage_sessions": "false, chosen.is_running, chosen.started, chosen.ended, chosen.external_user_id,",
+    "sandboxes": "chosen.external_user_id,",
+    "quotas": "staged.http_status,",
+    "usage_rollups": "",
+    "usage_summaries": "",
+}
+
 INSERT = {
-    "usage_sessions": CHOSEN
-    + """
-        insert into raw.usage_sessions
+    resource: CHOSEN
+    + f"""
+        insert into raw.{resource}
         select
-            chosen.load_id, chosen.place + 1, chosen.row_key, chosen.has_id, chosen.row_hash, false, chosen.is_running,
-            chosen.started, chosen.ended, chosen.external_user_id, staged.payload, staged.normalized
+            chosen.load_id, chosen.place + 1, chosen.row_key, chosen.has_id, chosen.row_hash, {between}
+            staged.payload, staged.normalized
         from chosen
         inner join staged using (load_number, place)
         order by chosen.sequence
-    """,
-    "sandboxes": CHOSEN
-    + """
-        insert into raw.sandboxes
-        select
-            chosen.load_id, chosen.place + 1, chosen.row_key, chosen.has_id, chosen.row_hash,
-            chosen.external_user_id, staged.payload, staged.normalized
-        from chosen
-        inner join staged using (load_number, place)
-        order by chosen.sequence
-    """,
-    "quotas": CHOSEN
-    + """
-        insert into raw.quotas
-        select
-            chosen.load_id, chosen.place + 1, chosen.row_key, chosen.has_id, chosen.row_hash,
-            staged.http_status, staged.payload, staged.normalized
-        from chosen
-        inner join staged using (load_number, place)
-        order by chosen.sequence
-    """,
-    **{
-        resource: CHOSEN
-        + f"""
-            insert into raw.{resource}
-            select
-                chosen.load_id, chosen.place + 1, chosen.row_key, chosen.has_id, chosen.row_hash,
-                staged.payload, staged.normalized
-            from chosen
-            inner join staged using (load_number, place)
-            order by chosen.sequence
-        """  # noqa: S608 - the constants below
-        for resource in ("usage_rollups", "usage_summaries")
-    },
+    """  # noqa: S608 - both are the constants above
+    for resource, between in _BETWEEN.items()
 }
 
 ADDED = "select load_number, count(*) from chosen group by load_number"

@@ -69,25 +69,28 @@ figures as (
 
 ),
 
-owners as (
+named_owners as (
 
     select
         sandboxes.row_key as sandbox_id,
-        arg_max(
-            {{ json_id(
-                "(" ~ json_fields("coalesce(sandboxes.payload_normalized, sandboxes.payload)", values=["external_user_id"])
-                ~ ").external_user_id"
-            ) }},
-            (sandboxes.load_id::hugeint << 40) + sandboxes.row_number
-        ) filter (
-            where {{ json_id(
-                "(" ~ json_fields("coalesce(sandboxes.payload_normalized, sandboxes.payload)", values=["external_user_id"])
-                ~ ").external_user_id"
-            ) }} <> '{{ unattributed() }}'
-        ) as owner
+        (sandboxes.load_id::hugeint << 40) + sandboxes.row_number as place,
+        {{ json_id(
+            "(" ~ json_fields("coalesce(sandboxes.payload_normalized, sandboxes.payload)", values=["external_user_id"])
+            ~ ").external_user_id"
+        ) }} as named_owner
     from {{ source("raw", "sandboxes") }} as sandboxes
     where sandboxes.has_id
-    group by sandboxes.row_key
+
+),
+
+owners as (
+
+    select
+        named_owners.sandbox_id,
+        arg_max(named_owners.named_owner, named_owners.place) as owner
+    from named_owners
+    where named_owners.named_owner <> '{{ unattributed() }}'
+    group by named_owners.sandbox_id
 
 ),
 

@@ -41,7 +41,7 @@ quotas as (
     select
         bodies.*,
         coalesce(bodies.fields.data::varchar, bodies.body) as quota,
-        {{ json_fields("coalesce(bodies.fields.data::varchar, bodies.body)", values=["limits", "usage"]) }} as parts
+        {{ json_fields("coalesce(bodies.fields.data::varchar, bodies.body)", values=["limits"]) }} as parts
     from bodies
 
 ),

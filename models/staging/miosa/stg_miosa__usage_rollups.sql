@@ -46,20 +46,29 @@ results as (
 
 ),
 
-items as (
+lists as (
 
     select
         results.load_id,
         results.billing_period,
-        unnest(from_json(results.results, '["JSON"]')) as item,
-        unnest(
-            {{ json_objects(
-                "results.results", texts=["credit_cents", "storage_gb_hours"], values=["external_user_id"]
-            ) }}
-        ) as fields,
-        generate_subscripts(from_json(results.results, '["JSON"]'), 1) as line_number
+        from_json(results.results, '["JSON"]') as items,
+        {{ json_objects(
+            "results.results", texts=["credit_cents", "storage_gb_hours"], values=["external_user_id"]
+        ) }} as fields
     from results
     where results.results like '[%'
+
+),
+
+items as (
+
+    select
+        lists.load_id,
+        lists.billing_period,
+        unnest(lists.items) as item,
+        unnest(lists.fields) as fields,
+        generate_subscripts(lists.items, 1) as line_number
+    from lists
 
 ),
 
