@@ -10,18 +10,3 @@
         {%- endif -%}
     {%- endif -%}
 {% endmacro %}
-
-{#- The ledger is created once and never dropped, not even by a full refresh: it is no model, so that no rebuild can
-    touch it. Committed here, because dbt rolls back what a run's first hooks left open. -#}
-{% macro create_ledger() %}
-    {%- if execute -%}
-        {%- call statement("create_ledger", auto_begin=True) -%}
-            create schema if not exists ledger;
-            create table if not exists ledger.closed_periods (
-                billing_period varchar not null,
-                closed_at_utc timestamp not null
-            );
-        {%- endcall -%}
-        {%- do adapter.commit() -%}
-    {%- endif -%}
-{% endmacro %}

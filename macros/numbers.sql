@@ -76,9 +76,9 @@
     (({{ nano }})::decimal(29, 0) * 0.000000001::decimal(9, 9))
 {%- endmacro %}
 
-{#- Credits, DECIMAL(38,9), as whole nano-credits, HUGEINT. -#}
+{#- Credits or an amount of money, DECIMAL with up to 9 decimals, as whole billionths, HUGEINT. -#}
 {% macro credits_to_nano(credits) -%}
-    ({{ credits }} * 1000000000)::hugeint
+    (({{ credits }})::decimal(38, 9) * 1000000000)::hugeint
 {%- endmacro %}
 
 {#-

@@ -1,5 +1,6 @@
 -- A reconciliation that has nothing to compare proves nothing: each period with credits has a total for each of our own
--- steps, and, once it is complete, one for the vendor's summary (rules 32 to 34).
+-- steps (for the last, from the first invoiced period on), and, once it is complete, one for the vendor's summary (rules 32
+-- to 34).
 with
 
 expected_checks as (
@@ -24,6 +25,17 @@ expected_checks as (
         on complete_periods.billing_period = facts.billing_period
     where complete_periods.is_complete
     group by complete_periods.billing_period
+    union all
+    select
+        invoiced_periods.billing_period,
+        'user_periods_vs_invoices' as check_name
+    from {{ ref("int_billing_periods") }} as invoiced_periods
+    inner join {{ ref("fct_user_period_credits") }} as facts
+        on invoiced_periods.billing_period = facts.billing_period
+    where
+        facts.is_attributed
+        and facts.credits <> 0
+    group by invoiced_periods.billing_period
 
 )
 

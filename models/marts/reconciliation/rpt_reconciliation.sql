@@ -2,7 +2,13 @@
 -- Grain: one row a check, billing period and user; external_user_id is null for the period's total
 --        (check_name, billing_period, external_user_id).
 -- Our own steps are compared with no tolerance, and a row that only one side has is a mismatch (rule 32).
-{%- set steps = ["raw", "staging", "session_periods", "user_days", "user_periods"] %}
+{%- set comparisons = [
+    ("raw", "staging", "raw_vs_staging"),
+    ("staging", "session_periods", "staging_vs_session_periods"),
+    ("session_periods", "user_days", "session_periods_vs_user_days"),
+    ("user_days", "user_periods", "user_days_vs_user_periods"),
+    ("billable", "invoices", "user_periods_vs_invoices"),
+] %}
 
 with
 
@@ -60,6 +66,39 @@ user_periods_credits as (
 
 ),
 
+invoiced_periods as (
+
+    select billing_period from {{ ref("int_billing_periods") }}
+
+),
+
+billable_credits as (
+
+    select
+        user_periods.external_user_id,
+        user_periods.billing_period,
+        user_periods.credits
+    from {{ ref("fct_user_period_credits") }} as user_periods
+    inner join invoiced_periods on user_periods.billing_period = invoiced_periods.billing_period
+    where
+        user_periods.is_attributed
+        and user_periods.credits <> 0
+
+),
+
+invoices_credits as (
+
+    -- Closed and open lines, by the period that they are for. Fees and the like hold no credits.
+    select
+        external_user_id,
+        service_period as billing_period,
+        sum(quantity_credits) as credits
+    from {{ ref("fct_invoice_lines") }}
+    group by external_user_id, service_period
+    having sum(quantity_credits) <> 0
+
+),
+
 vendor as (
 
     select * from {{ ref("int_vendor_comparison") }}
@@ -68,10 +107,9 @@ vendor as (
 
 own_steps as (
 
-    {% for step in steps[1:] %}
-    {%- set before = steps[loop.index0] %}
+    {% for before, step, check_name in comparisons %}
     select
-        '{{ before }}_vs_{{ step }}' as check_name,
+        '{{ check_name }}' as check_name,
         coalesce(expected.billing_period, actual.billing_period) as billing_period,
         coalesce(expected.external_user_id, actual.external_user_id) as external_user_id,
         expected.credits as expected_credits,

@@ -47,6 +47,8 @@ known_periods as (
     select strptime(session_periods.billing_period, '%Y-%m')::timestamp as period_start_at_utc from session_periods
     union
     select strptime(vendor_totals.billing_period, '%Y-%m')::timestamp as period_start_at_utc from vendor_totals
+    union
+    select strptime(closed_periods.billing_period, '%Y-%m')::timestamp as period_start_at_utc from closed_periods
 
 ),
 

@@ -1,0 +1,196 @@
+{#-
+    Closing a period (rule 23): `dbt build --vars '{close_period: "2026-10"}'`. The build itself is the same. Before it,
+    what can be refused at once is refused; after it, and only if every model and every test of the project went well,
+    the period's lines and pieces are appended to the ledger, and all that is built from the ledger is built again, in
+    one transaction: a kill at any moment leaves the period closed whole or not at all.
+-#}
+
+{#- The period to close, or none. -#}
+{% macro period_to_close() %}
+    {%- set period = var("close_period", none) -%}
+    {{ return(none if period is none or period | string | length == 0 else period | string) }}
+{% endmacro %}
+
+{#- The first row of a query, or none. -#}
+{% macro first_row(sql) %}
+    {%- set rows = run_query(sql).rows -%}
+    {{ return(rows[0] if rows | length > 0 else none) }}
+{% endmacro %}
+
+{#- SQL that fails with a sentence. -#}
+{% macro refuse_to_close(why) %}
+    {%- set sentence = period_to_close() ~ " was not closed: " ~ why -%}
+    select error('{{ sentence | replace("'", "''") }}')
+{% endmacro %}
+
+{#- The month after a period, as a period. -#}
+{% macro period_after(period) %}
+    {%- set year, month = period[:4] | int, period[5:] | int -%}
+    {{ return("%04d-%02d" % ((year, month + 1) if month < 12 else (year + 1, 1))) }}
+{% endmacro %}
+
+{#- on-run-start: refuses what cannot be closed whatever the build brings, before anything is built. -#}
+{% macro check_close_period() %}
+    {%- if execute and period_to_close() is not none -%}
+        {%- set period = period_to_close() -%}
+        {%- set ledger = first_row(
+            "select max(billing_period), max(closed_at_utc) filter (where billing_period = '"
+            ~ period | replace("'", "''") ~ "') from ledger.closed_periods"
+        ) -%}
+        {%- set now = modules.datetime.datetime.now(modules.pytz.utc).replace(tzinfo=none) -%}
+        {%- set why = none -%}
+        {%- if not modules.re.fullmatch("[0-9]{4}-(0[1-9]|1[0-2])", period) -%}
+            {%- set why = "close_period must be a billing period like \"2026-10\"" -%}
+        {%- elif flags.WHICH != "build" -%}
+            {%- set why = "only dbt build closes a period, because it builds and tests it first" -%}
+        {%- elif ledger[1] is not none -%}
+            {%- set why = "it has been closed already, at " ~ ledger[1] ~ " UTC; what changed since is billed as an "
+                ~ "adjustment in the first open period" -%}
+        {%- elif ledger[0] is not none and period_after(ledger[0]) != period -%}
+            {%- set why = "periods close in order, and the next one is " ~ period_after(ledger[0]) -%}
+        {%- elif now < modules.datetime.datetime.strptime(period_after(period), "%Y-%m") -%}
+            {%- set why = "it has not ended yet: it ends with its last day, in UTC" -%}
+        {%- endif -%}
+        {%- if why is not none -%}
+            {{ exceptions.raise_compiler_error(period ~ " was not closed: " ~ why) }}
+        {%- endif -%}
+    {%- endif -%}
+{% endmacro %}
+
+{#- Names of nodes in a sentence, not endlessly many. -#}
+{% macro some_names(names) %}
+    {{ return(names[:5] | join(", ") ~ (" and " ~ (names | length - 5) ~ " more" if names | length > 5 else "")) }}
+{% endmacro %}
+
+{#- on-run-end: closes the period, or fails with a sentence and changes nothing. -#}
+{% macro close_period(results) %}
+    {%- if execute and period_to_close() is not none -%}
+        {%- set failed, done = [], [] -%}
+        {%- for result in results -%}
+            {%- do done.append(result.node.unique_id) -%}
+            {%- if result.status | string not in ("success", "pass", "no-op") -%}
+                {%- do failed.append(result.node.name) -%}
+            {%- endif -%}
+        {%- endfor -%}
+        {%- set left_out = [] -%}
+        {%- for node in graph.nodes.values() if node.resource_type != "operation" and node.unique_id not in done -%}
+            {%- do left_out.append(node.name) -%}
+        {%- endfor -%}
+        {%- if failed -%}
+            {{ refuse_to_close("not everything went well (" ~ some_names(failed) ~ "): see above") }}
+        {%- elif left_out or flags.EMPTY -%}
+            {{ refuse_to_close("a closing builds and tests the whole project: leave out --select, --exclude and --empty") }}
+        {%- else -%}
+            {{ close_built_period(results) }}
+        {%- endif -%}
+    {%- endif -%}
+{% endmacro %}
+
+{#- The same, once everything is built and tested. -#}
+{% macro close_built_period(results) %}
+    {%- set period = period_to_close() -%}
+    {%- set relations = {} -%}
+    {%- for result in results -%}
+        {%- do relations.update({result.node.name: result.node.relation_name}) -%}
+    {%- endfor -%}
+    {%- set state = first_row(
+        "select (select billing_period from " ~ relations["int_billing_periods"] ~ " where is_first_open), "
+        ~ "(select is_complete from " ~ relations["dim_billing_periods"] ~ " where billing_period = '" ~ period ~ "'), "
+        ~ "max(started_at_utc), max(load_id) from " ~ relations["stg_miosa__loads"] ~ " where resource = 'usage_sessions'"
+    ) -%}
+    {%- set period_end = modules.datetime.datetime.strptime(period_after(period), "%Y-%m") -%}
+    {%- if state[0] is none -%}
+        {{ refuse_to_close("nobody has any credits, so there is no first period yet: name it with the variable first_billing_period") }}
+    {%- elif state[0] != period -%}
+        {{ refuse_to_close("periods close in order, and the first one is " ~ state[0]
+            ~ "; the variable first_billing_period names another to begin with") }}
+    {%- elif state[2] is none or state[2] < period_end or not state[1] -%}
+        {{ refuse_to_close("not all of its days have been read since it ended: run python -m extract --from " ~ period
+            ~ ", then build again") }}
+    {%- else -%}
+        {{ append_to_ledger(results, relations, period) }}
+    {%- endif -%}
+{% endmacro %}
+
+{#- The append itself, in one transaction with the models that show it. -#}
+{% macro append_to_ledger(results, relations, period) %}
+    {%- set closed_at = modules.datetime.datetime.now(modules.pytz.utc).strftime("%Y-%m-%d %H:%M:%S.%f") -%}
+    {%- set lines, pieces = relations["fct_invoice_lines"], relations["fct_invoice_line_pieces"] -%}
+    {%- set line_columns = ledger_tables()["closed_invoice_lines"].keys() | list -%}
+    {%- call statement("append_lines", auto_begin=True) -%}
+        insert into ledger.closed_invoice_lines ({{ line_columns | join(", ") }})
+        select {% for column in line_columns -%}
+            {{ "timestamp '" ~ closed_at ~ "'" if column == "closed_at_utc" else column }}{{ ", " if not loop.last }}
+        {%- endfor %}
+        from {{ lines }} where status = 'open' and invoice_period = '{{ period }}'
+    {%- endcall -%}
+    {%- call statement("append_pieces") -%}
+        insert into ledger.closed_line_pieces (line_id, session_id, usage_date, credits, invoice_period)
+        select pieces.line_id, pieces.session_id, pieces.usage_date, pieces.credits, '{{ period }}'
+        from {{ pieces }} as pieces
+        inner join {{ lines }} as lines on pieces.line_id = lines.line_id
+        where lines.status = 'open' and lines.invoice_period = '{{ period }}'
+    {%- endcall -%}
+    {%- call statement("append_period") -%}
+        insert into ledger.closed_periods (
+            billing_period, closed_at_utc, newest_load_id, code_version, invocation_id, invoice_count, line_count,
+            piece_count, credits, amounts_minor, checksum
+        )
+        select
+            '{{ period }}', timestamp '{{ closed_at }}', (select max(load_id) from {{ relations["stg_miosa__loads"] }}),
+            {{ code_version() }}, '{{ invocation_id }}', coalesce(totals.invoice_count, 0), coalesce(totals.line_count, 0),
+            coalesce(totals.piece_count, 0), coalesce(totals.credits, 0), coalesce(amounts.amounts_minor, ''),
+            coalesce(totals.checksum, sha256(''))
+        from (select 1) as one
+        left join ({{ ledger_totals() }}) as totals on totals.billing_period = '{{ period }}'
+        left join ({{ ledger_amounts() }}) as amounts on amounts.billing_period = '{{ period }}'
+    {%- endcall -%}
+    {{ rebuild_what_shows_the_ledger(results) }}
+    {%- call statement("prove_closing") -%}
+        select case when count(*) > 0 then error('{{ period }} was not closed: its lines are still open') end
+        from {{ lines }}
+        where status = 'open' and (invoice_period <= '{{ period }}' or line_type = 'adjustment')
+    {%- endcall -%}
+    {%- set closed = first_row(
+        "select invoice_count, line_count, amounts_minor from ledger.closed_periods where billing_period = '" ~ period ~ "'"
+    ) -%}
+    {%- do adapter.commit() -%}
+    {%- do log(period ~ " is closed: " ~ closed[0] ~ " invoices, " ~ closed[1] ~ " lines, in minor units "
+        ~ (closed[2] or "nothing"), info=true) -%}
+{% endmacro %}
+
+{#- Builds again, from the SQL that this run compiled, all models that are made of the ledger, in the order of the run. -#}
+{% macro rebuild_what_shows_the_ledger(results) %}
+    {%- set touched = [] -%}
+    {%- for source in graph.sources.values() if source.source_name == "ledger" -%}
+        {%- do touched.append(source.unique_id) -%}
+    {%- endfor -%}
+    {%- for result in results if result.node.resource_type == "model" -%}
+        {%- set node = result.node -%}
+        {%- if node.depends_on.nodes | select("in", touched) | list -%}
+            {%- do touched.append(node.unique_id) -%}
+            {%- if node.config.materialized != "view" -%}
+                {%- set columns = adapter.get_columns_in_relation(adapter.get_relation(node.database, node.schema, node.alias)) -%}
+                {%- call statement("rebuild_" ~ node.name) -%}
+                    create or replace table {{ node.relation_name }} as
+                    select {% for column in columns %}{{ column.quoted }}{{ ", " if not loop.last }}{% endfor %}
+                    from ({{ node.compiled_code }}
+                    )
+                {%- endcall -%}
+            {%- endif -%}
+        {%- endif -%}
+    {%- endfor -%}
+{% endmacro %}
+
+{#- The content of a file as text, or none where there is none. -#}
+{% macro file_content(path) %}
+    {%- set found = first_row("select file from glob('" ~ path | replace("'", "''") ~ "')") -%}
+    {{ return(first_row("select trim(content, ' ' || chr(10)) from read_text('" ~ path | replace("'", "''") ~ "')")[0] if found else none) }}
+{% endmacro %}
+
+{#- The code's version as an SQL text: CODE_VERSION where it is set, else the folder's commit where there is one. -#}
+{% macro code_version() %}
+    {%- set head = env_var("CODE_VERSION", "") or file_content(".git/HEAD") or "" -%}
+    {%- set version = file_content(".git/" ~ head[5:]) if head.startswith("ref: ") else head -%}
+    {{ return("'" ~ version | replace("'", "''") ~ "'" if version else "null") }}
+{% endmacro %}

@@ -1,0 +1,148 @@
+{#- Reading what people type into the seeds, exactly, and naming what is derived from it. -#}
+
+{#- A day typed as YYYY-MM-DD, as DATE; null when it is anything else. The grammar comes first because a cast alone
+    accepts other spellings. -#}
+{% macro seed_day(text) -%}
+    case when regexp_full_match({{ text }}, '[0-9]{4}-[0-9]{2}-[0-9]{2}') then try_cast({{ text }} as date) end
+{%- endmacro %}
+
+{#- An amount typed into a seed, as DECIMAL(18,9), exactly; null when it is no plain number, negative, has more than 9
+    decimals, or is 10^9 or more. -#}
+{% macro seed_amount(text) -%}
+    (
+        case
+            when {{ scaled_integer(text, 9, 9) }} >= 0 then {{ nano_to_credits(scaled_integer(text, 9, 9)) }}
+        end
+    )::decimal(18, 9)
+{%- endmacro %}
+
+{#-
+    amount * numerator ÷ denominator in a currency's minor units, rounded half away from zero, BIGINT. The one place
+    where money is rounded (rule 3). amount: nano-units of the currency, HUGEINT, not negative. exponent: of the
+    currency's minor unit (2: cents), 0 to 9.
+-#}
+{% macro minor_units(nano_amount, numerator, denominator, exponent, scale=9) -%}
+    (
+        (
+            ({{ nano_amount }})::hugeint * ({{ numerator }})::hugeint * 2
+            + ({{ denominator }})::hugeint * {{ power_of_ten(scale ~ " - " ~ exponent) }}
+        ) // (({{ denominator }})::hugeint * {{ power_of_ten(scale ~ " - " ~ exponent) }} * 2)
+    )::bigint
+{%- endmacro %}
+
+{#- 10^n as HUGEINT; n from 0 to 37. Not pow(): that is a float. -#}
+{% macro power_of_ten(n) -%}
+    ('1' || repeat('0', ({{ n }})::bigint))::hugeint
+{%- endmacro %}
+
+{#- Minor units (BIGINT) as an amount of the currency, DECIMAL(18,3); exponents 0 to 3. -#}
+{% macro minor_to_amount(amount_minor, exponent) -%}
+    (
+        ({{ amount_minor }})::decimal(38, 0)
+        * case {{ exponent }} when 0 then 1.000 when 1 then 0.100 when 2 then 0.010 when 3 then 0.001 end
+    )::decimal(18, 3)
+{%- endmacro %}
+
+{#- A key of several texts: a hash of them, each with its length before it, so that no two lists read the same. Nulls
+    are told apart from texts. -#}
+{% macro text_key(texts, hash="md5") -%}
+    {{ hash }}(
+        {%- for text in texts %}
+        coalesce(length({{ text }})::varchar || ':' || {{ text }}, '-')
+        {{- " || " if not loop.last }}
+        {%- endfor %}
+    )
+{%- endmacro %}
+
+{#- The key of an invoice (rule 31): a user, a period and a currency. -#}
+{% macro invoice_id(external_user_id, invoice_period, currency) -%}
+    {{ text_key([external_user_id, invoice_period, currency]) }}
+{%- endmacro %}
+
+{#- The key of an invoice line. Of what the line is for, never of its amounts: a line keeps its key while they change. -#}
+{% macro invoice_line_id(
+    external_user_id, invoice_period, service_period, line_type, currency, plan_id, price_valid_from, tier_from_credits
+) -%}
+    {{ text_key([
+        external_user_id, invoice_period, service_period, line_type, currency, plan_id,
+        "(" ~ price_valid_from ~ ")::varchar", "(" ~ tier_from_credits ~ ")::varchar",
+    ]) }}
+{%- endmacro %}
+
+{#- A decimal as people write it: without the zeros behind its last digit. -#}
+{% macro plain_number(amount) -%}
+    rtrim(rtrim(({{ amount }})::varchar, '0'), '.')
+{%- endmacro %}
+
+{#- A variable as an SQL text, or null where it is not set. Quoted, so that no value can end the text. -#}
+{% macro text_variable(name) -%}
+    {%- set value = var(name, none) -%}
+    {%- if value is none or value | string | length == 0 -%}
+        null::varchar
+    {%- else -%}
+        '{{ value | string | replace("'", "''") }}'
+    {%- endif -%}
+{%- endmacro %}
+
+{#- A variable that names a billing period, as an SQL text or null; refused with a sentence when it is none. -#}
+{% macro period_variable(name) -%}
+    {%- set value = var(name, none) | string -%}
+    {%- if var(name, none) is not none and value | length > 0
+        and not modules.re.fullmatch("[0-9]{4}-(0[1-9]|1[0-2])", value) -%}
+        {{ exceptions.raise_compiler_error(
+            "the variable " ~ name ~ " is '" ~ value ~ "': it must be a billing period like \"2026-10\", in quotes"
+        ) }}
+    {%- endif -%}
+    {{ text_variable(name) }}
+{%- endmacro %}
+
+{#- A variable that is an amount, as an exact SQL number: a text like "0.01", because a bare number would be a float. -#}
+{% macro amount_variable(name) -%}
+    {%- set value = var(name) -%}
+    {%- if value is not string or not modules.re.fullmatch("[0-9]{1,9}([.][0-9]{1,9})?", value) -%}
+        {{ exceptions.raise_compiler_error(
+            "the variable " ~ name ~ " is " ~ value ~ ": it must be an amount in quotes, like \"0.01\", with at most 9 decimals"
+        ) }}
+    {%- endif -%}
+    '{{ value }}'::decimal(18, 9)
+{%- endmacro %}
+
+{#- Loads a seed as text, verbatim: no guessing of quotes or types, and columns by name, whatever their order. Empty is
+    null. -#}
+{% macro duckdb__load_csv_rows(model, agate_table) %}
+    {%- set columns = [] -%}
+    {%- for column in agate_table.column_names -%}{%- do columns.append(adapter.quote(column)) -%}{%- endfor -%}
+    {%- set sql -%}
+        copy {{ this.render() }} ({{ columns | join(", ") }})
+        from '{{ adapter.get_seed_file_path(model) | replace("'", "''") }}'
+        (format csv, header true, auto_detect false, delimiter ',', quote '"', escape '"', nullstr '')
+    {%- endset -%}
+    {%- do adapter.add_query(sql, abridge_sql_log=True) -%}
+    {{ return(sql) }}
+{% endmacro %}
+
+{#- A name in a message: in quotes, on one line, not endlessly long. -#}
+{% macro shown(text) -%}
+    ('''' || regexp_replace(left({{ text }}, 100), '[[:cntrl:]]', '?', 'g') || '''')
+{%- endmacro %}
+
+{#- Stops the build after a model that lists faults, with the first of them in a sentence. -#}
+{% macro stop_on_faults(what) %}
+    select error('{{ what }}: ' || faults.messages)
+    from (
+        select
+            string_agg(message, '; ' order by fault_number) filter (where fault_number <= 5)
+            || case
+                when count(*) > 5
+                    then '; and ' || (count(*) - 5) || ' more: select * from {{ this.schema }}.{{ this.identifier }}'
+                else ''
+            end as messages
+        from {{ this }}
+        having count(*) > 0
+    ) as faults
+{% endmacro %}
+
+{#- What credits cost the platform at the vendor's price, DECIMAL(38,9), half away from zero beyond: shown, never billed. -#}
+{% macro vendor_cost(credits) -%}
+    round({{ credits }} * {{ amount_variable("vendor_credit_price") }}, 9)::decimal(38, 9)
+{%- endmacro %}

@@ -1,0 +1,96 @@
+-- Purpose: by how much each user's closed periods differ today from all that was ever invoiced for them (rules 25, 26):
+--          the recomputation less every ledger line, earlier adjustments included.
+-- Grain: one row a user, service period and currency that differs (external_user_id, service_period, currency).
+
+with
+
+periods as (
+
+    select * from {{ ref("int_billing_periods") }}
+    where is_closed
+
+),
+
+recomputed_lines as (
+
+    select * from {{ ref("int_recomputed_lines") }}
+
+),
+
+closed_lines as (
+
+    select * from {{ source("ledger", "closed_invoice_lines") }}
+
+),
+
+adjustment_pieces as (
+
+    select * from {{ ref("int_adjustment_pieces") }}
+
+),
+
+sides as (
+
+    select
+        recomputed_lines.external_user_id,
+        recomputed_lines.billing_period as service_period,
+        recomputed_lines.currency,
+        recomputed_lines.currency_exponent,
+        recomputed_lines.quantity_nano,
+        recomputed_lines.amount_minor
+    from recomputed_lines
+    inner join periods on recomputed_lines.billing_period = periods.billing_period
+    union all
+    select
+        closed_lines.external_user_id,
+        closed_lines.service_period,
+        closed_lines.currency,
+        closed_lines.currency_exponent,
+        -{{ credits_to_nano("closed_lines.quantity_credits") }} as quantity_nano,
+        -closed_lines.amount_minor as amount_minor
+    from closed_lines
+
+),
+
+differences as (
+
+    select
+        sides.external_user_id,
+        sides.service_period,
+        sides.currency,
+        sides.currency_exponent,
+        sum(sides.quantity_nano)::hugeint as quantity_nano,
+        sum(sides.amount_minor)::bigint as amount_minor
+    from sides
+    group by sides.external_user_id, sides.service_period, sides.currency, sides.currency_exponent
+
+),
+
+moved as (
+
+    select distinct
+        adjustment_pieces.external_user_id,
+        adjustment_pieces.service_period,
+        adjustment_pieces.currency
+    from adjustment_pieces
+
+)
+
+select
+    differences.external_user_id,
+    differences.service_period,
+    differences.currency,
+    differences.currency_exponent,
+    differences.quantity_nano,
+    differences.amount_minor
+from differences
+left join moved
+    on
+        differences.external_user_id = moved.external_user_id
+        and differences.service_period = moved.service_period
+        and differences.currency = moved.currency
+where
+    differences.quantity_nano <> 0
+    or differences.amount_minor <> 0
+    -- Credits that moved from one session to another are worth a line too, of nothing.
+    or moved.external_user_id is not null

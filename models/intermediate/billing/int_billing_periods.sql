@@ -1,0 +1,91 @@
+-- Purpose: the periods that are invoiced: closed ones, the first open one, and later ones up to the last with credits.
+-- Grain: one row a billing period (billing_period), without gaps from the first that is ever invoiced.
+-- None at all while there are neither attributed credits nor a closed period nor the variable first_billing_period.
+
+with
+
+closed_periods as (
+
+    select * from {{ source("ledger", "closed_periods") }}
+
+),
+
+user_periods as (
+
+    select * from {{ ref("fct_user_period_credits") }}
+    where is_attributed and credits > 0
+
+),
+
+closed_bounds as (
+
+    select
+        min(closed_periods.billing_period) as first_period,
+        max(closed_periods.billing_period) as last_period
+    from closed_periods
+
+),
+
+used_bounds as (
+
+    select
+        min(user_periods.billing_period) as first_period,
+        max(user_periods.billing_period) as last_period
+    from user_periods
+
+),
+
+bounds as (
+
+    -- Once a period is closed the first one stays: a late row of an earlier month must not open a month before it.
+    select
+        strptime(
+            coalesce(closed_bounds.first_period, {{ period_variable("first_billing_period") }}, used_bounds.first_period),
+            '%Y-%m'
+        )::date as first_start,
+        (strptime(closed_bounds.last_period, '%Y-%m') + interval 1 month)::date as after_closed,
+        strptime(used_bounds.last_period, '%Y-%m')::date as last_used_start
+    from closed_bounds
+    cross join used_bounds
+
+),
+
+spans as (
+
+    select
+        bounds.first_start,
+        coalesce(bounds.after_closed, bounds.first_start) as first_open_start,
+        bounds.last_used_start
+    from bounds
+    where bounds.first_start is not null
+
+),
+
+starts as (
+
+    select
+        spans.first_open_start,
+        unnest(
+            generate_series(
+                spans.first_start,
+                case
+                    when spans.last_used_start > spans.first_open_start then spans.last_used_start
+                    else spans.first_open_start
+                end,
+                interval 1 month
+            )
+        )::date as period_start
+    from spans
+
+)
+
+select
+    {{ billing_period("starts.period_start") }} as billing_period,
+    starts.period_start,
+    (starts.period_start + interval 1 month)::date as period_end,
+    datediff('day', starts.period_start, (starts.period_start + interval 1 month)::date)::bigint as day_count,
+    closed_periods.billing_period is not null as is_closed,
+    starts.period_start = starts.first_open_start as is_first_open,
+    closed_periods.closed_at_utc
+from starts
+left join closed_periods on {{ billing_period("starts.period_start") }} = closed_periods.billing_period

@@ -1,0 +1,487 @@
+-- Purpose: everything that is wrong with prices, plans and assignments, in words (rule 18). A row here stops the build
+--          before anything is priced: a day that can be billed has exactly one plan and one price list.
+-- Grain: one row a fault (fault_number).
+{{ config(
+    post_hook={"sql": "{{ stop_on_faults('nothing can be priced, correct the seeds') }}", "transaction": false}
+) }}
+{%- set amount = "is not an amount: a plain number, not negative, with at most 9 decimals and under 10^9" %}
+{%- set day = "is not a day like 2026-10-31" %}
+
+with
+
+currency_rows as (
+
+    select * from {{ ref("currencies") }}
+
+),
+
+currencies as (
+
+    select * from {{ ref("stg_billing__currencies") }}
+
+),
+
+plans as (
+
+    select * from {{ ref("stg_billing__plans") }}
+
+),
+
+price_rows as (
+
+    select * from {{ ref("plan_prices") }}
+
+),
+
+plan_prices as (
+
+    select * from {{ ref("stg_billing__plan_prices") }}
+
+),
+
+tier_rows as (
+
+    select * from {{ ref("plan_price_tiers") }}
+
+),
+
+tiers as (
+
+    select * from {{ ref("stg_billing__plan_price_tiers") }}
+
+),
+
+user_plan_rows as (
+
+    select * from {{ ref("user_plans") }}
+
+),
+
+user_plans as (
+
+    select * from {{ ref("stg_billing__user_plans") }}
+
+),
+
+plan_segments as (
+
+    select * from {{ ref("int_plan_segments") }}
+
+),
+
+price_segments as (
+
+    select * from {{ ref("int_price_segments") }}
+
+),
+
+closed_lines as (
+
+    select * from {{ source("ledger", "closed_invoice_lines") }}
+
+),
+
+closed_currencies as (
+
+    select distinct
+        closed_lines.currency,
+        closed_lines.currency_exponent
+    from closed_lines
+
+),
+
+-- What cannot be read at all, cell by cell.
+
+unreadable as (
+
+    select
+        null::varchar as external_user_id,
+        null::varchar as plan_id,
+        'currencies.csv: the exponent of ' || coalesce({{ shown("currency_rows.currency") }}, 'a currency without a code')
+        || ' is ' || coalesce({{ shown("currency_rows.exponent") }}, 'empty') || ', it must be 0, 1, 2 or 3' as message
+    from currency_rows
+    where
+        currency_rows.currency is null
+        or not coalesce(regexp_full_match(currency_rows.exponent, '[0-3]'), false)
+    {%- for rows, file, columns in [
+        ("price_rows", "plan_prices.csv", [
+            ("valid_from", seed_day, day, false), ("valid_to", seed_day, day, true),
+            ("monthly_fee", seed_amount, amount, true), ("included_credits", seed_amount, amount, true),
+            ("minimum_charge", seed_amount, amount, true),
+        ]),
+        ("tier_rows", "plan_price_tiers.csv", [
+            ("valid_from", seed_day, day, false), ("tier_from_credits", seed_amount, amount, false),
+            ("unit_price", seed_amount, amount, false),
+        ]),
+        ("user_plan_rows", "user_plans.csv", [
+            ("valid_from", seed_day, day, false), ("valid_to", seed_day, day, true),
+        ]),
+    ] %}
+    {%- set user = "user_plan_rows.external_user_id" if rows == "user_plan_rows" else "null::varchar" %}
+    {%- for column, parsed, complaint, may_be_empty in columns %}
+    union all
+    select
+        {{ user }} as external_user_id,
+        {{ rows }}.plan_id,
+        '{{ file }}: '
+        {%- if rows == "user_plan_rows" %}
+        || 'user ' || coalesce({{ shown(user) }}, 'without an id') || ', '
+        {%- endif %}
+        || 'plan ' || coalesce({{ shown(rows ~ ".plan_id") }}, 'without an id')
+        || coalesce(' from ' || {{ shown(rows ~ ".valid_from") }}, '') || ': {{ column }} '
+        || coalesce({{ shown(rows ~ "." ~ column) }}, '(empty)') || ' {{ complaint }}' as message
+    from {{ rows }}
+    where
+        {{ parsed(rows ~ "." ~ column) }} is null
+        {%- if may_be_empty %}
+        and {{ rows }}.{{ column }} is not null
+        {%- endif %}
+    {%- endfor %}
+    {%- endfor %}
+
+),
+
+repeated as (
+
+    {% for rows, file, columns in [
+        ("currencies", "currencies.csv", ["currency"]),
+        ("plans", "plans.csv", ["plan_id"]),
+        ("plan_prices", "plan_prices.csv", ["plan_id", "valid_from"]),
+        ("tiers", "plan_price_tiers.csv", ["plan_id", "valid_from", "tier_from_credits"]),
+    ] %}
+    select
+        {{ "null::varchar" if rows == "currencies" else rows ~ ".plan_id" }} as plan_id,
+        '{{ file }}: ' || concat_ws(
+            ', ',
+            {%- for column in columns %}
+            '{{ column }} ' || {{ shown("(" ~ rows ~ "." ~ column ~ ")::varchar") }}{{ "," if not loop.last }}
+            {%- endfor %}
+        ) || ' stands there more than once' as message
+    from {{ rows }}
+    where
+        {%- for column in columns %}
+        {{ "and " if not loop.first }}{{ rows }}.{{ column }} is not null
+        {%- endfor %}
+    group by {{ columns | join(", ") }}
+    having count(*) > 1
+    {{ "union all" if not loop.last }}
+    {% endfor %}
+
+),
+
+unknown as (
+
+    select
+        null::varchar as external_user_id,
+        plans.plan_id,
+        'plans.csv: plan ' || coalesce({{ shown("plans.plan_id") }}, 'without an id') || ' is billed in '
+        || coalesce({{ shown("plans.currency") }}, 'no currency') || ', which is not in currencies.csv' as message
+    from plans
+    left join currencies on plans.currency = currencies.currency
+    where
+        plans.plan_id is null
+        or currencies.currency is null
+    union all
+    select
+        null::varchar as external_user_id,
+        plan_prices.plan_id,
+        'plan_prices.csv: plan ' || coalesce({{ shown("plan_prices.plan_id") }}, 'without an id')
+        || ' is not in plans.csv' as message
+    from plan_prices
+    left join plans on plan_prices.plan_id = plans.plan_id
+    where plans.plan_id is null
+    union all
+    select
+        null::varchar as external_user_id,
+        tiers.plan_id,
+        'plan_price_tiers.csv: plan ' || coalesce({{ shown("tiers.plan_id") }}, 'without an id') || ' has no row valid from '
+        || tiers.valid_from::varchar || ' in plan_prices.csv' as message
+    from tiers
+    left join plan_prices
+        on
+            tiers.plan_id = plan_prices.plan_id
+            and tiers.valid_from = plan_prices.valid_from
+    where
+        plan_prices.plan_id is null
+        and tiers.valid_from is not null
+    union all
+    select
+        user_plans.external_user_id,
+        user_plans.plan_id,
+        'user_plans.csv: user ' || coalesce({{ shown("user_plans.external_user_id") }}, 'without an id') || ' is on plan '
+        || coalesce({{ shown("user_plans.plan_id") }}, 'without an id')
+        || coalesce(' from ' || user_plans.valid_from::varchar, '') || case
+            when user_plans.external_user_id is null then ', which is nobody'
+            when user_plans.external_user_id = '{{ unattributed() }}' then ', which stands for nobody and is never invoiced'
+            else ', which is not in plans.csv'
+        end as message
+    from user_plans
+    left join plans on user_plans.plan_id = plans.plan_id
+    where
+        plans.plan_id is null
+        or user_plans.external_user_id is null
+        or user_plans.external_user_id = '{{ unattributed() }}'
+
+),
+
+-- Price lists that hold nothing to price with.
+
+unusable as (
+
+    select
+        plan_prices.plan_id,
+        plan_prices.valid_from as day,
+        'plan_prices.csv: plan ' || {{ shown("plan_prices.plan_id") }} || ' from ' || plan_prices.valid_from::varchar || ': '
+        || case
+            when not coalesce(plan_prices.tier_model in ('graduated', 'volume'), false)
+                then
+                    'tier_model is ' || coalesce({{ shown("plan_prices.tier_model") }}, 'empty')
+                    || ', it must be graduated or volume'
+            when plan_prices.valid_to < plan_prices.valid_from
+                then 'valid_to ' || plan_prices.valid_to::varchar || ' lies before it'
+            else 'its tiers do not start at 0 credits (plan_price_tiers.csv)'
+        end as message
+    from plan_prices
+    left join tiers
+        on
+            plan_prices.plan_id = tiers.plan_id
+            and plan_prices.valid_from = tiers.valid_from
+            and tiers.tier_from_credits = 0
+    where
+        plan_prices.valid_from is not null
+        and (
+            tiers.plan_id is null
+            or not coalesce(plan_prices.tier_model in ('graduated', 'volume'), false)
+            or plan_prices.valid_to < plan_prices.valid_from
+        )
+
+),
+
+backwards as (
+
+    select
+        user_plans.external_user_id,
+        user_plans.plan_id,
+        user_plans.valid_to as day,
+        'user_plans.csv: user ' || {{ shown("user_plans.external_user_id") }} || ' on plan '
+        || {{ shown("user_plans.plan_id") }} || ' from ' || user_plans.valid_from::varchar || ': valid_to '
+        || user_plans.valid_to::varchar || ' lies before it' as message
+    from user_plans
+    where user_plans.valid_to < user_plans.valid_from
+
+),
+
+-- Days on which two price lists of a plan, or two plans of a user, hold.
+
+price_ranges as (
+
+    select
+        plan_prices.plan_id,
+        plan_prices.valid_from,
+        max(coalesce(plan_prices.valid_to, date '9999-12-31')) over (
+            partition by plan_prices.plan_id
+            order by plan_prices.valid_from, plan_prices.valid_to
+            rows between unbounded preceding and 1 preceding
+        ) as taken_to
+    from plan_prices
+    where plan_prices.valid_to is null or plan_prices.valid_from < plan_prices.valid_to
+
+),
+
+plan_ranges as (
+
+    select
+        user_plans.external_user_id,
+        user_plans.plan_id,
+        user_plans.valid_from,
+        max(coalesce(user_plans.valid_to, date '9999-12-31')) over (
+            partition by user_plans.external_user_id
+            order by user_plans.valid_from, user_plans.valid_to
+            rows between unbounded preceding and 1 preceding
+        ) as taken_to
+    from user_plans
+    where user_plans.valid_to is null or user_plans.valid_from < user_plans.valid_to
+
+),
+
+doubled as (
+
+    select
+        null::varchar as external_user_id,
+        price_ranges.plan_id,
+        price_ranges.valid_from as day,
+        'plan_prices.csv: plan ' || {{ shown("price_ranges.plan_id") }} || ' has two price lists on '
+        || price_ranges.valid_from::varchar as message
+    from price_ranges
+    where price_ranges.valid_from < price_ranges.taken_to
+    union all
+    select
+        plan_ranges.external_user_id,
+        plan_ranges.plan_id,
+        plan_ranges.valid_from as day,
+        'user_plans.csv: user ' || {{ shown("plan_ranges.external_user_id") }} || ' is on two plans on '
+        || plan_ranges.valid_from::varchar || ', ' || {{ shown("plan_ranges.plan_id") }} || ' is one of them' as message
+    from plan_ranges
+    where plan_ranges.valid_from < plan_ranges.taken_to
+
+),
+
+-- Days that would be billed and have no plan or no price list.
+
+priced_days as (
+
+    select
+        plan_segments.external_user_id,
+        plan_segments.plan_id,
+        plan_segments.is_default,
+        plan_segments.first_used_date,
+        plan_segments.from_date,
+        plan_segments.to_date,
+        plans.plan_id is not null as is_known_plan,
+        coalesce(sum(datediff('day', price_segments.from_date, price_segments.to_date)), 0) as day_count
+    from plan_segments
+    left join plans on plan_segments.plan_id = plans.plan_id
+    left join price_segments
+        on
+            plan_segments.external_user_id = price_segments.external_user_id
+            and plan_segments.plan_id = price_segments.plan_id
+            and plan_segments.from_date <= price_segments.from_date
+            and plan_segments.to_date >= price_segments.to_date
+    group by
+        plan_segments.external_user_id,
+        plan_segments.plan_id,
+        plan_segments.is_default,
+        plan_segments.first_used_date,
+        plan_segments.from_date,
+        plan_segments.to_date,
+        plans.plan_id
+
+),
+
+unpriced_days as (
+
+    select
+        priced_days.external_user_id,
+        priced_days.plan_id,
+        unnest(
+            generate_series(priced_days.from_date, (priced_days.to_date - interval 1 day)::date, interval 1 day)
+        )::date as day
+    from priced_days
+    where
+        priced_days.is_known_plan
+        and priced_days.day_count < datediff('day', priced_days.from_date, priced_days.to_date)
+
+),
+
+gaps as (
+
+    select
+        priced_days.external_user_id,
+        priced_days.plan_id,
+        priced_days.first_used_date as day,
+        'user ' || {{ shown("priced_days.external_user_id") }} || ' has credits on ' || priced_days.first_used_date::varchar
+        || ', a day without a plan, and ' || case
+            when priced_days.plan_id is null then 'the variable default_plan_id names none'
+            else 'the default plan ' || {{ shown("priced_days.plan_id") }} || ' is not in plans.csv'
+        end as message
+    from priced_days
+    where
+        priced_days.is_default
+        and not priced_days.is_known_plan
+    union all
+    select
+        unpriced_days.external_user_id,
+        unpriced_days.plan_id,
+        min(unpriced_days.day) as day,
+        'user ' || {{ shown("unpriced_days.external_user_id") }} || ' is on plan ' || {{ shown("unpriced_days.plan_id") }}
+        || ' on ' || min(unpriced_days.day)::varchar || ', a day without a price list in plan_prices.csv' as message
+    from unpriced_days
+    where not exists (
+        select price_segments.plan_id
+        from price_segments
+        where
+            price_segments.external_user_id = unpriced_days.external_user_id
+            and price_segments.plan_id = unpriced_days.plan_id
+            and price_segments.from_date <= unpriced_days.day
+            and price_segments.to_date > unpriced_days.day
+    )
+    group by unpriced_days.external_user_id, unpriced_days.plan_id
+
+),
+
+-- Closed amounts are counted in the minor units of their time.
+
+changed_exponents as (
+
+    select
+        'currencies.csv: the exponent of ' || {{ shown("closed_currencies.currency") }} || ' is '
+        || coalesce(currencies.exponent::varchar, 'gone') || ', in closed invoices it is '
+        || closed_currencies.currency_exponent::varchar as message
+    from closed_currencies
+    left join currencies on closed_currencies.currency = currencies.currency
+    where currencies.exponent is distinct from closed_currencies.currency_exponent
+
+),
+
+faults as (
+
+    select
+        'unreadable' as fault,
+        unreadable.external_user_id,
+        unreadable.plan_id,
+        null::date as day,
+        unreadable.message
+    from unreadable
+    union all
+    select
+        'repeated' as fault,
+        null::varchar as external_user_id,
+        repeated.plan_id,
+        null::date as day,
+        repeated.message
+    from repeated
+    union all
+    select
+        'unknown' as fault,
+        unknown.external_user_id,
+        unknown.plan_id,
+        null::date as day,
+        unknown.message
+    from unknown
+    union all
+    select
+        'changed_exponent' as fault,
+        null::varchar as external_user_id,
+        null::varchar as plan_id,
+        null::date as day,
+        changed_exponents.message
+    from changed_exponents
+    union all
+    select
+        'unusable' as fault,
+        null::varchar as external_user_id,
+        unusable.plan_id,
+        unusable.day,
+        unusable.message
+    from unusable
+    {%- for kind in ["backwards", "doubled", "gaps"] %}
+    union all
+    select
+        '{{ {"doubled": "overlap", "gaps": "gap"}.get(kind, kind) }}' as fault,
+        {{ kind }}.external_user_id,
+        {{ kind }}.plan_id,
+        {{ kind }}.day,
+        {{ kind }}.message
+    from {{ kind }}
+    {%- endfor %}
+
+)
+
+select
+    row_number() over (order by faults.fault <> 'overlap', faults.fault = 'gap', faults.message) as fault_number,
+    faults.fault,
+    faults.external_user_id,
+    faults.plan_id,
+    faults.day,
+    faults.message
+from faults

@@ -1,0 +1,31 @@
+-- Purpose: the invoices: what each user owes for each period, in each currency.
+-- Grain: one row an invoice (invoice_id): a user, a period and a currency (rule 31). It exists when it has a line.
+
+with
+
+lines as (
+
+    select * from {{ ref("fct_invoice_lines") }}
+
+)
+
+select
+    lines.invoice_id,
+    lines.external_user_id,
+    lines.invoice_period,
+    lines.currency,
+    sum(lines.quantity_credits)::decimal(38, 9) as credits,
+    sum(lines.amount_minor)::bigint as amount_minor,
+    sum(lines.amount)::decimal(18, 3) as amount,
+    count(*) as line_count,
+    lines.status,
+    lines.closed_at_utc,
+    sum(lines.amount_minor) < 0 as is_credit
+from lines
+group by
+    lines.invoice_id,
+    lines.external_user_id,
+    lines.invoice_period,
+    lines.currency,
+    lines.status,
+    lines.closed_at_utc

@@ -1,0 +1,41 @@
+-- Purpose: what each user's usage cost the platform at the vendor's price, against what was invoiced for it.
+-- Grain: one row a user, service period and currency invoiced in (external_user_id, service_period, currency).
+-- Corrections count to the period they are for, whenever they were invoiced.
+
+with
+
+lines as (
+
+    select * from {{ ref("fct_invoice_lines") }}
+
+),
+
+totals as (
+
+    select
+        lines.external_user_id,
+        lines.service_period,
+        lines.currency,
+        sum(lines.quantity_credits)::decimal(38, 9) as credits,
+        sum(lines.amount_minor)::bigint as amount_minor,
+        sum(lines.amount)::decimal(18, 3) as amount
+    from lines
+    group by lines.external_user_id, lines.service_period, lines.currency
+
+)
+
+select
+    totals.external_user_id,
+    totals.service_period,
+    totals.currency,
+    totals.credits,
+    {{ vendor_cost("totals.credits") }} as vendor_cost,
+    {{ text_variable("vendor_currency") }} as vendor_currency,
+    totals.amount_minor,
+    totals.amount,
+    -- Only where both are in one currency: there is no exchange rate here.
+    case
+        when totals.currency = {{ text_variable("vendor_currency") }}
+            then (totals.amount - {{ vendor_cost("totals.credits") }})::decimal(38, 9)
+    end as margin
+from totals

@@ -1,0 +1,71 @@
+-- Purpose: closed periods whose amount has changed although nobody's usage did: prices or plans were edited (rule 30).
+-- Grain: one row a user, service period and currency (external_user_id, service_period, currency).
+-- Until the adjustment is closed: then what was invoiced is what comes out today again.
+
+with
+
+adjustments as (
+
+    select * from {{ ref("int_adjustments") }}
+    where amount_minor <> 0
+
+),
+
+adjustment_pieces as (
+
+    select * from {{ ref("int_adjustment_pieces") }}
+
+),
+
+closed_lines as (
+
+    select * from {{ source("ledger", "closed_invoice_lines") }}
+
+),
+
+changed_days as (
+
+    -- In all currencies together: credits that only change their currency have not changed.
+    select
+        adjustment_pieces.external_user_id,
+        adjustment_pieces.service_period,
+        adjustment_pieces.usage_date
+    from adjustment_pieces
+    group by adjustment_pieces.external_user_id, adjustment_pieces.service_period, adjustment_pieces.usage_date
+    having sum(adjustment_pieces.nano_credits) <> 0
+
+),
+
+invoiced as (
+
+    select
+        closed_lines.external_user_id,
+        closed_lines.service_period,
+        closed_lines.currency,
+        sum(closed_lines.amount_minor)::bigint as amount_minor
+    from closed_lines
+    group by closed_lines.external_user_id, closed_lines.service_period, closed_lines.currency
+
+)
+
+select
+    adjustments.external_user_id,
+    adjustments.service_period,
+    adjustments.currency,
+    coalesce(invoiced.amount_minor, 0)::bigint as invoiced_amount_minor,
+    (coalesce(invoiced.amount_minor, 0) + adjustments.amount_minor)::bigint as recomputed_amount_minor,
+    adjustments.amount_minor as difference_amount_minor,
+    {{ minor_to_amount("adjustments.amount_minor", "adjustments.currency_exponent") }} as difference_amount
+from adjustments
+left join invoiced
+    on
+        adjustments.external_user_id = invoiced.external_user_id
+        and adjustments.service_period = invoiced.service_period
+        and adjustments.currency = invoiced.currency
+where not exists (
+    select changed_days.usage_date
+    from changed_days
+    where
+        changed_days.external_user_id = adjustments.external_user_id
+        and changed_days.service_period = adjustments.service_period
+)

@@ -1,0 +1,77 @@
+-- Purpose: usage that no invoice holds, why, and what it cost the platform at the vendor's price.
+-- Grain: one row a billing period and reason (billing_period, reason); billing_period is null for rejected rows whose
+--        start cannot be read.
+
+with
+
+user_periods as (
+
+    select * from {{ ref("fct_user_period_credits") }}
+
+),
+
+periods as (
+
+    select * from {{ ref("int_billing_periods") }}
+
+),
+
+sessions as (
+
+    select * from {{ ref("stg_miosa__usage_sessions") }}
+
+),
+
+first_period as (
+
+    select min(periods.billing_period) as billing_period from periods
+
+),
+
+unbilled as (
+
+    select
+        user_periods.billing_period,
+        case when user_periods.is_attributed then 'before_first_period' else 'unattributed' end as reason,
+        user_periods.session_count,
+        user_periods.credits
+    from user_periods
+    cross join first_period
+    where
+        not user_periods.is_attributed
+        or first_period.billing_period is null
+        or user_periods.billing_period < first_period.billing_period
+    union all
+    select
+        {{ billing_period("sessions.started_at_utc") }} as billing_period,
+        'rejected' as reason,
+        1 as session_count,
+        -- As far as its cost can be read.
+        case
+            when sessions.cost_nano_credits >= 0 then {{ nano_to_credits("sessions.cost_nano_credits") }}
+        end as credits
+    from sessions
+    where sessions.rejection_reason is not null
+
+),
+
+totals as (
+
+    select
+        unbilled.billing_period,
+        unbilled.reason,
+        sum(unbilled.session_count)::bigint as session_count,
+        coalesce(sum(unbilled.credits), 0)::decimal(38, 9) as credits
+    from unbilled
+    group by unbilled.billing_period, unbilled.reason
+
+)
+
+select
+    totals.billing_period,
+    totals.reason,
+    totals.session_count,
+    totals.credits,
+    {{ vendor_cost("totals.credits") }} as vendor_cost,
+    {{ text_variable("vendor_currency") }} as vendor_currency
+from totals

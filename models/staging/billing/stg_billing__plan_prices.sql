@@ -1,0 +1,21 @@
+-- Purpose: the price lists of each plan and from when to when each holds, typed exactly (rule 18).
+-- Grain: one row a price list (plan_id, valid_from). What cannot be read is null here, and stops the build in
+--        int_pricing_faults.
+
+with
+
+plan_prices as (
+
+    select * from {{ ref("plan_prices") }}
+
+)
+
+select
+    plan_prices.plan_id,
+    {{ seed_day("plan_prices.valid_from") }} as valid_from,
+    {{ seed_day("plan_prices.valid_to") }} as valid_to,
+    {{ seed_amount("coalesce(plan_prices.monthly_fee, '0')") }} as monthly_fee,
+    {{ seed_amount("coalesce(plan_prices.included_credits, '0')") }} as included_credits,
+    {{ seed_amount("coalesce(plan_prices.minimum_charge, '0')") }} as minimum_charge,
+    plan_prices.tier_model
+from plan_prices

@@ -1,0 +1,16 @@
+-- Purpose: the plans that users can be on, and the currency that each is billed in.
+-- Grain: one row a plan (plan_id).
+
+with
+
+plans as (
+
+    select * from {{ ref("plans") }}
+
+)
+
+select
+    plans.plan_id,
+    plans.plan_name,
+    plans.currency
+from plans

@@ -1,0 +1,17 @@
+-- Purpose: who is on which plan, from when to when (rule 18).
+-- Grain: one row an assignment (external_user_id, valid_from).
+
+with
+
+user_plans as (
+
+    select * from {{ ref("user_plans") }}
+
+)
+
+select
+    user_plans.external_user_id,
+    user_plans.plan_id,
+    {{ seed_day("user_plans.valid_from") }} as valid_from,
+    {{ seed_day("user_plans.valid_to") }} as valid_to
+from user_plans
