@@ -99,3 +99,71 @@
     ) as amounts
     group by amounts.invoice_period
 {% endmacro %}
+
+{#- Writes the ledger as Parquet, one file a table, into a folder that is there (`make backup-ledger`). -#}
+{% macro backup_ledger(to) %}
+    {%- do create_ledger() -%}
+    {%- for table in ledger_tables() -%}
+        {%- do run_query("copy ledger." ~ table ~ " to '" ~ to | replace("'", "''") ~ "/" ~ table ~ ".parquet' (format parquet)") -%}
+    {%- endfor -%}
+    {%- set kept = run_query("select count(*), coalesce(max(billing_period), 'none') from ledger.closed_periods").rows[0] -%}
+    {%- do log(kept[0] ~ " closed periods, the newest " ~ kept[1], info=true) -%}
+{% endmacro %}
+
+{#- Reads a backup into an empty ledger, whole or not at all, and only if it proves to be what was closed
+    (`make restore-ledger`). -#}
+{% macro restore_ledger(folder) %}
+    {%- do create_ledger() -%}
+    {%- if run_query("select count(*) from ledger.closed_periods").rows[0][0] > 0 -%}
+        {{ exceptions.raise_compiler_error(
+            "this warehouse has closed periods already, nothing was restored: a ledger is only ever restored into an empty one"
+        ) }}
+    {%- endif -%}
+    {%- call statement("begin_restoring", auto_begin=True) -%}
+        select 1
+    {%- endcall -%}
+    {%- for table, columns in ledger_tables().items() -%}
+        {%- call statement("restore_" ~ table) -%}
+            insert into ledger.{{ table }} ({{ columns | join(", ") }})
+            select {{ columns | join(", ") }} from read_parquet('{{ folder | replace("'", "''") }}/{{ table }}.parquet')
+        {%- endcall -%}
+    {%- endfor -%}
+    {%- set broken = run_query(ledger_faults()).rows -%}
+    {%- if broken | length > 0 -%}
+        {{ exceptions.raise_compiler_error(
+            "the backup is not what was closed (" ~ broken[0][0] ~ " differs from its checksum), nothing was restored"
+        ) }}
+    {%- endif -%}
+    {%- set kept = run_query("select count(*), coalesce(max(billing_period), 'none') from ledger.closed_periods").rows[0] -%}
+    {%- do adapter.commit() -%}
+    {%- do log(kept[0] ~ " closed periods restored, the newest " ~ kept[1], info=true) -%}
+{% endmacro %}
+
+{#-
+    A query of the periods of the ledger that are not as they were closed: lines or pieces other than their counts, totals
+    and checksum say, lines of no closed period, or a gap between periods (rule 23). No row: the ledger is intact.
+-#}
+{% macro ledger_faults() %}
+    select
+        coalesce(closed_periods.billing_period, totals.billing_period) as billing_period,
+        closed_periods.checksum,
+        totals.checksum as checksum_today
+    from (
+        select
+            *,
+            lag(billing_period) over (order by billing_period) as previous_period
+        from ledger.closed_periods
+    ) as closed_periods
+    full outer join ({{ ledger_totals() }}) as totals on closed_periods.billing_period = totals.billing_period
+    left join ({{ ledger_amounts() }}) as amounts on closed_periods.billing_period = amounts.billing_period
+    where
+        closed_periods.billing_period is null
+        or closed_periods.checksum is distinct from coalesce(totals.checksum, sha256(''))
+        or closed_periods.line_count is distinct from coalesce(totals.line_count, 0)
+        or closed_periods.piece_count is distinct from coalesce(totals.piece_count, 0)
+        or closed_periods.invoice_count is distinct from coalesce(totals.invoice_count, 0)
+        or closed_periods.credits is distinct from coalesce(totals.credits, 0)
+        or closed_periods.amounts_minor is distinct from coalesce(amounts.amounts_minor, '')
+        or closed_periods.previous_period
+        <> strftime(strptime(closed_periods.billing_period, '%Y-%m') - interval 1 month, '%Y-%m')
+{% endmacro %}

@@ -1,0 +1,50 @@
+"""How dbt opens the warehouse (`profiles.yml` names this module): as careful with the file as the extractor is.
+
+DuckDB's checkpoint rewrites blocks in place, so a kill in the middle of one can leave a file that nothing opens again
+(`extract.upkeep`). dbt therefore never checkpoints either: what it builds and closes stands in the write-ahead log, and
+a process of its own, out of reach of a kill, folds the log in when dbt has ended.
+"""
+
+from __future__ import annotations
+
+import atexit
+import warnings
+from pathlib import Path
+from typing import Any
+
+import duckdb
+from dbt.adapters.duckdb.plugins import BasePlugin
+
+from extract.upkeep import NEVER_CHECKPOINT, Folding
+
+
+class Plugin(BasePlugin):
+    """Named in `profiles.yml`; dbt-duckdb makes one a process."""
+
+    _folding: Folding | None = None
+
+    def initialize(self, plugin_config: dict[str, Any]) -> None:
+        """Keep dbt's CSV reader from warning of each seed that has only its header."""
+        warnings.filterwarnings("ignore", category=RuntimeWarning, module="agate")
+
+    def update_connection_config(self, creds: Any, config: dict[str, Any]) -> None:
+        """Open the warehouse as one that only ever appends to its log."""
+        config.update(NEVER_CHECKPOINT)
+
+    def configure_connection(self, conn: duckdb.DuckDBPyConnection) -> None:
+        """Leave the log alone when the connection closes, and have it folded in once it has."""
+        path = Path(self.creds.path) if self.creds else None
+        if path is None or not path.exists():
+            return
+        conn.execute("pragma disable_checkpoint_on_shutdown")
+        if self._folding is None:
+            self._folding = Folding(path)
+            atexit.register(self._end)
+        self._connection = conn
+
+    def _end(self) -> None:
+        """Close what dbt keeps open to its end, and fold."""
+        self._connection.close()
+        if self._folding is not None:
+            with self._folding as folding:
+                folding.fold()
