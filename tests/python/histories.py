@@ -45,6 +45,8 @@ Row = TypeVar("Row")
 
 USERS = ("0012", "a|b", "\u00e9", "e\u0301", 'O\'Neil "x"', "a,b;c", "user", "USER", "12", "1e5", "true", "x ")
 PLANS = ("basic", "0007", "pro|2026-02-01", "\u00fcber", 'plan, "large"')
+SESSIONS = ("s", "S", "0", "\u00e9", "a|", '",')
+"""What the ids of users, plans and (with a number behind) sessions are made of."""
 CURRENCIES = (Currency("EUR", 2), Currency("USD", 2), Currency("JPY", 0), Currency("KWD", 3), Currency("XTS", 1))
 DEFAULTS = ("standard", "standard|2")
 """The plans that are the default now and then, the same for all histories."""
@@ -265,7 +267,7 @@ def make_schedule(
     """Months, closes, default plans and currencies.
 
     Closes leave at least the last month open. The first billing period is one of the first two months; None leaves
-    the variable empty.
+    the variable empty. Once a period is closed the variable changes now and then, which must not matter.
     """
     rng = random.Random(f"schedule {seed}")
     if not months:
@@ -284,7 +286,10 @@ def make_schedule(
         if number and rng.random() < 0.3:
             book.change()
         default = DEFAULTS[0] if rng.random() < 0.8 else DEFAULTS[1]
-        variables = Prices(default_plan_id=default, first_billing_period=first_billing_period, currencies=CURRENCIES)
+        first = first_billing_period
+        if first and any(closes) and rng.random() < 0.3:
+            first = rng.choice((None, months[0], months[-1]))
+        variables = Prices(default_plan_id=default, first_billing_period=first, currencies=CURRENCIES)
         prices.append(book.copy(rng).rows(variables))
         closes.append(sum(closes) < to_close and rng.random() < 0.5)
     return Schedule(tuple(months), tuple(closes), tuple(prices))
@@ -314,12 +319,12 @@ class World:
         if kind < 5 or not self.sessions:
             self.new_session(common)
         elif kind < 8:
-            self.correct(cost=self.cost(common))
+            session = self.any_session()
+            self.put(session._replace(nano_credits=self.cost(common, session)))
         elif kind == 8:
-            start, end = self.interval()
-            self.correct(start=start, end=end, seconds=(end - start) // SECOND)
+            self.move()
         elif kind == 9:
-            self.correct(user=self.rng.choice((*self.users, None)))
+            self.put(self.any_session()._replace(user=self.rng.choice((*self.users, None))))
         elif kind == 10:
             del self.sessions[self.rng.choice(list(self.sessions))]
         elif kind == 11:
@@ -345,46 +350,35 @@ class World:
         self.sessions[session.session_id] = session
         self.past.append(session)
 
+    def any_session(self) -> RawSession:
+        """Some session that is known."""
+        return self.rng.choice(list(self.sessions.values()))
+
     def new_session(self, common: Prices) -> None:
         """A session that was not known: in any of the months, closed or not."""
         rng = self.rng
         self.created += 1
         start, end = self.interval()
-        is_running = rng.random() < 0.15
-        self.put(
-            RawSession(
-                f"{self.prefix}{rng.choice(('s', 'S', '0', 'é', 'a|'))}{self.created}",
-                rng.choice(self.users) if rng.random() < 0.8 else None,
-                self.sandbox(),
-                start,
-                None if is_running else end,
-                self.cost(common),
-                (end - start) // SECOND,
-            )
+        session = RawSession(
+            f"{self.prefix}{rng.choice(SESSIONS)}{self.created}",
+            rng.choice(self.users) if rng.random() < 0.8 else None,
+            self.sandbox(),
+            start,
+            None if rng.random() < 0.15 else end,
+            0,
+            (end - start) // SECOND,
         )
+        self.put(session._replace(nano_credits=self.cost(common, session)))
 
-    def correct(
-        self,
-        *,
-        cost: int | None = None,
-        user: str | None = "",
-        start: int | None = None,
-        end: int | None = None,
-        seconds: int | None = None,
-    ) -> None:
-        """Another version of some session; an empty user leaves the user."""
-        session = self.sessions[self.rng.choice(list(self.sessions))]
-        if cost is not None:
-            session = session._replace(nano_credits=cost)
-        if user != "":
-            session = session._replace(user=user)
-        if start is not None and seconds is not None:
-            session = session._replace(start=start, end=None if session.end is None else end, seconds=seconds)
-        self.put(session)
+    def move(self) -> None:
+        """A session was at another time; one that runs still does."""
+        session, (start, end) = self.any_session(), self.interval()
+        moved = session._replace(start=start, seconds=(end - start) // SECOND)
+        self.put(moved if session.end is None else moved._replace(end=end))
 
     def exchange(self) -> None:
         """A session comes under another id, or two exchange their costs: a day may hold the credits that it held."""
-        one, other = (self.rng.choice(list(self.sessions.values())) for _ in range(2))
+        one, other = self.any_session(), self.any_session()
         if one != other:
             self.put(one._replace(nano_credits=other.nano_credits))
             self.put(other._replace(nano_credits=one.nano_credits))
@@ -409,12 +403,14 @@ class World:
         return _month_start(self.months[0]), _month_start(next_period(self.months[-1]))
 
     def interval(self) -> tuple[int, int]:
-        """Within the months; often from, to or over the end of a day or a month, or of no length."""
+        """Within the months; often from, to or over the end of a day or month, of no length, or begun with another."""
         rng = self.rng
         first, last = self.span()
         month = _month_start(rng.choice(self.months))
         start = month + rng.randrange(28) * DAY + rng.choice((0, 0, rng.randrange(DAY), DAY - 1, 22 * 3600 * SECOND))
         start = max(first, rng.choice((start, start, start, month - 1, month - 3600 * SECOND)))
+        if self.sessions and rng.random() < 0.2:
+            start = self.any_session().start
         next_day, next_month = (start // DAY + 1) * DAY, oracle.month_start(oracle.month_of(start) + 1)
         hours = start + rng.randrange(1, 6 * 3600) * SECOND
         end = rng.choice(
@@ -422,27 +418,28 @@ class World:
         )
         return start, min(end, last)
 
-    def cost(self, common: Prices) -> int:
-        """A cost: a known trap, a random one, or what is missing to an edge of the session's likely user and month."""
+    def cost(self, common: Prices, session: RawSession) -> int:
+        """A cost: a known trap, a random one, or what brings the session's stretch to an edge, or beside it."""
         rng = self.rng
         kind = rng.randrange(4)
         if kind == 0:
             return rng.choice(COSTS if rng.random() < 0.3 else COSTS[:-1])
         if kind == 1:
             return rng.randrange(10 ** rng.randrange(1, 13))
-        lists = [row for rows in self.book.prices.values() for row in rows] + list(common.prices)
-        price = rng.choice(lists)
-        tiers = self.book.tiers.get((price.plan_id, price.valid_from)) or [
-            tier for tier in common.tiers if (tier.plan_id, tier.valid_from) == (price.plan_id, price.valid_from)
-        ]
-        user, month = rng.choice(self.users), rng.choice(self.months)
-        used = sum(
-            session.nano_credits
-            for session in self.sessions.values()
-            if session.user == user and period_of(oracle.day_name(oracle.day_of(session.start))) == month
+        prices, day = self.book.rows(common), oracle.day_name(oracle.day_of(session.start))
+        user, month = session.user or self.owners.get(session.sandbox) or self.users[0], period_of(day)
+        stretches = billing_oracle.stretches(prices, user, month, {day})
+        price, days = next((price, days) for price, days in stretches.items() if day in days)
+        allowance = price.included_credits * len(days) // len(days_of(month))
+        others = sum(
+            other.nano_credits
+            for other in self.sessions.values()
+            if other.session_id != session.session_id
+            and (other.user or self.owners.get(other.sandbox)) == user
+            and oracle.day_name(oracle.day_of(other.start)) in days
         )
-        edge = price.included_credits + rng.choice(tiers).tier_from_credits + rng.choice((-1, 0, 0, 1))
-        return max(0, edge - used if rng.random() < 0.6 else edge)
+        edge = rng.choice(prices.tiers_of[price.plan_id, price.valid_from]).tier_from_credits
+        return max(0, allowance + edge - others + rng.choice((-1, 0, 0, 1)))
 
     def state(self, common: Prices) -> State:
         """All that is known."""
