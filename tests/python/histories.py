@@ -286,10 +286,10 @@ def make_schedule(
         if number and rng.random() < 0.3:
             book.change()
         default = DEFAULTS[0] if rng.random() < 0.8 else DEFAULTS[1]
-        first = first_billing_period
-        if first and any(closes) and rng.random() < 0.3:
-            first = rng.choice((None, months[0], months[-1]))
-        variables = Prices(default_plan_id=default, first_billing_period=first, currencies=CURRENCIES)
+        variable = first_billing_period
+        if variable and any(closes) and rng.random() < 0.3:
+            variable = rng.choice((None, months[0], months[-1]))
+        variables = Prices(default_plan_id=default, first_billing_period=variable, currencies=CURRENCIES)
         prices.append(book.copy(rng).rows(variables))
         closes.append(sum(closes) < to_close and rng.random() < 0.5)
     return Schedule(tuple(months), tuple(closes), tuple(prices))
