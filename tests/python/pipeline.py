@@ -76,24 +76,49 @@ def extract(
     return _must_succeed(done) if check else done
 
 
-def build(
-    warehouse: Path, *arguments: str, variables: Mapping[str, Any] | None = None, tz: str = "UTC", check: bool = True
+def dbt(
+    warehouse: Path,
+    command: str,
+    *arguments: str,
+    variables: Mapping[str, Any] | None = None,
+    seeds: Path | None = None,
+    tz: str = "UTC",
 ) -> subprocess.CompletedProcess[str]:
-    """Run `dbt build` on a warehouse; dbt's own files go beside it, so builds do not meet.
+    """Run a dbt command on a warehouse, with the seeds of a folder (the project's own without one).
 
-    Raises `AssertionError`, with what dbt said, where it fails and `check` is set.
+    dbt's own files go beside the warehouse, so runs do not meet.
     """
     beside = warehouse.parent
-    done = _run(
+    return _run(
         [
-            *(sys.executable, "-c", "from dbt.cli.main import cli; cli()", "build"),
+            *(sys.executable, "-c", "from dbt.cli.main import cli; cli()", command),
             *("--target-path", str(beside / "target"), "--log-path", str(beside / "logs"), "--no-use-colors"),
             *(("--vars", json.dumps(variables)) if variables else ()),
             *arguments,
         ],
-        {"WAREHOUSE_PATH": str(warehouse), "DBT_SEND_ANONYMOUS_USAGE_STATS": "false", "TZ": tz},
+        {
+            "WAREHOUSE_PATH": str(warehouse),
+            "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+            "TZ": tz,
+            **({"SEEDS_PATH": str(seeds)} if seeds else {}),
+        },
         BUILD_SECONDS,
     )
+
+
+def build(
+    warehouse: Path,
+    *arguments: str,
+    variables: Mapping[str, Any] | None = None,
+    seeds: Path | None = None,
+    tz: str = "UTC",
+    check: bool = True,
+) -> subprocess.CompletedProcess[str]:
+    """Run `dbt build` on a warehouse.
+
+    Raises `AssertionError`, with what dbt said, where it fails and `check` is set.
+    """
+    done = dbt(warehouse, "build", *arguments, variables=variables, seeds=seeds, tz=tz)
     return _must_succeed(done) if check else done
 
 
@@ -122,7 +147,7 @@ def scaled(amount: Decimal, decimals: int) -> int:
     return -size if sign else size
 
 
-def _plain(column: str, value: Any) -> Any:
+def plain(column: str, value: Any) -> Any:
     """A cell in the oracle's units. A float anywhere is a fault (rule 1)."""
     if isinstance(value, float):
         raise AssertionError(f"{column} is a float: {value}")
@@ -137,11 +162,11 @@ def read_mart(warehouse: Path, name: str) -> oracle.Mart:
     """A mart by its key. Raises `AssertionError` where a key stands twice."""
     mart: oracle.Mart = {}
     for row in query(warehouse, f"select * from marts.{name}"):
-        plain = {column: _plain(column, value) for column, value in row.items()}
-        key = tuple(plain.pop(column) for column in oracle.KEYS[name])
+        cells = {column: plain(column, value) for column, value in row.items()}
+        key = tuple(cells.pop(column) for column in oracle.KEYS[name])
         if key in mart:
             raise AssertionError(f"{name} has two rows of {key}")
-        mart[key] = plain
+        mart[key] = cells
     return mart
 
 

@@ -1,0 +1,258 @@
+"""The pricing and ledger SQL alone: the compiled models from `int_session_days` on, run on parts that a test makes.
+
+For thousands of histories: one state of a merged history is loaded, the models run as dbt compiled them, in their
+order, and a close appends to the ledger by the closing's own statements. What dbt, the extractor and the API add is
+tested on the whole path.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from graphlib import TopologicalSorter
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+import billing_oracle
+import histories
+import oracle
+import pipeline
+from billing_oracle import DayPart, LineKey, Prices
+
+FIRST_PERIOD, DEFAULT_PLAN = "9998-11", "a plan that stands for the variable"
+"""What the models are compiled with, in place of the variables' values, which change from step to step."""
+
+SEEDS = ("plans", "plan_prices", "plan_price_tiers", "user_plans", "currencies")
+
+# What the billing models read of the usage marts; sums of the parts, as the marts themselves are.
+USAGE = """
+create or replace table {database}.intermediate.int_session_days as
+select
+    session_id, usage_date, strftime(usage_date, '%Y-%m') as billing_period, external_user_id,
+    external_user_id <> '(unattributed)' as is_attributed, make_timestamp(part_start) as part_start_at_utc, nano_credits
+from parts;
+create or replace table {database}.marts.fct_user_day_credits as
+select external_user_id, usage_date, billing_period, (sum(nano_credits)::decimal(29, 0) * 0.000000001) as credits
+from {database}.intermediate.int_session_days group by all;
+create or replace table {database}.marts.fct_user_period_credits as
+select
+    external_user_id, billing_period, is_attributed, count(distinct session_id) as session_count,
+    (sum(nano_credits)::decimal(29, 0) * 0.000000001) as credits
+from {database}.intermediate.int_session_days group by all;
+create or replace table {database}.staging.stg_miosa__usage_sessions (
+    started_at_utc timestamp, cost_nano_credits bigint, rejection_reason varchar
+);
+"""
+
+
+class CompiledModels:
+    """The billing models as dbt compiled them, in the order of building."""
+
+    def __init__(self, folder: Path) -> None:
+        """Compile the project, once."""
+        warehouse = folder / "warehouse.duckdb"
+        with duckdb.connect(warehouse) as connection:
+            connection.execute("create schema raw; create table raw.loads (load_id bigint)")
+        variables = {"first_billing_period": FIRST_PERIOD, "default_plan_id": DEFAULT_PLAN}
+        done = pipeline.dbt(warehouse, "compile", variables=variables)
+        assert done.returncode == 0, done.stdout + done.stderr
+        self._nodes = json.loads((folder / "target" / "manifest.json").read_text())["nodes"]
+        self.database = warehouse.stem
+
+    @cached_property
+    def statements(self) -> list[tuple[str, str]]:
+        """Name and SQL of each model that is built from the seeds, the ledger or the parts."""
+        given = {"int_session_days", "fct_user_day_credits", "fct_user_period_credits", "stg_miosa__usage_sessions"}
+        models = {
+            key: node
+            for key, node in self._nodes.items()
+            if node["resource_type"] == "model" and "billing" in node["fqn"]
+        }
+        parents = {key: set(node["depends_on"]["nodes"]) & models.keys() for key, node in models.items()}
+        ordered = [models[key] for key in TopologicalSorter(parents).static_order()]
+        assert {name.split(".")[-1] for node in ordered for name in node["depends_on"]["nodes"]} >= given
+        return [(node["relation_name"], node["compiled_code"]) for node in ordered]
+
+
+class BillingWarehouse:
+    """One warehouse in memory: its ledger stays, everything else is built anew with each state."""
+
+    def __init__(self, models: CompiledModels) -> None:
+        """Make an empty one."""
+        self.models = models
+        self.connection = duckdb.connect(config={"threads": 2})
+        self.connection.execute("set TimeZone = 'UTC'")
+        self.connection.execute(f"attach ':memory:' as {models.database}")
+        for schema in ("seeds", "staging", "intermediate", "marts", "ledger"):
+            self.connection.execute(f"create schema {models.database}.{schema}")
+        self.connection.execute(f"use {models.database}")
+        for table, columns in LEDGER.items():
+            self.connection.execute(f"create table ledger.{table} ({columns})")
+
+    def build(self, prices: Prices, parts: Iterable[DayPart], folder: Path) -> None:
+        """Load a state and run every model. Raises `duckdb.Error` where the prices have faults."""
+        execute = self.connection.execute
+        histories.write_seeds(prices, folder)
+        for seed in SEEDS:
+            path = folder / f"{seed}.csv"
+            columns = ", ".join(f"{name} varchar" for name in path.read_text().splitlines()[0].split(","))
+            execute(f"create or replace table seeds.{seed} ({columns})")
+            execute(
+                f"copy seeds.{seed} from '{path}' (format csv, header true, auto_detect false, delimiter ',', "
+                "quote '\"', escape '\"', nullstr '')"
+            )
+        execute(
+            "create or replace temp table parts (session_id varchar, external_user_id varchar, usage_date date, "
+            "part_start bigint, nano_credits bigint)"
+        )
+        rows = list(parts)
+        if rows:
+            columns = list(map(list, zip(*rows, strict=True)))
+            execute("insert into parts select " + ", ".join("unnest(?)" for _ in columns), columns)
+        execute(USAGE.format(database=self.models.database))
+        for relation, sql in self.models.statements:
+            execute(f"create or replace table {relation} as {with_variables(sql, prices)}")
+            if relation.endswith('"int_pricing_faults"'):
+                faults = execute(f"select message from {relation} order by fault_number").fetchall()
+                assert not faults, faults
+
+    def close(self, period: str) -> None:
+        """Append the open lines and pieces of a period, as the closing does."""
+        execute = self.connection.execute
+        now = "timestamp '2026-11-01 00:00:00'"
+        execute(
+            f"insert into ledger.closed_invoice_lines by name select * exclude (status, closed_at_utc), {now} as "
+            "closed_at_utc from marts.fct_invoice_lines where status = 'open' and invoice_period = ?",
+            [period],
+        )
+        execute(
+            "insert into ledger.closed_line_pieces by name select pieces.*, lines.invoice_period "
+            "from marts.fct_invoice_line_pieces as pieces inner join marts.fct_invoice_lines as lines using (line_id) "
+            "where lines.status = 'open' and lines.invoice_period = ?",
+            [period],
+        )
+        execute(f"insert into ledger.closed_periods (billing_period, closed_at_utc) values (?, {now})", [period])
+
+    def rows(self, sql: str) -> list[dict[str, Any]]:
+        """Rows of a query, in the oracle's units."""
+        cursor = self.connection.execute(sql)
+        names = [column[0] for column in cursor.description or ()]
+        return [
+            {name: pipeline.plain(name, value) for name, value in zip(names, row, strict=True)}
+            for row in cursor.fetchall()
+        ]
+
+
+def with_variables(sql: str, prices: Prices) -> str:
+    """A compiled model with the values of the two variables in place of those it was compiled with."""
+
+    def text(value: str | None) -> str:
+        return "null::varchar" if value is None else "'" + value.replace("'", "''") + "'"
+
+    replaced = sql.replace(f"'{FIRST_PERIOD}'", text(prices.first_billing_period))
+    return replaced.replace(f"'{DEFAULT_PLAN}'", text(prices.default_plan_id))
+
+
+def read_ledger_columns() -> dict[str, str]:
+    """The ledger's tables as `macros/ledger.sql` declares them."""
+    text = (pipeline.ROOT / "macros" / "ledger.sql").read_text()
+    tables = re.findall(r'"(closed_\w+)": \{(.*?)\}', text, flags=re.S)
+    return {
+        table: ", ".join(f"{name} {kind}" for name, kind in re.findall(r'"(\w+)": "([^"]+)"', columns))
+        for table, columns in tables
+    }
+
+
+LEDGER = read_ledger_columns()
+
+
+# --- Marts in the oracle's shape -----------------------------------------------------------------------------------
+
+
+def line_key(row: Mapping[str, Any]) -> LineKey:
+    """What a line is for."""
+    return LineKey(**{name: row[name] for name in LineKey._fields})
+
+
+def marts(warehouse: BillingWarehouse) -> dict[str, oracle.Mart]:
+    """All billing marts, keyed and columned as the oracle has them."""
+    lines = warehouse.rows("select * from marts.fct_invoice_lines")
+    keys = {row["line_id"]: line_key(row) for row in lines}
+    assert len(keys) == len(lines), "a line_id stands twice"
+    pieces = warehouse.rows("select * from marts.fct_invoice_line_pieces")
+    assert {row["line_id"] for row in pieces} <= keys.keys(), "a piece is of no line"
+    found: dict[str, list[tuple[Any, dict[str, Any]]]] = {
+        "lines": [
+            (
+                keys[row["line_id"]],
+                {name: row[name] for name in ("quantity_credits", "unit_price", "amount_minor", "status")},
+            )
+            for row in lines
+        ],
+        "pieces": [
+            ((keys[row["line_id"]], row["session_id"], row["usage_date"]), {"credits": row["credits"]})
+            for row in pieces
+        ],
+        "invoices": [
+            (
+                (row["external_user_id"], row["invoice_period"], row["currency"]),
+                {name: row[name] for name in ("credits", "amount_minor", "line_count", "status", "is_credit")},
+            )
+            for row in warehouse.rows("select * from marts.fct_invoices")
+        ],
+        "margin": [
+            (
+                (row["external_user_id"], row["service_period"], row["currency"]),
+                {name: row[name] for name in ("credits", "amount_minor")},
+            )
+            for row in warehouse.rows("select * from marts.rpt_margin")
+        ],
+        "price_drift": [
+            (
+                (row["external_user_id"], row["service_period"], row["currency"]),
+                {
+                    "invoiced_amount_minor": row["invoiced_amount_minor"],
+                    "recomputed_amount_minor": row["recomputed_amount_minor"],
+                    "difference_minor": row["difference_amount_minor"],
+                },
+            )
+            for row in warehouse.rows("select * from marts.rpt_price_drift")
+        ],
+        "unbilled": [
+            ((row["billing_period"], row["reason"]), {"credits": row["credits"]})
+            for row in warehouse.rows("select * from marts.rpt_unbilled_usage where credits > 0")
+        ],
+    }
+    result: dict[str, oracle.Mart] = {}
+    for name, rows in found.items():
+        result[name] = dict(rows)
+        assert len(result[name]) == len(rows), f"{name}: a key stands twice"
+    return result
+
+
+def expected_marts(
+    parts: Iterable[DayPart], ledger: billing_oracle.Ledger, billing: billing_oracle.Billing
+) -> dict[str, oracle.Mart]:
+    """The same by the oracle."""
+    return {
+        "lines": billing_oracle.fct_invoice_lines(ledger, billing),
+        "pieces": billing_oracle.fct_invoice_line_pieces(ledger, billing),
+        "invoices": billing_oracle.invoices(ledger, billing),
+        "margin": billing_oracle.margin(ledger, billing),
+        "price_drift": billing_oracle.price_drift(parts, ledger, billing),
+        "unbilled": billing_oracle.unbilled(parts, billing),
+    }
+
+
+def differences(found: Mapping[str, oracle.Mart], expected: Mapping[str, oracle.Mart]) -> list[str]:
+    """The first rows that differ, in words."""
+    told = []
+    for name, mart in expected.items():
+        for key in sorted({*mart, *found[name]}, key=repr):
+            if mart.get(key) != found[name].get(key):
+                told.append(f"{name} {key}: expected {mart.get(key)}, found {found[name].get(key)}")
+    return told[:8]
