@@ -111,8 +111,8 @@ class BillingWarehouse:
         )
         rows = list(parts)
         if rows:
-            columns = list(map(list, zip(*rows, strict=True)))
-            execute("insert into parts select " + ", ".join("unnest(?)" for _ in columns), columns)
+            cells = list(map(list, zip(*rows, strict=True)))
+            execute("insert into parts select " + ", ".join("unnest(?)" for _ in cells), cells)
         execute(USAGE.format(database=self.models.database))
         for relation, sql in self.models.statements:
             execute(f"create or replace table {relation} as {with_variables(sql, prices)}")

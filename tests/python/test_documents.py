@@ -29,8 +29,8 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return whole_path(tmp_path_factory.mktemp("demo"), generate_tenant(), span=Span("2026-08", "2026-10"))
 
 
-def test_there_are_five_finance_questions() -> None:
-    assert list(QUESTIONS) == ["1", "2", "3", "4", "5"]
+def test_there_are_six_finance_questions() -> None:
+    assert list(QUESTIONS) == ["1", "2", "3", "4", "5", "6"]
 
 
 def test_question_1_lists_every_user_of_the_period_with_the_periods_credits(demo: Run) -> None:
@@ -45,7 +45,7 @@ def test_question_1_lists_every_user_of_the_period_with_the_periods_credits(demo
 
 def test_question_2_compares_every_step_without_a_mismatch(demo: Run) -> None:
     rows = query(demo.warehouse, QUESTIONS["2"])
-    assert len(rows) == 6
+    assert len(rows) == 7
     assert {row["mismatches"] for row in rows} == {0}
     assert all(row["compared"] for row in rows)
 
@@ -72,6 +72,18 @@ def test_question_5_lists_what_could_not_be_billed(demo: Run) -> None:
     rejected = query(demo.warehouse, "select count(*) as rows from marts.rpt_rejected_rows")
     assert sum(row["row_count"] for row in rows if row["credits"] is None) == rejected[0]["rows"]
     assert any(row["credits"] for row in rows if row["what"] == "usage without an owner")
+
+
+def test_question_6_leads_from_an_invoice_line_to_the_raw_rows(demo: Run) -> None:
+    rows = query(demo.warehouse, QUESTIONS["6"])
+    line = query(
+        demo.warehouse,
+        "select sum(quantity_credits) as credits from marts.fct_invoice_lines"
+        " where external_user_id = 'user-0001' and invoice_period = '2026-10'",
+    )
+    pieces = {(row["session_id"], row["usage_date"]): row["credits"] for row in rows}
+    assert [{"credits": sum(pieces.values())}] == line
+    assert all(f'"{row["session_id"]}"' in row["payload"] for row in rows)
 
 
 def test_the_bi_snippet_of_the_readme_reads_and_cannot_leave_the_file(
