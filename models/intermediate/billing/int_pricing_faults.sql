@@ -248,7 +248,8 @@ unusable as (
             and plan_prices.valid_from = tiers.valid_from
             and tiers.tier_from_credits = 0
     where
-        plan_prices.valid_from is not null
+        plan_prices.plan_id is not null
+        and plan_prices.valid_from is not null
         and (
             tiers.plan_id is null
             or not coalesce(plan_prices.tier_model in ('graduated', 'volume'), false)
@@ -263,8 +264,8 @@ backwards as (
         user_plans.external_user_id,
         user_plans.plan_id,
         user_plans.valid_to as day,
-        'user_plans.csv: user ' || {{ shown("user_plans.external_user_id") }} || ' on plan '
-        || {{ shown("user_plans.plan_id") }} || ' from ' || user_plans.valid_from::varchar || ': valid_to '
+        'user_plans.csv: user ' || coalesce({{ shown("user_plans.external_user_id") }}, 'without an id') || ' on plan '
+        || coalesce({{ shown("user_plans.plan_id") }}, 'without an id') || ' from ' || user_plans.valid_from::varchar || ': valid_to '
         || user_plans.valid_to::varchar || ' lies before it' as message
     from user_plans
     where user_plans.valid_to < user_plans.valid_from
@@ -284,7 +285,9 @@ price_ranges as (
             rows between unbounded preceding and 1 preceding
         ) as taken_to
     from plan_prices
-    where plan_prices.valid_to is null or plan_prices.valid_from < plan_prices.valid_to
+    where
+        plan_prices.plan_id is not null
+        and (plan_prices.valid_to is null or plan_prices.valid_from < plan_prices.valid_to)
 
 ),
 
@@ -300,7 +303,9 @@ plan_ranges as (
             rows between unbounded preceding and 1 preceding
         ) as taken_to
     from user_plans
-    where user_plans.valid_to is null or user_plans.valid_from < user_plans.valid_to
+    where
+        user_plans.external_user_id is not null
+        and (user_plans.valid_to is null or user_plans.valid_from < user_plans.valid_to)
 
 ),
 
@@ -320,7 +325,8 @@ doubled as (
         plan_ranges.plan_id,
         plan_ranges.valid_from as day,
         'user_plans.csv: user ' || {{ shown("plan_ranges.external_user_id") }} || ' is on two plans on '
-        || plan_ranges.valid_from::varchar || ', ' || {{ shown("plan_ranges.plan_id") }} || ' is one of them' as message
+        || plan_ranges.valid_from::varchar || ', ' || coalesce({{ shown("plan_ranges.plan_id") }}, 'one without an id')
+        || ' is one of them' as message
     from plan_ranges
     where plan_ranges.valid_from < plan_ranges.taken_to
 
