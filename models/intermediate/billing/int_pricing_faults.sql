@@ -500,7 +500,10 @@ faults as (
 )
 
 select
-    row_number() over (order by faults.fault <> 'overlap', faults.fault = 'gap', faults.message) as fault_number,
+    -- What cannot be read comes first: an end that is unreadable makes overlaps that are none.
+    row_number() over (
+        order by faults.fault <> 'unreadable', faults.fault <> 'overlap', faults.fault = 'gap', faults.message
+    ) as fault_number,
     faults.fault,
     faults.external_user_id,
     faults.plan_id,
