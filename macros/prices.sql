@@ -9,11 +9,8 @@
 {#- An amount typed into a seed, as DECIMAL(18,9), exactly; null when it is no plain number, negative, has more than 9
     decimals, or is 10^9 or more. -#}
 {% macro seed_amount(text) -%}
-    (
-        case
-            when {{ scaled_integer(text, 9, 9) }} >= 0 then {{ nano_to_credits(scaled_integer(text, 9, 9)) }}
-        end
-    )::decimal(18, 9)
+    {#- greatest() and nullif() make null of what is negative without a second copy of a long expression. -#}
+    {{ nano_to_credits("nullif(greatest(" ~ scaled_integer(text, 9, 9) ~ ", -1), -1)") }}::decimal(18, 9)
 {%- endmacro %}
 
 {#-
@@ -131,7 +128,7 @@
     select error('{{ what }}: ' || faults.messages)
     from (
         select
-            string_agg(message, '; ' order by fault_number) filter (where fault_number <= 5)
+            string_agg(coalesce(message, fault), '; ' order by fault_number) filter (where fault_number <= 5)
             || case
                 when count(*) > 5
                     then '; and ' || (count(*) - 5) || ' more: select * from {{ this.schema }}.{{ this.identifier }}'

@@ -38,7 +38,9 @@ assigned as (
         on
             user_plans.valid_from < periods.period_end
             and coalesce(user_plans.valid_to, periods.period_end) > periods.period_start
-    where user_plans.valid_to is null or user_plans.valid_from < user_plans.valid_to
+    where
+        user_plans.external_user_id is not null
+        and (user_plans.valid_to is null or user_plans.valid_from < user_plans.valid_to)
 
 ),
 

@@ -4,8 +4,6 @@
 {{ config(
     post_hook={"sql": "{{ stop_on_faults('nothing can be priced, correct the seeds') }}", "transaction": false}
 ) }}
-{%- set amount = "is not an amount: a plain number, not negative, with at most 9 decimals and under 10^9" %}
-{%- set day = "is not a day like 2026-10-31" %}
 
 with
 
@@ -92,6 +90,38 @@ closed_currencies as (
 
 -- What cannot be read at all, cell by cell.
 
+cells as (
+
+    {% for rows, file, columns in [
+        ("price_rows", "plan_prices.csv", [
+            ("valid_from", "day", false), ("valid_to", "day", true), ("monthly_fee", "amount", true),
+            ("included_credits", "amount", true), ("minimum_charge", "amount", true),
+        ]),
+        ("tier_rows", "plan_price_tiers.csv", [
+            ("valid_from", "day", false), ("tier_from_credits", "amount", false), ("unit_price", "amount", false),
+        ]),
+        ("user_plan_rows", "user_plans.csv", [("valid_from", "day", false), ("valid_to", "day", true)]),
+    ] %}
+    {%- set file_loop = loop %}
+    {%- for column, kind, may_be_empty in columns %}
+    select
+        {{ "user_plan_rows.external_user_id" if rows == "user_plan_rows" else "null::varchar" }} as external_user_id,
+        {{ rows }}.plan_id,
+        '{{ file }}' as file_name,
+        {{ rows }}.valid_from,
+        '{{ column }}' as column_name,
+        {{ rows }}.{{ column }} as content,
+        '{{ kind }}' as kind
+    from {{ rows }}
+    {%- if may_be_empty %}
+    where {{ rows }}.{{ column }} is not null
+    {%- endif %}
+    {{ "union all" if not (loop.last and file_loop.last) }}
+    {%- endfor %}
+    {%- endfor %}
+
+),
+
 unreadable as (
 
     select
@@ -103,41 +133,27 @@ unreadable as (
     where
         currency_rows.currency is null
         or not coalesce(regexp_full_match(currency_rows.exponent, '[0-3]'), false)
-    {%- for rows, file, columns in [
-        ("price_rows", "plan_prices.csv", [
-            ("valid_from", seed_day, day, false), ("valid_to", seed_day, day, true),
-            ("monthly_fee", seed_amount, amount, true), ("included_credits", seed_amount, amount, true),
-            ("minimum_charge", seed_amount, amount, true),
-        ]),
-        ("tier_rows", "plan_price_tiers.csv", [
-            ("valid_from", seed_day, day, false), ("tier_from_credits", seed_amount, amount, false),
-            ("unit_price", seed_amount, amount, false),
-        ]),
-        ("user_plan_rows", "user_plans.csv", [
-            ("valid_from", seed_day, day, false), ("valid_to", seed_day, day, true),
-        ]),
-    ] %}
-    {%- set user = "user_plan_rows.external_user_id" if rows == "user_plan_rows" else "null::varchar" %}
-    {%- for column, parsed, complaint, may_be_empty in columns %}
     union all
     select
-        {{ user }} as external_user_id,
-        {{ rows }}.plan_id,
-        '{{ file }}: '
-        {%- if rows == "user_plan_rows" %}
-        || 'user ' || coalesce({{ shown(user) }}, 'without an id') || ', '
-        {%- endif %}
-        || 'plan ' || coalesce({{ shown(rows ~ ".plan_id") }}, 'without an id')
-        || coalesce(' from ' || {{ shown(rows ~ ".valid_from") }}, '') || ': {{ column }} '
-        || coalesce({{ shown(rows ~ "." ~ column) }}, '(empty)') || ' {{ complaint }}' as message
-    from {{ rows }}
+        cells.external_user_id,
+        cells.plan_id,
+        cells.file_name || ': ' || case
+            when cells.file_name = 'user_plans.csv'
+                then 'user ' || coalesce({{ shown("cells.external_user_id") }}, 'without an id') || ', '
+            else ''
+        end
+        || 'plan ' || coalesce({{ shown("cells.plan_id") }}, 'without an id')
+        || coalesce(' from ' || {{ shown("cells.valid_from") }}, '') || ': ' || cells.column_name || ' '
+        || coalesce({{ shown("cells.content") }}, '(empty)') || case cells.kind
+            when 'day' then ' is not a day like 2026-10-31'
+            else ' is not an amount: a plain number, not negative, with at most 9 decimals and under 10^9'
+        end as message
+    from cells
     where
-        {{ parsed(rows ~ "." ~ column) }} is null
-        {%- if may_be_empty %}
-        and {{ rows }}.{{ column }} is not null
-        {%- endif %}
-    {%- endfor %}
-    {%- endfor %}
+        case cells.kind
+            when 'day' then {{ seed_day("cells.content") }} is null
+            else {{ seed_amount("cells.content") }} is null
+        end
 
 ),
 
@@ -248,7 +264,8 @@ unusable as (
             and plan_prices.valid_from = tiers.valid_from
             and tiers.tier_from_credits = 0
     where
-        plan_prices.valid_from is not null
+        plan_prices.plan_id is not null
+        and plan_prices.valid_from is not null
         and (
             tiers.plan_id is null
             or not coalesce(plan_prices.tier_model in ('graduated', 'volume'), false)
@@ -263,8 +280,8 @@ backwards as (
         user_plans.external_user_id,
         user_plans.plan_id,
         user_plans.valid_to as day,
-        'user_plans.csv: user ' || {{ shown("user_plans.external_user_id") }} || ' on plan '
-        || {{ shown("user_plans.plan_id") }} || ' from ' || user_plans.valid_from::varchar || ': valid_to '
+        'user_plans.csv: user ' || coalesce({{ shown("user_plans.external_user_id") }}, 'without an id') || ' on plan '
+        || coalesce({{ shown("user_plans.plan_id") }}, 'without an id') || ' from ' || user_plans.valid_from::varchar || ': valid_to '
         || user_plans.valid_to::varchar || ' lies before it' as message
     from user_plans
     where user_plans.valid_to < user_plans.valid_from
@@ -284,7 +301,9 @@ price_ranges as (
             rows between unbounded preceding and 1 preceding
         ) as taken_to
     from plan_prices
-    where plan_prices.valid_to is null or plan_prices.valid_from < plan_prices.valid_to
+    where
+        plan_prices.plan_id is not null
+        and (plan_prices.valid_to is null or plan_prices.valid_from < plan_prices.valid_to)
 
 ),
 
@@ -300,7 +319,9 @@ plan_ranges as (
             rows between unbounded preceding and 1 preceding
         ) as taken_to
     from user_plans
-    where user_plans.valid_to is null or user_plans.valid_from < user_plans.valid_to
+    where
+        user_plans.external_user_id is not null
+        and (user_plans.valid_to is null or user_plans.valid_from < user_plans.valid_to)
 
 ),
 
@@ -320,7 +341,8 @@ doubled as (
         plan_ranges.plan_id,
         plan_ranges.valid_from as day,
         'user_plans.csv: user ' || {{ shown("plan_ranges.external_user_id") }} || ' is on two plans on '
-        || plan_ranges.valid_from::varchar || ', ' || {{ shown("plan_ranges.plan_id") }} || ' is one of them' as message
+        || plan_ranges.valid_from::varchar || ', ' || coalesce({{ shown("plan_ranges.plan_id") }}, 'one without an id')
+        || ' is one of them' as message
     from plan_ranges
     where plan_ranges.valid_from < plan_ranges.taken_to
 
@@ -478,7 +500,10 @@ faults as (
 )
 
 select
-    row_number() over (order by faults.fault <> 'overlap', faults.fault = 'gap', faults.message) as fault_number,
+    -- What cannot be read comes first: an end that is unreadable makes overlaps that are none.
+    row_number() over (
+        order by faults.fault <> 'unreadable', faults.fault <> 'overlap', faults.fault = 'gap', faults.message
+    ) as fault_number,
     faults.fault,
     faults.external_user_id,
     faults.plan_id,
