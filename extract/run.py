@@ -33,12 +33,14 @@ Window = tuple[datetime, datetime]
 
 _DAY = timedelta(days=1)
 _OVERLAP = timedelta(seconds=1)
-# Rows staged before complete windows are landed: large enough that a landing's fixed cost does not count.
+# Rows that are complete before they are landed: enough that a landing's fixed cost does not count, and fewer while
+# there is nothing else to do, so that little is left to land when the last page has come.
 _BATCH_ROWS = 50_000
+_IDLE_BATCH_ROWS = 10_000
 _QUOTAS_A_LOAD = 500
-_THREADS = 8
-_THREADS_WITH_LATENCY = 32
-_LATENCY = 0.02
+# Requests at a time. One takes this process a millisecond, so as many as an answer takes milliseconds keep it busy.
+_FEWEST_THREADS, _MOST_THREADS = 4, 32
+_BUSY_SECONDS = 0.001
 _CHARACTERS_AHEAD = 4 << 20
 # What servers and proxies take as an address at the least; the quota of a longer id could not have been set either.
 _LONGEST_SEGMENT = 7_000
@@ -116,7 +118,6 @@ class Run:
         self._warehouse = warehouse
         self._bars = bars
         self._numbers = 0
-        self._threads = settings.threads or _THREADS
         self._lists_at_a_time = 1
         self._ahead = Ahead()
         self._pseudonyms = pseudonyms
@@ -160,8 +161,6 @@ class Run:
         try:
             # One window alone tells early of a bad key, a wrong address, or an API that does not select.
             self._read_lists("sessions", [self._session_list(windows[0], check=True)])
-            if not self._settings.threads and self._client.fastest > _LATENCY:
-                self._threads = _THREADS_WITH_LATENCY
             self._read_lists("sessions", [self._session_list(window, check=True) for window in windows[1:]])
             return list(windows)
         except UnselectiveError:
@@ -262,23 +261,33 @@ class Run:
         start, end = window or (None, None)
         return Load(resource, self._numbers, start, end)
 
+    @property
+    def _threads(self) -> int:
+        """How many requests to make at a time, by how long the API takes for an answer, once that is known."""
+        if self._settings.threads:
+            return self._settings.threads
+        return int(max(_FEWEST_THREADS, min(_MOST_THREADS, self._client.fastest / _BUSY_SECONDS)))
+
     def _read_lists(self, name: str, lists: Sequence[_List]) -> None:
         """Read lists in threads, and land each when it is proven complete."""
         if not lists:
             return
         bar = self._bars.stage(name, len(lists))
         finished: list[_List] = []
-        rows = 0
         failure: BaseException | None = None
         stop = threading.Event()
         try:
             self._lists_at_a_time = min(self._threads, len(lists))
-            with Workers[_List, Page, Pass](self._read_pass, self._lists_at_a_time, stop) as workers:
+            with Workers[_List, Page, Pass](
+                self._read_pass, self._lists_at_a_time, stop, lambda page: len(page.text)
+            ) as workers:
                 for item in lists:
                     workers.submit(item)
                 while workers.outstanding or finished:
-                    if finished and (rows >= _BATCH_ROWS or not workers.outstanding):
-                        batch, finished, rows = finished, [], 0
+                    rows = sum(item.last.rows for item in finished if item.last)
+                    enough = _IDLE_BATCH_ROWS if workers.is_idle else _BATCH_ROWS
+                    if finished and (rows >= enough or not workers.outstanding):
+                        batch, finished = finished, []
                         for again in self._land_lists(batch, bar):
                             workers.submit(again)
                         continue
@@ -286,7 +295,6 @@ class Run:
                     if event.piece is not None:
                         self._warehouse.stage_page(event.job.load, event.piece)
                         bar.add_rows(event.piece.count)
-                        rows += event.piece.count
                     elif event.result is not None:
                         event.job.last = event.result
                         finished.append(event.job)
