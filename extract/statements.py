@@ -423,7 +423,7 @@ having count(*) > 0
 KEEP_REST = """
 create or replace temp table staged as
 from staged
-where load_number not in (select load_number from examined)
+where load_number not in (select load_number from examined where load_id is not null)
 """
 
 # Of the loads last examined, which are the ones at hand.

@@ -23,8 +23,6 @@ Result = TypeVar("Result")
 MOST_WAITING = 16 << 20
 """Bounds what was fetched but not yet written, in characters: enough to go on fetching while a batch is landed."""
 
-_LITTLE_WAITING = 1 << 20
-
 
 @dataclass(frozen=True, slots=True)
 class Event(Generic[Job, Piece, Result]):
@@ -86,11 +84,6 @@ class Workers(Generic[Job, Piece, Result]):
         """Give a job to the threads."""
         self.outstanding += 1
         self._jobs.put(job)
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether there is little to take at the moment."""
-        return self._waiting <= _LITTLE_WAITING
 
     def next_event(self) -> Event[Job, Piece, Result]:
         """Wait for the next report. Call it only while jobs are outstanding."""
