@@ -20,7 +20,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import httpx
 import tenacity
@@ -69,22 +70,37 @@ class Client:
         self._resumes_at = 0.0
         self.fastest = math.inf
         """The shortest time in seconds that an answer took."""
-        self._is_loopback = is_loopback(urlsplit(settings.base_url).hostname or "")
-        self._headers = {
-            "Authorization": f"Bearer {settings.api_key.get_secret_value()}",
-            "Accept": "application/json",
-            "Accept-Encoding": "gzip, deflate",
-            "User-Agent": f"miosa-billing/{__version__}",
-        }
+        self._proxy = _proxy(settings.base_url)
+        self._headers = httpx.Headers(
+            {
+                "Authorization": f"Bearer {settings.api_key.get_secret_value()}",
+                "Accept": "application/json",
+                "Accept-Encoding": "gzip, deflate",
+                "Connection": "keep-alive",
+                "User-Agent": f"miosa-billing/{__version__}",
+            }
+        )
         self._timeout = httpx.Timeout(min(30.0, settings.request_seconds), connect=min(10.0, settings.request_seconds))
         # Loading certificates takes as long as many requests, and http:// (to this machine only) has none to check.
         # The bare context trusts nobody.
         is_encrypted = settings.base_url.startswith("https:")
         self._certificates = httpx.create_ssl_context() if is_encrypted else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         self._deadlines = Deadlines()
-        self._extensions = {"trace": self._deadlines.trace}
+        self._extensions = {"timeout": self._timeout.as_dict(), "trace": self._deadlines.trace}
+        self._retrying = tenacity.Retrying(
+            stop=tenacity.stop_any(
+                tenacity.stop_after_attempt(self._max_tries),
+                tenacity.stop_before_delay(self._max_seconds),
+                _IsGivenUp(),
+            ),
+            wait=_Pause(),
+            retry=tenacity.retry_if_exception_type(TransientError),
+            sleep=self._sleep,
+            before_sleep=_log_retry,
+            retry_error_callback=self._give_up,
+        )
         self._local = threading.local()
-        self._opened: list[httpx.Client] = []
+        self._opened: list[httpx.HTTPTransport] = []
 
     def __enter__(self) -> Client:
         """Use the client until the block ends."""
@@ -94,25 +110,22 @@ class Client:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close the connections."""
-        for http in self._opened:
-            http.close()
+        for transport in self._opened:
+            transport.close()
 
     @property
-    def _http(self) -> httpx.Client:
-        """This thread's connection: a pool that many threads share costs more than it saves."""
-        http: httpx.Client | None = getattr(self._local, "http", None)
-        if http is None:
-            http = httpx.Client(
-                headers=self._headers,
-                timeout=self._timeout,
-                verify=self._certificates,
-                follow_redirects=False,
-                # A proxy named by the environment may not see what is sent in the clear to this machine.
-                trust_env=not self._is_loopback,
-            )
-            self._local.http = http
-            self._opened.append(http)
-        return http
+    def _transport(self) -> httpx.HTTPTransport:
+        """This thread's connection: a pool that many threads share costs more than it saves.
+
+        A transport without a client around it: what that adds (redirects, cookies, hooks) is not wanted here, and took
+        a fifth of a request's time.
+        """
+        transport: httpx.HTTPTransport | None = getattr(self._local, "transport", None)
+        if transport is None:
+            transport = httpx.HTTPTransport(verify=self._certificates, proxy=self._proxy)
+            self._local.transport = transport
+            self._opened.append(transport)
+        return transport
 
     def get(
         self,
@@ -128,19 +141,7 @@ class Client:
         `path` is sent as it stands, so what stands in it has to be percent-encoded; `shown` stands for it in messages.
         Raises `ApiError`.
         """
-        retrying = tenacity.Retrying(
-            stop=tenacity.stop_any(
-                tenacity.stop_after_attempt(self._max_tries),
-                tenacity.stop_before_delay(self._max_seconds),
-                _IsGivenUp(),
-            ),
-            wait=_Pause(),
-            retry=tenacity.retry_if_exception_type(TransientError),
-            sleep=self._sleep,
-            before_sleep=_log_retry,
-            retry_error_callback=self._give_up,
-        )
-        result: T = retrying(self._attempt, path, params, read, accept, self._base_url + (shown or path))
+        result: T = self._retrying(self._attempt, path, params, read, accept, self._base_url + (shown or path))
         return result
 
     def _attempt(
@@ -166,12 +167,13 @@ class Client:
         self._await_turn()
         began = time.monotonic()
         deadline = began + self._request_seconds
-        url = self._base_url + path
-        logger.debug("GET %s %s", shown.removeprefix(self._base_url), dict(params))
+        url = f"{self._base_url}{path}?{urlencode(params)}" if params else self._base_url + path
+        logger.debug("GET %s %s", shown.removeprefix(self._base_url), params)
         try:
+            request = httpx.Request("GET", url, headers=self._headers, extensions=self._extensions)
             with (
                 self._deadlines.within(deadline),
-                self._http.stream("GET", url, params=params or None, extensions=self._extensions) as response,
+                contextlib.closing(self._transport.handle_request(request)) as response,
             ):
                 body = self._body(response, deadline)
         except httpx.DecodingError as error:
@@ -311,6 +313,17 @@ class _Pause(tenacity.wait.wait_base):
         error = retry_state.outcome.exception() if retry_state.outcome else None
         asked = error.retry_after if isinstance(error, TransientError) else None
         return max(self._own(retry_state), asked or 0.0)
+
+
+def _proxy(base_url: str) -> str | None:
+    """The proxy that the environment names for the API. None sees what is sent in the clear to this machine."""
+    parts = urlsplit(base_url)
+    host = parts.hostname or ""
+    if is_loopback(host) or proxy_bypass(host):
+        return None
+    named = getproxies()
+    proxy = named.get(parts.scheme) or named.get("all")
+    return f"http://{proxy}" if proxy and "://" not in proxy else proxy
 
 
 def _log_retry(state: tenacity.RetryCallState) -> None:

@@ -45,6 +45,8 @@ class Pass:
     ended_at: datetime
     """When its last answer was read."""
     pages: int
+    rows: int
+    """How many rows it listed, repeats included."""
     total: int | None
     """The API's own total, as the last answer that gave one said."""
     is_steady: bool
@@ -152,6 +154,7 @@ def read_list(
         started_at=started_at,
         ended_at=utc_now(),
         pages=reader.pages,
+        rows=reader.listed,
         total=reader.total,
         is_steady=len(reader.totals) <= 1,
         content=hash(frozenset(reader.content)) if reader.is_blind else None,

@@ -2,52 +2,44 @@
 
 from __future__ import annotations
 
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn
-from rich.text import Text
-
-
-class _RowsColumn(ProgressColumn):
-    """Rows so far, and rows a second."""
-
-    def render(self, task: Task) -> Text:
-        """Show both."""
-        rows = int(task.fields.get("rows", 0))
-        rate = rows / task.elapsed if task.elapsed else 0.0
-        return Text(f"{rows:,} rows  {rate:,.0f}/s")
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 
 class Bar:
     """One stage's bar."""
 
-    def __init__(self, progress: Progress, name: str, total: int) -> None:
-        """Show a stage of `total` steps."""
+    def __init__(self, progress: Progress | None, name: str, total: int) -> None:
+        """Show a stage of `total` steps; nothing without `progress`."""
         self._progress = progress
-        self._task = progress.add_task(name, total=total, rows=0)
+        self._task = progress.add_task(name, total=total, rows=0, rate=0.0) if progress else None
         self._rows = 0
+        self._began = time.monotonic()
 
     def add_rows(self, rows: int) -> None:
         """Count rows that came."""
         self._rows += rows
-        self._progress.update(self._task, rows=self._rows)
+        if self._progress and self._task is not None:
+            rate = self._rows / max(time.monotonic() - self._began, 1e-3)
+            self._progress.update(self._task, rows=self._rows, rate=rate)
 
     def advance(self) -> None:
         """Count a step that is done."""
-        self._progress.advance(self._task)
-
-    def set_total(self, total: int) -> None:
-        """Change how many steps there are."""
-        self._progress.update(self._task, total=total)
+        if self._progress and self._task is not None:
+            self._progress.advance(self._task)
 
 
 class Bars:
     """The bars of a run, one a stage."""
 
-    def __init__(self, progress: Progress) -> None:
-        """Draw on `progress`."""
+    def __init__(self, progress: Progress | None) -> None:
+        """Draw on `progress`, or nowhere."""
         self._progress = progress
 
     def stage(self, name: str, total: int) -> Bar:
@@ -58,15 +50,19 @@ class Bars:
 @contextmanager
 def bars() -> Iterator[Bars]:
     """Show bars until the block ends."""
-    console = Console(stderr=True)
-    progress = Progress(
+    if not sys.stderr.isatty():
+        yield Bars(None)
+        return
+    # Imported as late as here: it takes as long as a hundred requests, and a scheduled run has no terminal.
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    with Progress(
         TextColumn("{task.description:<16}"),
         BarColumn(),
         MofNCompleteColumn(),
-        _RowsColumn(),
+        TextColumn("{task.fields[rows]:,} rows  {task.fields[rate]:,.0f}/s"),
         TimeElapsedColumn(),
-        console=console,
-        disable=not console.is_terminal,
-    )
-    with progress:
+        console=Console(stderr=True),
+    ) as progress:
         yield Bars(progress)

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import groupby
 from typing import Any
 from urllib.parse import quote
 
@@ -33,12 +34,12 @@ Window = tuple[datetime, datetime]
 
 _DAY = timedelta(days=1)
 _OVERLAP = timedelta(seconds=1)
-# Rows staged before complete windows are landed: large enough that a landing's fixed cost does not count.
+# Rows that are complete before they are landed: enough that a landing's fixed cost does not count.
 _BATCH_ROWS = 50_000
 _QUOTAS_A_LOAD = 500
-_THREADS = 8
-_THREADS_WITH_LATENCY = 32
-_LATENCY = 0.02
+# Requests at a time. One takes this process a millisecond, so as many as an answer takes milliseconds keep it busy.
+_FEWEST_THREADS, _MOST_THREADS = 4, 32
+_BUSY_SECONDS = 0.001
 _CHARACTERS_AHEAD = 4 << 20
 # What servers and proxies take as an address at the least; the quota of a longer id could not have been set either.
 _LONGEST_SEGMENT = 7_000
@@ -84,6 +85,8 @@ class _Question:
     key: str
     path: str
     params: dict[str, str]
+    take: Callable[[Answer], tuple[int, str | None, str | None]]
+    """Checks the answer, and gives its status, text and normalized text."""
     shown: str | None = None
     """What stands for the path in messages, where it holds an id that may not be shown."""
 
@@ -116,7 +119,6 @@ class Run:
         self._warehouse = warehouse
         self._bars = bars
         self._numbers = 0
-        self._threads = settings.threads or _THREADS
         self._lists_at_a_time = 1
         self._ahead = Ahead()
         self._pseudonyms = pseudonyms
@@ -126,10 +128,14 @@ class Run:
         """Land everything. Raises `ExtractError`; loads landed before it stay."""
         self._land_sessions()
         self._land_sandboxes()
-        self._land_quotas()
         months = sorted({*self._warehouse.months_listed(), *self._months_asked()})
-        self._land_months("usage_rollups", "/usage", months, _rollup_params, _check_rollup)
-        self._land_months("usage_summaries", "/usage/summary", months, _summary_params, _check_object)
+        self._ask(
+            [
+                *self._quotas(),
+                *self._figures("usage_rollups", "/usage", months, _rollup_params, _check_rollup),
+                *self._figures("usage_summaries", "/usage/summary", months, _summary_params, _check_object),
+            ]
+        )
         return self.summary
 
     # Sessions
@@ -160,8 +166,6 @@ class Run:
         try:
             # One window alone tells early of a bad key, a wrong address, or an API that does not select.
             self._read_lists("sessions", [self._session_list(windows[0], check=True)])
-            if not self._settings.threads and self._client.fastest > _LATENCY:
-                self._threads = _THREADS_WITH_LATENCY
             self._read_lists("sessions", [self._session_list(window, check=True) for window in windows[1:]])
             return list(windows)
         except UnselectiveError:
@@ -204,8 +208,8 @@ class Run:
         """Land the list of sandboxes."""
         self._read_lists("sandboxes", [_List(self._load("sandboxes"), "/sandboxes", {})])
 
-    def _land_quotas(self) -> None:
-        """Land the quota of every user ever landed, as far as there is an id to ask by."""
+    def _quotas(self) -> list[_Question]:
+        """The questions for the quota of every user ever landed, as far as there is an id to ask by."""
         questions: list[_Question] = []
         forgotten = too_long = 0
         load = self._load("quotas")
@@ -221,7 +225,7 @@ class Run:
                 if questions and not place:
                     load = self._load("quotas")
                 shown = f"/quotas/external/{user}" if self._pseudonyms else None
-                questions.append(_Question(load, place, user, f"/quotas/external/{segment}", {}, shown))
+                questions.append(_Question(load, place, user, f"/quotas/external/{segment}", {}, _take_quota, shown))
         if forgotten:
             logger.warning(
                 "%d users have only a pseudonym since an earlier run, so their quota could not be asked for anew: what "
@@ -230,22 +234,27 @@ class Run:
             )
         if too_long:
             logger.warning("%d users have an id too long for an address: their quota was not asked for", too_long)
-        self._ask("quotas", questions, self._read_quota)
+        return questions
 
-    def _land_months(
+    def _figures(
         self,
         resource: str,
         path: str,
         months: Iterable[datetime],
         params: Callable[[datetime], dict[str, str]],
         check: Callable[[Any], None],
-    ) -> None:
-        """Land one of the vendor's own figures for each month."""
-        questions = [
-            _Question(self._load(resource, (month, next_month(month))), 0, f"{month:%Y-%m}", path, params(month))
+    ) -> list[_Question]:
+        """The questions for one of the vendor's own figures, for each month."""
+
+        def take(answer: Answer) -> tuple[int, str | None, str | None]:
+            payload, normalized, value = read_document(answer.body)
+            check(value)
+            return answer.status, payload, normalized
+
+        return [
+            _Question(self._load(resource, (month, next_month(month))), 0, f"{month:%Y-%m}", path, params(month), take)
             for month in months
         ]
-        self._ask(resource.replace("usage_", ""), questions, lambda question: self._read_figures(question, check))
 
     def _months_asked(self) -> list[datetime]:
         """The months that were asked for."""
@@ -262,23 +271,32 @@ class Run:
         start, end = window or (None, None)
         return Load(resource, self._numbers, start, end)
 
+    @property
+    def _threads(self) -> int:
+        """How many requests to make at a time, by how long the API takes for an answer, once that is known."""
+        if self._settings.threads:
+            return self._settings.threads
+        return int(max(_FEWEST_THREADS, min(_MOST_THREADS, self._client.fastest / _BUSY_SECONDS)))
+
     def _read_lists(self, name: str, lists: Sequence[_List]) -> None:
         """Read lists in threads, and land each when it is proven complete."""
         if not lists:
             return
         bar = self._bars.stage(name, len(lists))
         finished: list[_List] = []
-        rows = 0
         failure: BaseException | None = None
         stop = threading.Event()
         try:
             self._lists_at_a_time = min(self._threads, len(lists))
-            with Workers[_List, Page, Pass](self._read_pass, self._lists_at_a_time, stop) as workers:
+            with Workers[_List, Page, Pass](
+                self._read_pass, self._lists_at_a_time, stop, lambda page: len(page.text)
+            ) as workers:
                 for item in lists:
                     workers.submit(item)
                 while workers.outstanding or finished:
+                    rows = sum(item.last.rows for item in finished if item.last)
                     if finished and (rows >= _BATCH_ROWS or not workers.outstanding):
-                        batch, finished, rows = finished, [], 0
+                        batch, finished = finished, []
                         for again in self._land_lists(batch, bar):
                             workers.submit(again)
                         continue
@@ -286,7 +304,6 @@ class Run:
                     if event.piece is not None:
                         self._warehouse.stage_page(event.job.load, event.piece)
                         bar.add_rows(event.piece.count)
-                        rows += event.piece.count
                     elif event.result is not None:
                         event.job.last = event.result
                         finished.append(event.job)
@@ -392,11 +409,9 @@ class Run:
             return f"{load.conflicts} ids are listed with more than one content"
         return None
 
-    def _ask(self, name: str, questions: Sequence[_Question], read: Callable[[_Question], _Document]) -> None:
-        """Ask questions in threads, and land each load when all of its answers are there."""
-        if not questions:
-            return
-        bar = self._bars.stage(name, len(questions))
+    def _ask(self, questions: Sequence[_Question]) -> None:
+        """Ask questions in threads, all resources' at once, and land each load when all of its answers are there."""
+        bar = self._bars.stage("quotas, figures", len(questions))
         waiting: dict[int, int] = {}
         for question in questions:
             waiting[question.load.number] = waiting.get(question.load.number, 0) + 1
@@ -404,17 +419,19 @@ class Run:
         stop = threading.Event()
 
         def land() -> None:
-            batch = [*done]
+            batch = sorted(done, key=lambda load: load.number)
             done.clear()
             if batch:
                 self._warehouse.examine(batch)
-                self._warehouse.land(batch)
-                for load in batch:
-                    self.summary.count(load)
+                for _, loads in groupby(batch, key=lambda load: load.resource):
+                    landed = [*loads]
+                    self._warehouse.land(landed)
+                    for load in landed:
+                        self.summary.count(load)
 
         try:
             with Workers[_Question, _Document, _Document](
-                lambda question, emit: read(question), min(self._threads, len(questions)), stop
+                lambda question, emit: self._read_question(question), min(self._threads, len(questions)), stop
             ) as workers:
                 for question in questions:
                     workers.submit(question)
@@ -444,30 +461,13 @@ class Run:
         finally:
             stop.set()
 
-    def _read_quota(self, question: _Question) -> _Document:
-        """Ask for one user's quota (in a thread). A 404 of the API's own is an answer: there is none."""
-        return self._read_question(question, _take_quota, frozenset({200, 404}))
-
-    def _read_figures(self, question: _Question, check: Callable[[Any], None]) -> _Document:
-        """Ask for a month's figures (in a thread)."""
-
-        def take(answer: Answer) -> tuple[int, str | None, str | None]:
-            payload, normalized, value = read_document(answer.body)
-            check(value)
-            return answer.status, payload, normalized
-
-        return self._read_question(question, take, frozenset({200}))
-
-    def _read_question(
-        self,
-        question: _Question,
-        take: Callable[[Answer], tuple[int, str | None, str | None]],
-        accept: frozenset[int],
-    ) -> _Document:
-        """Ask one question and take its answer whole."""
+    def _read_question(self, question: _Question) -> _Document:
+        """Ask one question and take its answer whole (in a thread)."""
         started_at = utc_now()
+        # A quota's 404 of the API's own is an answer: there is none.
+        accept = frozenset({200, 404} if question.load.resource == "quotas" else {200})
         status, payload, normalized = self._client.get(
-            question.path, question.params, take, accept=accept, shown=question.shown
+            question.path, question.params, question.take, accept=accept, shown=question.shown
         )
         if self._pseudonyms and payload is not None:
             # An error's words may name the user anywhere. Nothing but its status counts.

@@ -31,14 +31,40 @@ create or replace temp table crossing (load_id bigint);
 create or replace temp table covered_windows (starts timestamp, ends timestamp);
 """
 
+# From a subquery, because functions of parameters alone are folded into a constant, one boxed value a row: that took
+# more than twice as long.
 STAGE = """
 insert into staged
-select $1, unnest(range($2::bigint, $3::bigint)), null, null, unnest(string_split($4, chr(30))), null
+select $1, unnest(range(first, last)), null, null, unnest(string_split(text, chr(30))), null
+from (select $2::bigint as first, $3::bigint as last, $4::varchar as text)
 """
 
 STAGE_NORMALIZED = """
 insert into staged
-select $1, unnest(range($2::bigint, $3::bigint)), null, null, unnest(string_split($4, chr(30))), unnest($5::varchar[])
+select $1, unnest(range(first, last)), null, null, unnest(string_split(text, chr(30))), unnest($5::varchar[])
+from (select $2::bigint as first, $3::bigint as last, $4::varchar as text)
+"""
+
+STAGE_ANSWERS = """
+insert into staged
+select
+    $1, unnest($2::bigint[]), unnest($3::varchar[]), unnest($4::integer[]), unnest($5::varchar[]), unnest($6::varchar[])
+"""
+
+EXAMINE = """
+insert into examined
+select unnest($1::integer[]), unnest($2::timestamp[]), unnest($3::timestamp[]), null
+"""
+
+# The loads to land, in order, are numbered on from the last; those that are not to be landed have no number.
+NUMBER_LOADS = "update examined set load_id = $1 + nullif(list_position($2::integer[], load_number), 0)"
+
+INSERT_LOADS = """
+insert into raw.loads
+select
+    unnest($1::bigint[]), $2, unnest($3::varchar[]), unnest($4::timestamp[]), unnest($5::timestamp[]),
+    unnest($6::timestamp[]), unnest($7::timestamp[]), unnest($8::bigint[]), unnest($9::bigint[]),
+    unnest($10::bigint[]), unnest($11::bigint[]), unnest($12::bigint[]), $13
 """
 
 # Rows of one shape have the same keys in the same order; only a shape with a key twice needs a look at its rows.
@@ -91,7 +117,7 @@ fields as (
         place,
         given_key,
         asked_at,
-        ltrim(document, e' \\t\\r\\n')[1] = '{' as is_object,
+        document,
         case when given_key is null then try(from_json(
             document,
             '{"id":"JSON","started_at":"VARCHAR","ended_at":"VARCHAR","duration_sec":"VARCHAR","external_user_id":"JSON",'
@@ -105,24 +131,30 @@ texts as (
         place,
         asked_at,
         given_key,
-        coalesce(is_object, false) and said is not null and said.ended_at is null as is_running,
+        case when said.ended_at is null
+            then coalesce(said is not null and ltrim(document, e' \\t\\r\\n')[1] = '{', false)
+            else false end as is_running,
         case when starts_with(said.id, '"') and said.id <> '""' then said.id ->> '$' end as id,
         -- Spelt as the warehouse reads them too: lower-case letters and a decimal comma are fine (rule 8).
         case when regexp_matches(said.started_at, '^[0-9]{4}-')
             then try_cast(replace(upper(said.started_at), ',', '.') as timestamptz) end as started,
         case when regexp_matches(said.ended_at, '^[0-9]{4}-')
             then try_cast(replace(upper(said.ended_at), ',', '.') as timestamptz) end as ended,
-        -- Any spelling of a whole number: 60, "60", 60.0, 6e1.
-        case when try_cast(said.duration_sec as decimal(38, 9)) between 0 and 99999999999
-            then try_cast(try_cast(said.duration_sec as decimal(38, 9)) as bigint) end as seconds,
+        -- Any spelling of a whole number: 60, "60", 60.0, 6e1. Asked for only where there is no end.
+        case when said.ended_at is null then
+            case when try_cast(said.duration_sec as decimal(38, 9)) between 0 and 99999999999
+                then try_cast(try_cast(said.duration_sec as decimal(38, 9)) as bigint) end
+        end as seconds,
         case when starts_with(said.external_user_id, '"') then said.external_user_id ->> '$' end as external_user_id
     from fields
 ),
 times as (
     select
         * exclude (started, ended),
-        case when year(started) between 1 and 9000 then started::timestamp end as started,
-        case when year(ended) between 1 and 9000 then ended::timestamp end as ended
+        case when started >= timestamptz '0001-01-01 00:00:00+00' and started < timestamptz '9001-01-01 00:00:00+00'
+            then started::timestamp end as started,
+        case when ended >= timestamptz '0001-01-01 00:00:00+00' and ended < timestamptz '9001-01-01 00:00:00+00'
+            then ended::timestamp end as ended
     from texts
 )
 select
@@ -215,38 +247,34 @@ HISTORY = {
     },
 }
 
-# Each key's first listed row, in the order in which loads are landed, and whether its later ones differ from it.
+# The rows to land, in the order in which their loads are landed, which `sequence` numbers; each key's first one; and
+# of the keys that are listed more than once, those whose rows differ.
 FIRSTS = """
-create or replace temp table sequenced as
+create or replace temp view sequenced as
 select
     parsed.*,
     examined.load_id,
-    examined.load_id::hugeint * 1099511627776 + parsed.place as sequence
+    examined.window_end,
+    (examined.load_id - (select min(load_id) from examined)) * 1099511627776 + parsed.place as sequence
 from parsed
 inner join examined using (load_number)
 where examined.load_id is not null;
 
 create or replace temp table firsts as
-with keys as (
-    select
-        row_hash, row_key, has_id, min(sequence) as sequence, arg_min(load_number, sequence) as load_number,
-        arg_min(place, sequence) as place, count(*) as times
-    from sequenced
-    group by all
-),
-contents as (
-    select keys.sequence, count(distinct staged.payload) as contents
-    from keys
-    inner join sequenced using (row_hash, row_key, has_id)
-    inner join staged on sequenced.load_number = staged.load_number and sequenced.place = staged.place
-    where keys.times > 1
-    group by keys.sequence
-)
-select keys.*, coalesce(contents.contents, 1) > 1 as is_contested
-from keys
-left join contents using (sequence);
+select row_hash, row_key, has_id, min(sequence) as sequence, count(*) as times
+from sequenced
+group by all;
 
-create or replace temp table unchanged (sequence hugeint)
+create or replace temp table contested as
+select firsts.sequence
+from firsts
+inner join sequenced using (row_hash, row_key, has_id)
+inner join staged on sequenced.load_number = staged.load_number and sequenced.place = staged.place
+where firsts.times > 1
+group by firsts.sequence
+having count(distinct staged.payload) > 1;
+
+create or replace temp table unchanged (sequence bigint)
 """
 
 # The current version of every key at hand. The hash finds candidates by one narrow column; the key itself decides.
@@ -258,7 +286,7 @@ where history.row_hash in (select firsts.row_hash from firsts);
 
 create or replace temp table found as
 select
-    firsts.sequence, firsts.load_number, firsts.place, firsts.is_contested,
+    firsts.sequence,
     history.load_id, history.row_number, history.is_void, history.http_status,
     history.started_at_utc, history.ended_at_utc, history.payload
 from history
@@ -269,15 +297,16 @@ qualify row_number() over (partition by firsts.sequence order by history.load_id
 create or replace temp table compared as
 select
     found.sequence,
-    found.load_number,
-    found.place,
+    sequenced.load_number,
+    sequenced.place,
     found.http_status is not distinct from staged.http_status
     and (found.http_status is not distinct from 404 or found.payload = staged.payload) as is_same,
     found.http_status is not distinct from staged.http_status as is_comparable,
     case when not is_same and is_comparable then found.payload end as current_payload
 from found
-inner join staged using (load_number, place)
-where not found.is_void and not found.is_contested;
+inner join sequenced using (sequence)
+inner join staged on sequenced.load_number = staged.load_number and sequenced.place = staged.place
+where not found.is_void and found.sequence not in (select contested.sequence from contested);
 
 insert into unchanged
 select sequence
@@ -295,10 +324,10 @@ where compared.current_payload is not null and staged.payload is not null
 CONTESTED = """
 select
     sequenced.row_key, sequenced.has_id, sequenced.row_hash, sequenced.load_number, sequenced.sequence, staged.payload
-from sequenced
-inner join firsts using (row_hash, row_key, has_id)
+from contested
+inner join firsts using (sequence)
+inner join sequenced using (row_hash, row_key, has_id)
 inner join staged on sequenced.load_number = staged.load_number and sequenced.place = staged.place
-where firsts.is_contested
 order by sequenced.row_hash, sequenced.row_key, sequenced.has_id, sequenced.sequence
 """
 
@@ -309,40 +338,46 @@ where row_hash = ? and row_key = ? and has_id = ?
 order by load_id, row_number
 """
 
+# Each key's first row, and the others of a contested one, as far as they are not in force already.
 CHOSEN = """
 create or replace temp table chosen as
-select sequenced.*
-from sequenced
-inner join firsts using (row_hash, row_key, has_id)
-where
-    (firsts.is_contested or firsts.sequence = sequenced.sequence)
-    and sequenced.sequence not in (select unchanged.sequence from unchanged);
+select sequence
+from (
+    select firsts.sequence
+    from firsts
+    union all
+    select sequenced.sequence
+    from contested
+    inner join firsts using (sequence)
+    inner join sequenced using (row_hash, row_key, has_id)
+    where sequenced.sequence <> firsts.sequence
+)
+where sequence not in (select unchanged.sequence from unchanged)
 """
 
 # What a resource's table has between a row's key and its payload.
 _BETWEEN = {
-    "usage_sessions": "false, chosen.is_running, chosen.started, chosen.ended, chosen.external_user_id,",
-    "sandboxes": "chosen.external_user_id,",
+    "usage_sessions": "false, sequenced.is_running, sequenced.started, sequenced.ended, sequenced.external_user_id,",
+    "sandboxes": "sequenced.external_user_id,",
     "quotas": "staged.http_status,",
     "usage_rollups": "",
     "usage_summaries": "",
 }
 
 INSERT = {
-    resource: CHOSEN
-    + f"""
+    resource: f"""
         insert into raw.{resource}
         select
-            chosen.load_id, chosen.place + 1, chosen.row_key, chosen.has_id, chosen.row_hash, {between}
+            sequenced.load_id, sequenced.place + 1, sequenced.row_key, sequenced.has_id, sequenced.row_hash, {between}
             staged.payload, staged.normalized
-        from chosen
-        inner join staged using (load_number, place)
-        order by chosen.sequence
+        from sequenced
+        inner join staged on sequenced.load_number = staged.load_number and sequenced.place = staged.place
+        where sequenced.sequence in (select chosen.sequence from chosen)
     """  # noqa: S608 - both are the constants above
     for resource, between in _BETWEEN.items()
 }
 
-ADDED = "select load_number, count(*) from chosen group by load_number"
+ADDED = "select load_number, count(*) from sequenced where sequence in (from chosen) group by load_number"
 
 REMEMBER_LISTED = """
 insert into listed
@@ -378,18 +413,17 @@ REMEMBER_CROSSING = """
 insert into crossing
 select any_value(sequenced.load_id)
 from sequenced
-inner join examined using (load_number)
 where
     not sequenced.is_running
-    and sequenced.started < examined.window_end
-    and sequenced.ended > examined.window_end + interval 1 second
+    and sequenced.started < sequenced.window_end
+    and sequenced.ended > sequenced.window_end + interval 1 second
 having count(*) > 0
 """
 
 KEEP_REST = """
 create or replace temp table staged as
 from staged
-where load_number not in (select load_number from examined)
+where load_number not in (select load_number from examined where load_id is not null)
 """
 
 # Of the loads last examined, which are the ones at hand.

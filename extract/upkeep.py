@@ -24,11 +24,15 @@ from extract.errors import WarehouseError
 NEVER_CHECKPOINT = {"checkpoint_threshold": "1TB", "auto_checkpoint_skip_wal_threshold": str(1 << 60)}
 """Settings of a connection that only ever appends to the log; with `pragma disable_checkpoint_on_shutdown`."""
 
-# Waits for a word, so that its start costs the run nothing. Without one, this process was killed: nothing is done.
+# Waits for a word, so that its start costs the run nothing; nor does what DuckDB does but once, with a file of no name.
+# Without a word, this process was killed: nothing is done. It leaves at once, because somebody waits for it.
 _FOLD = """
-import sys, duckdb
+import os, sys, duckdb
+duckdb.connect().execute("create table warm as select 1; checkpoint")
 if sys.stdin.readline():
-    duckdb.connect(sys.argv[1], config={"memory_limit": "200MB", "threads": "2"}).execute("checkpoint")
+    with duckdb.connect(sys.argv[1], config={"memory_limit": "200MB", "threads": "2"}) as file:
+        file.execute("checkpoint")
+    os._exit(0)
 """
 _FOLD_SECONDS = 600
 

@@ -93,8 +93,15 @@ class _Buffer:
     texts: list[str] = field(default_factory=list)
     normalized: list[str | None] = field(default_factory=list)
     has_normalized: bool = False
+    answers: list[tuple[int, str, int | None, str | None, str | None]] = field(default_factory=list)
+    """Answers that are a row as a whole: place, key, status, text, normalized text. Such loads have no texts."""
     rows: int = 0
     characters: int = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it is time to stage what is here."""
+        return self.rows >= _BUFFERED_ROWS or self.characters >= _BUFFERED_CHARACTERS
 
 
 class Warehouse:
@@ -172,17 +179,19 @@ class Warehouse:
         buffer.texts.append(page.text)
         buffer.rows += page.count
         buffer.characters += len(page.text)
-        if buffer.rows >= _BUFFERED_ROWS or buffer.characters >= _BUFFERED_CHARACTERS:
+        if buffer.is_full:
             self._flush(load.number)
 
     def stage_answer(
         self, load: Load, place: int, key: str, status: int | None, payload: str | None, normalized: str | None
     ) -> None:
         """Keep an answer that is one row as a whole, under the key it was asked for by."""
-        self._execute(
-            "insert into staged values (?, ?, ?, ?, ?, ?)", [load.number, place, key, status, payload, normalized]
-        )
-        self._staged[load.number] = self._staged.get(load.number, 0) + 1
+        buffer = self._buffers.setdefault(load.number, _Buffer())
+        buffer.answers.append((place, key, status, payload, normalized))
+        buffer.rows += 1
+        buffer.characters += len(payload or "")
+        if buffer.is_full:
+            self._flush(load.number)
 
     def drop(self, load: Load) -> None:
         """Forget what is staged of a load: it failed, or is read anew."""
@@ -196,9 +205,10 @@ class Warehouse:
         if buffer is None:
             return
         first = self._staged.get(number, 0)
-        text = SEPARATOR.join(buffer.texts)
-        values: list[Any] = [number, first, first + buffer.rows, text]
-        if buffer.has_normalized:
+        values: list[Any] = [number, first, first + buffer.rows, SEPARATOR.join(buffer.texts)]
+        if buffer.answers:
+            added = self._execute(statements.STAGE_ANSWERS, [number, *_columns(buffer.answers)]).fetchone()
+        elif buffer.has_normalized:
             added = self._execute(statements.STAGE_NORMALIZED, [*values, buffer.normalized]).fetchone()
         else:
             added = self._execute(statements.STAGE, values).fetchone()
@@ -216,10 +226,7 @@ class Warehouse:
         if not any(self._staged.get(load.number) for load in loads):
             return
         self._execute("delete from examined")
-        self._execute_many(
-            "insert into examined values (?, ?, ?, null)",
-            [[load.number, load.started_at, load.window_end] for load in loads],
-        )
+        self._execute(statements.EXAMINE, _columns([(load.number, load.started_at, load.window_end) for load in loads]))
         self._normalize()
         self._execute(statements.PARSE)
         self._key_unidentified()
@@ -234,29 +241,31 @@ class Warehouse:
             return
         resource, has_rows = loads[0].resource, any(load.rows for load in loads)
         with self._transaction():
-            last = self._execute("select coalesce(max(load_id), 0) from raw.loads").fetchone()
-            load_ids = {load.number: (last[0] if last else 0) + i for i, load in enumerate(loads, 1)}
-            added = self._land_rows(resource, load_ids) if has_rows else {}
+            last = self._last_load()
+            added = self._land_rows(resource, loads, last) if has_rows else {}
             for load in loads:
                 load.rows_added = added.get(load.number, 0)
-                self._insert_load(load_ids[load.number], load, load.resource)
+            self._insert_loads(loads, last)
         if has_rows:
-            self._report_drift(resource, min(load_ids.values()))
+            self._report_drift(resource, last + 1)
             for load in loads:
                 self._staged.pop(load.number, None)
             self._execute(statements.KEEP_REST if self._staged else "truncate staged")
 
-    def _land_rows(self, resource: str, load_ids: dict[int, int]) -> dict[int, int]:
-        """Land the rows of loads whose ids are given, and tell how many each added."""
-        self._execute("update examined set load_id = null")
-        self._execute_many(
-            "update examined set load_id = $2 where load_number = $1", [[*pair] for pair in load_ids.items()]
-        )
+    def _last_load(self) -> int:
+        """The id of the load that was landed last; 0 for none."""
+        last = self._execute("select coalesce(max(load_id), 0) from raw.loads").fetchone()
+        return int(last[0]) if last else 0
+
+    def _land_rows(self, resource: str, loads: Sequence[Load], last: int) -> dict[int, int]:
+        """Land the rows of loads that follow load `last`, and tell how many each added."""
+        self._execute(statements.NUMBER_LOADS, [last, [load.number for load in loads]])
         self._execute(statements.HISTORY[resource])
         self._execute(statements.FIRSTS)
         self._execute(statements.FOUND)
         self._decide_spelling()
         self._decide_contested()
+        self._execute(statements.CHOSEN)
         self._execute(statements.INSERT[resource])
         added = {row[0]: row[1] for row in self._execute(statements.ADDED).fetchall()}
         if resource == "usage_sessions":
@@ -265,28 +274,29 @@ class Warehouse:
             self._execute(statements.REMEMBER_CROSSING)
         return added
 
-    def _insert_load(self, load_id: int, load: Load, resource: str) -> None:
-        """Write a load's row; beside the first one, under which key its ids are pseudonyms."""
+    def _insert_loads(self, loads: Sequence[Load], last: int) -> None:
+        """Write the rows of loads that follow load `last`; beside the first, under which key ids are pseudonyms."""
         if self._id_check is not None:
             self._execute(statements.INSERT_ID_CHECK, [self._id_check])
-        self._execute(
-            "insert into raw.loads values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        ids, resources, *others = _columns(
             [
-                load_id,
-                self._run_id,
-                resource,
-                load.window_start,
-                load.window_end,
-                load.started_at,
-                load.ended_at,
-                load.pages,
-                load.rows,
-                load.distinct_ids,
-                load.total,
-                load.rows_added,
-                __version__,
-            ],
+                (
+                    load_id,
+                    load.resource,
+                    load.window_start,
+                    load.window_end,
+                    load.started_at,
+                    load.ended_at,
+                    load.pages,
+                    load.rows,
+                    load.distinct_ids,
+                    load.total,
+                    load.rows_added,
+                )
+                for load_id, load in enumerate(loads, last + 1)
+            ]
         )
+        self._execute(statements.INSERT_LOADS, [ids, self._run_id, resources, *others, __version__])
 
     def _normalize(self) -> None:
         """Give rows that DuckDB would read differently (repeated keys) or not at all a normalized text."""
@@ -309,8 +319,7 @@ class Warehouse:
                 seen[number, digest] = occurrence = seen.get((number, digest), 0) + 1
                 keys.append([number, place, f"{digest}#{occurrence}"])
         if keys:
-            columns = [list(column) for column in zip(*keys, strict=True)]
-            self._execute(statements.SET_KEYS, columns)
+            self._execute(statements.SET_KEYS, _columns(keys))
 
     def _decide_spelling(self) -> None:
         """Of rows whose bytes differ from their current version's, find those that say the same all the same."""
@@ -318,7 +327,7 @@ class Warehouse:
         same: list[int] = []
         while chunk := rows.fetchmany(_FETCHED):
             same += [sequence for sequence, new, old in chunk if canonical.is_same(new, old)]
-        self._execute("insert into unchanged select unnest(?::hugeint[])", [same])
+        self._execute("insert into unchanged select unnest(?::bigint[])", [same])
 
     def _decide_contested(self) -> None:
         """Decide keys that the loads at hand list with more than one content, version by version."""
@@ -328,7 +337,7 @@ class Warehouse:
         unchanged: list[int] = []
         for _, versions in groupby(rows, key=lambda row: (row[0], row[1])):
             unchanged += self._unchanged_of(list(versions))
-        self._execute("insert into unchanged select unnest(?::hugeint[])", [unchanged])
+        self._execute("insert into unchanged select unnest(?::bigint[])", [unchanged])
 
     def _unchanged_of(self, rows: list[tuple[Any, ...]]) -> list[int]:
         """Of one contested key's listed rows, in order, those that add nothing."""
@@ -395,12 +404,11 @@ class Warehouse:
     def land_voids(self, load: Load) -> None:
         """Void what `find_unlisted` found, in a load of its own."""
         with self._transaction():
-            last = self._execute("select coalesce(max(load_id), 0) + 1 from raw.loads").fetchone()
-            load_id = last[0] if last else 1
-            added = self._execute(statements.INSERT_VOIDS, [load_id]).fetchone()
+            last = self._last_load()
+            added = self._execute(statements.INSERT_VOIDS, [last + 1]).fetchone()
             load.rows_added = int(added[0]) if added else 0
             self._execute(statements.REMEMBER_VOIDED_MONTHS)
-            self._insert_load(load_id, load, "session_voids")
+            self._insert_loads([load], last)
 
     # What later stages ask
 
@@ -457,6 +465,11 @@ class Warehouse:
             if isinstance(error, duckdb.Error):
                 raise _failure(error, self._path) from error
             raise
+
+
+def _columns(rows: Sequence[Sequence[Any]]) -> list[list[Any]]:
+    """Rows, at least one, as columns: many rows in a statement's parameters cost little more than one."""
+    return [list(column) for column in zip(*rows, strict=True)]
 
 
 def _same_contents(current: list[str], brought: list[str]) -> bool:

@@ -5,7 +5,6 @@ The threads are daemons, so that a run which was told to stop need not wait for 
 
 from __future__ import annotations
 
-import contextlib
 import queue
 import threading
 from collections import deque
@@ -20,6 +19,9 @@ from extract.errors import StoppedError
 Job = TypeVar("Job")
 Piece = TypeVar("Piece")
 Result = TypeVar("Result")
+
+MOST_WAITING = 16 << 20
+"""Bounds what was fetched but not yet written, in characters: enough to go on fetching while a batch is landed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +42,20 @@ class Workers(Generic[Job, Piece, Result]):
         work: Callable[[Job, Callable[[Piece], None]], Result],
         threads: int,
         stop: threading.Event,
+        weigh: Callable[[Piece], int] = lambda piece: 0,
     ) -> None:
-        """Prepare; `grow` starts the threads. `stop` makes them give up what they have in hand."""
+        """Prepare; `grow` starts the threads. `stop` makes them give up what they have in hand.
+
+        Threads wait while pieces of more than `MOST_WAITING`, as `weigh` tells it, are reported and not taken.
+        """
         self._work = work
         self._wanted = threads
         self._stop = stop
+        self._weigh = weigh
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
-        # Bounded, so that what was fetched but not yet written does not grow with the list.
-        self._events: queue.Queue[Event[Job, Piece, Result]] = queue.Queue(maxsize=64)
+        self._events: queue.SimpleQueue[Event[Job, Piece, Result]] = queue.SimpleQueue()
+        self._room = threading.Condition()
+        self._waiting = 0
         self._threads: list[threading.Thread] = []
         self.outstanding = 0
 
@@ -82,6 +90,10 @@ class Workers(Generic[Job, Piece, Result]):
         event = self._events.get()
         if event.piece is None:
             self.outstanding -= 1
+        else:
+            with self._room:
+                self._waiting -= self._weigh(event.piece)
+                self._room.notify_all()
         return event
 
     def _run(self) -> None:
@@ -102,11 +114,15 @@ class Workers(Generic[Job, Piece, Result]):
             return Event(job, error=error)
 
     def _report(self, event: Event[Job, Piece, Result]) -> None:
-        """Hand an event over, waiting for room, but not beyond a stop."""
-        while not self._stop.is_set():
-            with contextlib.suppress(queue.Full):
-                return self._events.put(event, timeout=0.2)
-        raise StoppedError("stopped")
+        """Hand an event over; a piece waits for room, but not beyond a stop."""
+        if event.piece is not None:
+            with self._room:
+                while self._waiting > MOST_WAITING and not self._stop.is_set():
+                    self._room.wait(0.2)
+                self._waiting += self._weigh(event.piece)
+        if self._stop.is_set():
+            raise StoppedError("stopped")
+        self._events.put(event)
 
 
 class Ahead:

@@ -144,7 +144,9 @@ server shares; {system}, Python {python}, {versions}.
 - *bare*: fetches the session pages that the extractor fetches, one after the other, and drops them; no other requests.
 - *sequential*: the same with everything that the extractor fetches: quotas of {users} users, sandboxes and months too.
 - *extract*: `python -m extract` into a new warehouse, with all that it does, from its start-up and the schema on.
-- *dlt*: its REST source into DuckDB: sessions only, its defaults.
+- *dlt*: its REST source into DuckDB, with the same things to load (`dlt_load.py`): the month's sessions, sandboxes,
+  quotas of users, rollup and summary; resources and quotas in parallel, its defaults otherwise. It asks for no days
+  before and after the month, and proves and compares nothing.
 
 A run counts only if its file holds every session once. No peak below {floor:.0f} MiB, the benchmark's own, can be seen.
 

@@ -54,7 +54,7 @@ def extract(setting: Setting) -> Cost:
 
 
 def dlt(setting: Setting) -> Cost:
-    """Run dlt's REST source into a new DuckDB file, in an environment of its own."""
+    """Run dlt's REST source into a new DuckDB file, with what the extractor loads, in an environment of its own."""
     file = setting.folder / "dlt.duckdb"
     sessions, folder = setting.sessions, setting.folder / "dlt"
     command = [str(setting.dlt_python), str(Path(__file__).with_name("dlt_load.py")), setting.server.base_url]

@@ -404,7 +404,7 @@ def test_a_landing_that_fails_is_rolled_back(warehouse: Path, monkeypatch: pytes
         raise RuntimeError("pulled the plug")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Warehouse, "_insert_load", fail)
+        patch.setattr(Warehouse, "_insert_loads", fail)
         with pytest.raises(RuntimeError):
             land_rows(ROWS, warehouse)
     assert query(warehouse, "select count(*) from raw.usage_sessions") == [(0,)]
