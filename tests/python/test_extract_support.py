@@ -17,7 +17,7 @@ import duckdb
 from starlette.requests import Request
 from starlette.responses import Response
 
-from extract.client import Client
+from extract.client import Client, _proxy
 from extract.progress import bars
 from extract.pseudonyms import Pseudonyms
 from extract.run import Run, Summary
@@ -137,3 +137,26 @@ def scripted(
 
 
 __all__ = ["Options", "Response", "Script", "Tenant", "serve"]
+
+
+@pytest.mark.parametrize(
+    ("environment", "base_url", "proxy"),
+    [
+        ({}, "https://api.example.com/api/v1", None),
+        ({"HTTPS_PROXY": "http://proxy:8080"}, "https://api.example.com/api/v1", "http://proxy:8080"),
+        ({"HTTPS_PROXY": "proxy:8080"}, "https://api.example.com/api/v1", "http://proxy:8080"),
+        ({"ALL_PROXY": "http://proxy:8080"}, "https://api.example.com/api/v1", "http://proxy:8080"),
+        ({"HTTP_PROXY": "http://proxy:8080"}, "https://api.example.com/api/v1", None),
+        ({"HTTPS_PROXY": "http://proxy:8080", "NO_PROXY": "example.com"}, "https://api.example.com/api/v1", None),
+        ({"HTTP_PROXY": "http://proxy:8080", "ALL_PROXY": "http://proxy:8080"}, "http://127.0.0.1:80/api/v1", None),
+    ],
+)
+def test_the_proxy_is_the_environments_but_never_for_this_machine(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], base_url: str, proxy: str | None
+) -> None:
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
+        for spelling in (name, name.lower()):
+            monkeypatch.delenv(spelling, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert _proxy(base_url) == proxy
