@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pytest
 from starlette.requests import Request
 from starlette.responses import Response
 
