@@ -77,24 +77,45 @@ def extract(
 
 
 def build(
-    warehouse: Path, *arguments: str, variables: Mapping[str, Any] | None = None, tz: str = "UTC", check: bool = True
+    warehouse: Path,
+    *arguments: str,
+    variables: Mapping[str, Any] | None = None,
+    seeds: Path | None = None,
+    tz: str = "UTC",
+    check: bool = True,
+    command: str = "build",
 ) -> subprocess.CompletedProcess[str]:
-    """Run `dbt build` on a warehouse; dbt's own files go beside it, so builds do not meet.
+    """Run `dbt build` (or another command) on a warehouse; dbt's own files go beside it, so builds do not meet.
 
-    Raises `AssertionError`, with what dbt said, where it fails and `check` is set.
+    `seeds` is a folder of plans and prices, in place of the project's own. Raises `AssertionError`, with what dbt said,
+    where it fails and `check` is set.
     """
     beside = warehouse.parent
     done = _run(
         [
-            *(sys.executable, "-c", "from dbt.cli.main import cli; cli()", "build"),
+            *(sys.executable, "-c", "from dbt.cli.main import cli; cli()", command),
             *("--target-path", str(beside / "target"), "--log-path", str(beside / "logs"), "--no-use-colors"),
             *(("--vars", json.dumps(variables)) if variables else ()),
             *arguments,
         ],
-        {"WAREHOUSE_PATH": str(warehouse), "DBT_SEND_ANONYMOUS_USAGE_STATS": "false", "TZ": tz},
+        {
+            "WAREHOUSE_PATH": str(warehouse),
+            "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+            "SEEDS_PATH": str(seeds or "seeds"),
+            "TZ": tz,
+        },
         BUILD_SECONDS,
     )
     return _must_succeed(done) if check else done
+
+
+def write_seeds(directory: Path, **contents: str) -> Path:
+    """A folder of seeds: those of the project, with other contents for the files that are named."""
+    shutil.copytree(ROOT / "seeds", directory, dirs_exist_ok=True)
+    for name, content in contents.items():
+        assert (directory / f"{name}.csv").exists(), f"there is no seed {name}"
+        (directory / f"{name}.csv").write_text(content, encoding="utf-8")
+    return directory
 
 
 # --- Reading back --------------------------------------------------------------------------------------------------
