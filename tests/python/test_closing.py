@@ -19,6 +19,7 @@ from typing import Any
 
 import duckdb
 import pytest
+from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 from dbt.cli.main import dbtRunner
 
 import pipeline
@@ -328,16 +329,23 @@ def invoke(landed: Billing, tmp_path_factory: pytest.TempPathFactory) -> Invoke:
         patch.setenv("WAREHOUSE_PATH", str(landed.warehouse))
         parsed = dbtRunner().invoke(["--quiet", "parse", *options])
     assert parsed.success, parsed.exception
+    manifest: Any = parsed.result
 
     def run(warehouse: Path, command: str, close: str, *arguments: str) -> str:
-        """Run a command that closes a period and fails; returns what it logged."""
-        variables = ("--vars", json.dumps({"close_period": close}))
-        logs = ("--log-path", str(warehouse.parent / "logs"))
+        """Run a command that closes a period and fails; returns what it said."""
+        said: list[str] = []
+
+        def hear(event: Any) -> None:
+            said.append(event.info.msg)
+
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("WAREHOUSE_PATH", str(warehouse))
-            done = dbtRunner(manifest=parsed.result).invoke([command, *arguments, *variables, *options[:3], *logs])
+            runner = dbtRunner(manifest=manifest, callbacks=[hear])
+            done = runner.invoke([command, *arguments, "--vars", json.dumps({"close_period": close}), *options])
+        # It keeps the file open for its next run.
+        DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
         assert not done.success
-        return (warehouse.parent / "logs" / "dbt.log").read_text(encoding="utf-8")
+        return "\n".join(said)
 
     return run
 
