@@ -118,6 +118,15 @@
     {{ return(sql) }}
 {% endmacro %}
 
+{#- dbt's own macro, less what it writes: it keeps a seed's SQL under target/run, at the seed's path there. An absolute
+    SEEDS_PATH leads out of that folder, to the seed itself, and what people typed would be written over. -#}
+{% macro noop_statement(name=none, message=none, code=none, rows_affected=none, res=none) -%}
+    {%- set sql = caller() -%}
+    {%- if name is not none -%}
+        {{ store_raw_result(name, message=message, code=code, rows_affected=rows_affected, agate_table=res) }}
+    {%- endif -%}
+{%- endmacro %}
+
 {#- A name in a message: in quotes, on one line, not endlessly long. -#}
 {% macro shown(text) -%}
     ('''' || regexp_replace(left({{ text }}, 100), '[[:cntrl:]]', '?', 'g') || '''')

@@ -100,7 +100,7 @@ def dbt(
             "WAREHOUSE_PATH": str(warehouse),
             "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
             "TZ": tz,
-            **({"SEEDS_PATH": str(seeds)} if seeds else {}),
+            "SEEDS_PATH": str(seeds or "seeds"),
         },
         BUILD_SECONDS,
     )
@@ -113,13 +113,23 @@ def build(
     seeds: Path | None = None,
     tz: str = "UTC",
     check: bool = True,
+    command: str = "build",
 ) -> subprocess.CompletedProcess[str]:
-    """Run `dbt build` on a warehouse.
+    """Run `dbt build` (or another command) on a warehouse.
 
     Raises `AssertionError`, with what dbt said, where it fails and `check` is set.
     """
-    done = dbt(warehouse, "build", *arguments, variables=variables, seeds=seeds, tz=tz)
+    done = dbt(warehouse, command, *arguments, variables=variables, seeds=seeds, tz=tz)
     return _must_succeed(done) if check else done
+
+
+def write_seeds(directory: Path, **contents: str) -> Path:
+    """A folder of seeds: those of the project, with other contents for the files that are named."""
+    shutil.copytree(ROOT / "seeds", directory, dirs_exist_ok=True)
+    for name, content in contents.items():
+        assert (directory / f"{name}.csv").exists(), f"there is no seed {name}"
+        (directory / f"{name}.csv").write_text(content, encoding="utf-8")
+    return directory
 
 
 # --- Reading back --------------------------------------------------------------------------------------------------

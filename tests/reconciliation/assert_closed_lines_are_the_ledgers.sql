@@ -1,20 +1,50 @@
 -- Rule 25: a closed invoice never changes. What the marts show as closed is the ledger, cell by cell, lines and pieces.
 {%- set line_columns = ledger_tables()["closed_invoice_lines"].keys() | join(", ") %}
+{%- set piece_columns = "line_id, session_id, usage_date, credits" %}
 
-(
+with
+
+shown_lines as (
+
     select {{ line_columns }}
     from {{ ref("fct_invoice_lines") }}
     where status = 'closed'
-    except all
+
+),
+
+ledger_lines as (
+
     select {{ line_columns }}
     from {{ source("ledger", "closed_invoice_lines") }}
+
+),
+
+shown_pieces as (
+
+    select {{ piece_columns }}
+    from {{ ref("fct_invoice_line_pieces") }}
+    where line_id in (select shown_lines.line_id from shown_lines)
+
+),
+
+ledger_pieces as (
+
+    select {{ piece_columns }}
+    from {{ source("ledger", "closed_line_pieces") }}
+
 )
-union all
-(
-    select {{ line_columns }}
-    from {{ source("ledger", "closed_invoice_lines") }}
+
+{% for table in ["lines", "pieces"] %}
+{% for one, other in [("shown", "ledger"), ("ledger", "shown")] %}
+select
+    '{{ table }} only {{ one }}' as difference,
+    line_id
+from (
+    select * from {{ one }}_{{ table }}
     except all
-    select {{ line_columns }}
-    from {{ ref("fct_invoice_lines") }}
-    where status = 'closed'
+    select * from {{ other }}_{{ table }}
 )
+{{ "union all" if not loop.last }}
+{% endfor %}
+{{ "union all" if not loop.last }}
+{% endfor %}

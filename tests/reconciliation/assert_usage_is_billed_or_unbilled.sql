@@ -1,5 +1,5 @@
 -- Nothing falls between: for each period, what invoice lines hold and what the report of unbilled usage lists are together all
--- usage there is.
+-- usage there is; and the report counts every rejected session.
 with
 
 used as (
@@ -46,3 +46,19 @@ select
 from used
 full outer join accounted_periods using (billing_period)
 where coalesce(used.credits, 0) <> coalesce(accounted_periods.credits, 0)
+union all
+select
+    'rejected' as billing_period,
+    staged.row_count as used_credits,
+    reported.row_count as accounted_credits
+from (
+    select count(*) as row_count
+    from {{ ref("stg_miosa__usage_sessions") }}
+    where rejection_reason is not null
+) as staged
+cross join (
+    select coalesce(sum(session_count), 0) as row_count
+    from {{ ref("rpt_unbilled_usage") }}
+    where reason = 'rejected'
+) as reported
+where staged.row_count <> reported.row_count

@@ -1,0 +1,452 @@
+"""Closing a period, by the commands that finance runs (rules 23 to 27): what it freezes, refuses and survives.
+
+One tenant is landed once. March 2025, in which nobody owed anything, and April are closed on it, and tests go on from
+copies: a whole build costs some twenty seconds, so each carries many assertions. That a kill leaves the period closed
+whole or not at all, and what random histories do to the ledger, is shown elsewhere.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable, Iterable
+from contextlib import closing
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+from dbt.cli.main import dbtRunner
+
+import pipeline
+from pipeline import query
+from simulator.server import serve
+from tenants import Rows, Span
+from test_planted_faults import row
+
+Row = dict[str, Any]
+
+LEDGER = ("closed_periods", "closed_invoice_lines", "closed_line_pieces")
+
+SPAN = Span("2025-03", "2025-06")
+
+TENANT = Rows(
+    sessions=(
+        # Read by the look-back, with the end of a month of which no more is known.
+        row("early", "2025-01-28T00:00:00Z", "2025-01-28T01:00:00Z", "1", external_user_id="ann"),
+        row("corrected", "2025-04-10T00:00:00Z", "2025-04-10T01:00:00Z", "12", external_user_id="ann"),
+        # 10 of 30 credits in April.
+        row("crosses", "2025-04-30T23:00:00Z", "2025-05-01T02:00:00Z", "30", external_user_id="ann"),
+        row("half", "2025-05-05T00:00:00Z", "2025-05-05T01:00:00Z", "0.5", external_user_id="ben"),
+        row("other", "2025-05-07T00:00:00Z", "2025-05-07T01:00:00Z", "7", external_user_id="0012"),
+        row("nobody's", "2025-05-08T00:00:00Z", "2025-05-08T01:00:00Z", "2"),
+        row("newest", "2025-06-03T00:00:00Z", "2025-06-03T01:00:00Z", "5", external_user_id="ann"),
+    ),
+)
+
+SEEDS = {
+    "plans": """\
+plan_id,plan_name,currency
+pay_as_you_go,Pay as you go,USD
+tiers,Tiers,EUR
+0007,Flat,JPY
+""",
+    "plan_prices": """\
+plan_id,valid_from,valid_to,monthly_fee,included_credits,minimum_charge,tier_model
+pay_as_you_go,2025-01-01,,,,,graduated
+tiers,2025-01-01,,49,5,,graduated
+0007,2025-01-01,,300,,,graduated
+""",
+    "plan_price_tiers": """\
+plan_id,valid_from,tier_from_credits,unit_price
+pay_as_you_go,2025-01-01,0,0.01
+tiers,2025-01-01,0,0.335
+tiers,2025-01-01,10,0.3
+0007,2025-01-01,0,1
+""",
+    "user_plans": """\
+external_user_id,plan_id,valid_from,valid_to
+ann,tiers,2025-04-01,
+0012,0007,2025-05-01,
+""",
+}
+
+
+# --- A warehouse with plans ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Billing:
+    """A warehouse, its plans, and what the marts and the ledger say."""
+
+    warehouse: Path
+    output: list[str] = field(default_factory=list)
+    """What each command said."""
+
+    @property
+    def seeds(self) -> Path:
+        return self.warehouse.parent / "seeds"
+
+    def build(
+        self, *arguments: str, close: str = "", first: str = "", fails: bool = False
+    ) -> subprocess.CompletedProcess[str]:
+        """Run `dbt build`, closing a period where one is named. Unit tests, which read no warehouse, are left out."""
+        variables = {"close_period": close, "first_billing_period": first}
+        done = pipeline.build(
+            self.warehouse,
+            *("--exclude-resource-type", "unit_test"),
+            *arguments,
+            variables={name: value for name, value in variables.items() if value},
+            seeds=self.seeds,
+            check=not fails,
+        )
+        self.output.append(done.stdout)
+        assert "Traceback" not in done.stdout + done.stderr
+        return done
+
+    def is_refused(self, sentence: str, *arguments: str, close: str, first: str = "") -> str:
+        """Run a closing that ends non-zero, says why in a sentence, and leaves the ledger as it was."""
+        before = self.ledger()
+        done = self.build(*arguments, close=close, first=first, fails=True)
+        assert done.returncode != 0
+        assert f"{close} was not closed: {sentence}" in done.stdout
+        assert "is closed:" not in done.stdout
+        assert self.ledger() == before
+        return done.stdout
+
+    def rows(self, table: str, where: str = "true") -> list[Row]:
+        """A table's rows, in an order of their own."""
+        return sorted(query(self.warehouse, f"select * from {table} where {where}"), key=repr)
+
+    def ledger(self) -> dict[str, list[Row]]:
+        """All that is closed; nothing where there is no ledger yet."""
+        found = query(self.warehouse, "select table_name from duckdb_tables() where schema_name = 'ledger'")
+        tables = {table["table_name"] for table in found}
+        return {name: self.rows(f"ledger.{name}") if name in tables else [] for name in LEDGER}
+
+    def marts(self) -> dict[str, list[Row]]:
+        """All marts."""
+        tables = query(self.warehouse, "select table_name from duckdb_tables() where schema_name = 'marts'")
+        return {table["table_name"]: self.rows(f"marts.{table['table_name']}") for table in tables}
+
+    def lines(self, period: str, status: str) -> list[Row]:
+        return self.rows("marts.fct_invoice_lines", f"invoice_period = '{period}' and status = '{status}'")
+
+    def pieces(self, lines: Iterable[Row]) -> list[Row]:
+        ids = {line["line_id"] for line in lines}
+        return [piece for piece in self.rows("marts.fct_invoice_line_pieces") if piece["line_id"] in ids]
+
+    def execute(self, *statements: str) -> None:
+        with closing(duckdb.connect(str(self.warehouse))) as connection:
+            for statement in statements:
+                connection.execute(statement)
+
+    def copy(self, directory: Path) -> Billing:
+        """The same in another directory, to go on from."""
+        shutil.copytree(self.warehouse.parent, directory / "copy")
+        return Billing(directory / "copy" / self.warehouse.name)
+
+
+def without(rows: Iterable[Row], *columns: str) -> list[Row]:
+    """Rows less some columns."""
+    return sorted(({name: row[name] for name in row if name not in columns} for row in rows), key=repr)
+
+
+def told(lines: Iterable[Row]) -> set[tuple[Any, ...]]:
+    """Lines as user, type, credits and minor units in a currency."""
+    return {
+        (line["external_user_id"], line["line_type"], line["quantity_credits"], line["amount_minor"], line["currency"])
+        for line in lines
+    }
+
+
+def land(billing: Billing, *, late: bool = False) -> None:
+    """Land the tenant; once more with what the vendor corrects and adds later."""
+    tenant = TENANT.tenant()
+    if late:
+        tenant.correct_cost("corrected", 14)
+        tenant.add_session(row("late", "2025-04-20T00:00:00Z", "2025-04-20T01:00:00Z", "1.5", external_user_id="ben"))
+    with serve(tenant) as server:
+        pipeline.extract(server.base_url, billing.warehouse, span=SPAN)
+
+
+@pytest.fixture(scope="module")
+def landed(tmp_path_factory: pytest.TempPathFactory) -> Billing:
+    """A warehouse in which nothing was built yet."""
+    billing = Billing(tmp_path_factory.mktemp("landed") / "usage.duckdb")
+    pipeline.write_seeds(billing.seeds, **SEEDS)
+    land(billing)
+    return billing
+
+
+@pytest.fixture(scope="module")
+def empty_closed(landed: Billing, tmp_path_factory: pytest.TempPathFactory) -> Billing:
+    """The same, built, with March closed, in which nobody owes anything."""
+    billing = landed.copy(tmp_path_factory.mktemp("empty_closed"))
+    billing.build(close="2025-03", first="2025-03")
+    return billing
+
+
+@pytest.fixture(scope="module")
+def closed(empty_closed: Billing, tmp_path_factory: pytest.TempPathFactory) -> Billing:
+    """The same with April closed too, by a full refresh."""
+    billing = empty_closed.copy(tmp_path_factory.mktemp("closed"))
+    billing.build("--full-refresh", close="2025-04")
+    return billing
+
+
+@pytest.fixture(scope="module")
+def corrected(closed: Billing, tmp_path_factory: pytest.TempPathFactory) -> Billing:
+    """The same once more became known of April."""
+    billing = closed.copy(tmp_path_factory.mktemp("corrected"))
+    land(billing, late=True)
+    billing.build()
+    return billing
+
+
+# --- Closing -------------------------------------------------------------------------------------------------------
+
+
+def test_an_empty_period_closes(empty_closed: Billing) -> None:
+    """Rule 23: a period without a line closes too, with nothing in the ledger but its row."""
+    ledger = empty_closed.ledger()
+    assert (ledger["closed_invoice_lines"], ledger["closed_line_pieces"]) == ([], [])
+    (period,) = ledger["closed_periods"]
+    counts = {period[name] for name in ("invoice_count", "line_count", "piece_count", "credits")}
+    assert (period["billing_period"], counts, period["amounts_minor"]) == ("2025-03", {0}, "")
+    assert "2025-03 is closed: 0 invoices, 0 lines, in minor units nothing" in empty_closed.output[0]
+    months = {month["billing_period"]: month for month in empty_closed.rows("marts.dim_billing_periods")}
+    assert [name for name, month in months.items() if month["is_closed"]] == ["2025-03"]
+    assert months["2025-03"]["closed_at_utc"] == period["closed_at_utc"]
+
+
+def test_closing_freezes_what_was_shown_and_shows_it_closed(empty_closed: Billing, closed: Billing) -> None:
+    """Preview = close: the open lines and pieces of the first open period are those that the ledger holds after."""
+    preview = empty_closed.lines("2025-04", "open")
+    assert told(preview) == {
+        ("ann", "fee", 0, 4900, "EUR"),
+        ("ann", "included", 5, 0, "EUR"),
+        ("ann", "usage", 10, 335, "EUR"),
+        ("ann", "usage", 7, 210, "EUR"),
+    }
+    ledger = closed.ledger()
+    march, april = ledger["closed_periods"]
+    assert without(ledger["closed_invoice_lines"], "closed_at_utc") == without(preview, "status", "closed_at_utc")
+    assert without(ledger["closed_line_pieces"], "invoice_period") == empty_closed.pieces(preview)
+    assert {piece["invoice_period"] for piece in ledger["closed_line_pieces"]} == {"2025-04"}
+    assert {line["closed_at_utc"] for line in ledger["closed_invoice_lines"]} == {april["closed_at_utc"]}
+    figures = ("invoice_count", "line_count", "piece_count", "credits", "amounts_minor")
+    assert [april[name] for name in figures] == [1, 4, len(ledger["closed_line_pieces"]), Decimal(22), "EUR 5445"]
+    assert april["checksum"] != march["checksum"]
+    newest = query(closed.warehouse, "select max(load_id) as load_id from raw.loads")[0]["load_id"]
+    assert april["newest_load_id"] == newest
+    # When the command ends, the marts show the period closed.
+    assert "2025-04 is closed: 1 invoices, 4 lines, in minor units EUR 5445" in closed.output[0]
+    shown = closed.lines("2025-04", "closed")
+    assert closed.lines("2025-04", "open") == []
+    assert without(shown, "status") == ledger["closed_invoice_lines"]
+    assert closed.pieces(shown) == without(ledger["closed_line_pieces"], "invoice_period")
+    assert {row["status"] for row in closed.rows("marts.fct_invoices", "invoice_period = '2025-04'")} == {"closed"}
+    assert len(closed.rows("marts.dim_billing_periods", "is_closed")) == 2
+    assert [row["billing_period"] for row in closed.rows("intermediate.int_billing_periods", "is_first_open")] == [
+        "2025-05"
+    ]
+
+
+def test_a_full_refresh_leaves_the_ledger_alone(empty_closed: Billing, closed: Billing) -> None:
+    """What was closed before the refresh is there after it, cell by cell; the closing of the refresh came to it."""
+    before, after = empty_closed.ledger(), closed.ledger()
+    assert after["closed_periods"][: len(before["closed_periods"])] == before["closed_periods"]
+    assert all(row in after[table] for table, rows in before.items() for row in rows)
+
+
+def test_what_comes_to_light_later_is_an_adjustment_and_a_rebuild_from_nothing_agrees(
+    closed: Billing, corrected: Billing, tmp_path: Path
+) -> None:
+    """Rules 25 to 27. What April comes to today, less what it was closed with, is billed with May.
+
+    Nothing closed changes. Then all but raw and the ledger is dropped, and May closed by the build that makes the rest
+    anew: the marts are those of before but for what is closed now, and what is closed is what was shown, adjustments
+    included.
+    """
+    assert corrected.ledger() == closed.ledger()
+    assert corrected.lines("2025-04", "closed") == closed.lines("2025-04", "closed")
+    preview = corrected.lines("2025-05", "open")
+    adjustments = [line for line in preview if line["line_type"] == "adjustment"]
+    assert told(adjustments) == {
+        # 2 credits more at 0.30; 1.5 cents on the default plan, rounded.
+        ("ann", "adjustment", 2, 60, "EUR"),
+        ("ben", "adjustment", Decimal("1.5"), 2, "USD"),
+    }
+    assert {line["service_period"] for line in adjustments} == {"2025-04"}
+    pieces = {(piece["session_id"], piece["credits"]) for piece in corrected.pieces(adjustments)}
+    # The corrected session comes first, so those after it move up: of "crosses", nothing changes in sum.
+    assert pieces == {("corrected", Decimal(2)), ("late", Decimal("1.5"))}
+    assert corrected.rows("marts.rpt_price_drift") == []
+
+    rebuilt = corrected.copy(tmp_path)
+    schemas = {row["schema_name"] for row in query(rebuilt.warehouse, "select schema_name from duckdb_tables()")}
+    rebuilt.execute(*(f"drop schema {schema} cascade" for schema in sorted(schemas - {"raw", "ledger"})))
+    rebuilt.build(close="2025-05")
+    before, after = corrected.ledger(), rebuilt.ledger()
+    frozen = [line for line in after["closed_invoice_lines"] if line["invoice_period"] == "2025-05"]
+    assert without(frozen, "closed_at_utc") == without(preview, "status", "closed_at_utc")
+    held = [piece for piece in after["closed_line_pieces"] if piece["invoice_period"] == "2025-05"]
+    assert without(held, "invoice_period") == corrected.pieces(preview)
+    assert all(row in after[table] for table, rows in before.items() for row in rows)
+    told_of_closing = {
+        "fct_invoice_lines": ("status", "closed_at_utc"),
+        "fct_invoices": ("status", "closed_at_utc"),
+        "dim_billing_periods": ("is_closed", "closed_at_utc"),
+    }
+    old, new = corrected.marts(), rebuilt.marts()
+    assert old.keys() == new.keys()
+    for name in old:
+        columns = told_of_closing.get(name, ())
+        assert without(new[name], *columns) == without(old[name], *columns), name
+    assert {line["status"] for line in rebuilt.lines("2025-05", "closed")} == {"closed"}
+    assert rebuilt.lines("2025-05", "open") == []
+
+
+# --- Refusals ------------------------------------------------------------------------------------------------------
+
+
+Invoke = Callable[..., str]
+
+
+@pytest.fixture(scope="module")
+def invoke(landed: Billing, tmp_path_factory: pytest.TempPathFactory) -> Invoke:
+    """Runs dbt in this process, on the project as it was parsed once: a refusal of little work costs no parsing."""
+    target = tmp_path_factory.mktemp("parsed")
+    paths = {"project-dir": pipeline.ROOT, "profiles-dir": pipeline.ROOT, "target-path": target, "log-path": target}
+    options = [f"--{name}={path}" for name, path in paths.items()]
+    with pytest.MonkeyPatch.context() as patch:
+        # Relations are named after the file.
+        patch.setenv("WAREHOUSE_PATH", str(landed.warehouse))
+        parsed = dbtRunner().invoke(["--quiet", "parse", *options])
+    assert parsed.success, parsed.exception
+    manifest: Any = parsed.result
+
+    def run(warehouse: Path, command: str, close: str, *arguments: str) -> str:
+        """Run a command that closes a period and fails; returns what it said."""
+        said: list[str] = []
+
+        def hear(event: Any) -> None:
+            said.append(event.info.msg)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("WAREHOUSE_PATH", str(warehouse))
+            runner = dbtRunner(manifest=manifest, callbacks=[hear])
+            done = runner.invoke([command, *arguments, "--vars", json.dumps({"close_period": close}), *options])
+        # It keeps the file open for its next run.
+        DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
+        assert not done.success
+        return "\n".join(said)
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("has_closed", "command", "period", "sentence"),
+    [
+        pytest.param(False, "build", "2999-12", "it has not ended yet", id="not ended"),
+        pytest.param(False, "build", "2025-4", "close_period must be a billing period", id="no period"),
+        pytest.param(
+            True, "build", "2025-06", "periods close in order, and the next one is 2025-05", id="out of order"
+        ),
+        pytest.param(True, "build", "2025-03", "it has been closed already, at 20", id="closed already"),
+        pytest.param(True, "run", "2025-05", "only dbt build closes a period", id="not a build"),
+    ],
+)
+def test_what_can_not_be_closed_is_refused_before_anything_is_built(
+    landed: Billing,
+    closed: Billing,
+    invoke: Invoke,
+    tmp_path: Path,
+    *,
+    has_closed: bool,
+    command: str,
+    period: str,
+    sentence: str,
+) -> None:
+    """Rule 23: a period closes after it ended, in order, once, and only by the command that builds and tests first."""
+    billing = (closed if has_closed else landed).copy(tmp_path)
+    before = billing.ledger()
+    assert f"{period} was not closed: {sentence}" in invoke(billing.warehouse, command, period)
+    assert billing.ledger() == before
+    built = query(billing.warehouse, "select count(*) as found from duckdb_tables() where schema_name = 'marts'")
+    assert (built[0]["found"] > 0) == has_closed
+
+
+def test_a_part_of_the_project_closes_nothing(closed: Billing, invoke: Invoke, tmp_path: Path) -> None:
+    """A closing that left out a model or a test would not have proven anything."""
+    billing = closed.copy(tmp_path)
+    before = billing.ledger()
+    said = invoke(billing.warehouse, "build", "2025-05", "--select", "stg_billing__plans")
+    assert "2025-05 was not closed: a closing builds and tests the whole project: leave out --select" in said
+    assert billing.ledger() == before
+
+
+def test_a_period_closes_only_when_everything_reconciles(closed: Billing, tmp_path: Path) -> None:
+    """A session that never arrived: the vendor's figures say so, and the period stays open."""
+    billing = closed.copy(tmp_path)
+    billing.execute("delete from raw.usage_sessions where row_key = 'other'")
+    said = billing.is_refused("not everything went well (assert_vendor_figures_reconcile): see above", close="2025-05")
+    assert "Failure in test assert_vendor_figures_reconcile" in said
+
+
+def test_a_period_that_was_not_read_whole_is_not_closed(landed: Billing, tmp_path: Path) -> None:
+    """Of January the look-back brought the last days. Without first_billing_period it would be the first to close."""
+    billing = landed.copy(tmp_path)
+    billing.is_refused(
+        "not all of its days have been read since it ended: run python -m extract --from 2025-01", close="2025-01"
+    )
+
+
+def test_without_prices_nothing_is_closed_and_header_only_seeds_are_text(closed: Billing, tmp_path: Path) -> None:
+    """Rule 18: a day without a price stops the build, naming the user and the day. All files have only their header."""
+    billing = closed.copy(tmp_path)
+    assert billing.rows("seeds.user_plans")[0] == {
+        "external_user_id": "0012",
+        "plan_id": "0007",
+        "valid_from": "2025-05-01",
+        "valid_to": None,
+    }
+    columns = {name: content.splitlines()[0].split(",") for name, content in SEEDS.items()}
+    columns["currencies"] = ["currency", "exponent"]
+    pipeline.write_seeds(billing.seeds, **{name: ",".join(names) + "\n" for name, names in columns.items()})
+    shown = billing.rows("marts.fct_invoice_lines")
+    said = billing.is_refused("not everything went well (", "--full-refresh", close="2025-05")
+    assert "user 'ann' has credits on 2025-05-01, a day without a plan, and the default plan 'pay_as_you_go' is" in said
+    assert "the exponent of 'EUR' is gone, in closed invoices it is 2" in said
+    assert billing.rows("marts.fct_invoice_lines") == shown
+    found = query(
+        billing.warehouse,
+        "select table_name, column_name, data_type from information_schema.columns where table_schema = 'seeds'",
+    )
+    assert {(cell["table_name"], cell["column_name"]) for cell in found} == {
+        (name, column) for name, names in columns.items() for column in names
+    }
+    assert {cell["data_type"] for cell in found} == {"VARCHAR"}
+
+
+def test_a_fault_in_the_seeds_stops_the_build_with_one_sentence(closed: Billing, tmp_path: Path) -> None:
+    """Rule 18: it names the user, the plan and the day, and nothing is priced."""
+    billing = closed.copy(tmp_path)
+    user_plans = SEEDS["user_plans"] + "ann,0007,2025-05-10,2025-05-11\n"
+    pipeline.write_seeds(billing.seeds, **SEEDS | {"user_plans": user_plans})
+    shown = billing.marts()
+    done = billing.build("--exclude-resource-type", "test", "unit_test", fails=True)
+    assert done.returncode != 0
+    sentences = [text for text in done.stdout.splitlines() if "nothing can be priced, correct the seeds: " in text]
+    assert {text.split("nothing can be priced, correct the seeds: ")[1] for text in sentences} == {
+        "user_plans.csv: user 'ann' is on two plans on 2025-05-10, '0007' is one of them"
+    }
+    # dbt writes what it ran below target/, by the seed's path: an absolute one must not lead it to the seed itself.
+    assert (billing.seeds / "user_plans.csv").read_text(encoding="utf-8") == user_plans
+    kept = ("fct_invoice_lines", "fct_invoices", "fct_invoice_line_pieces")
+    assert {name: billing.marts()[name] for name in kept} == {name: shown[name] for name in kept}
