@@ -121,6 +121,18 @@
     {{ return(sql) }}
 {% endmacro %}
 
+{#-
+    dbt's own, but for one thing: it writes the SQL that ran beside its other artefacts, under the path that the file has
+    from the project, and in this project it runs for seeds alone. From an absolute SEEDS_PATH, or one with enough `..`,
+    that path is the CSV file itself: the prices would be overwritten with SQL. So nothing is written.
+-#}
+{% macro noop_statement(name=None, message=None, code=None, rows_affected=None, res=None) -%}
+    {%- set sql = caller() -%}
+    {%- if name is not none -%}
+        {{ store_raw_result(name, message=message, code=code, rows_affected=rows_affected, agate_table=res) }}
+    {%- endif -%}
+{%- endmacro %}
+
 {#- A name in a message: in quotes, on one line, not endlessly long. -#}
 {% macro shown(text) -%}
     ('''' || regexp_replace(left({{ text }}, 100), '[[:cntrl:]]', '?', 'g') || '''')
