@@ -77,9 +77,16 @@ def extract(
 
 
 def build(
-    warehouse: Path, *arguments: str, variables: Mapping[str, Any] | None = None, tz: str = "UTC", check: bool = True
+    warehouse: Path,
+    *arguments: str,
+    variables: Mapping[str, Any] | None = None,
+    tz: str = "UTC",
+    seeds: Path | None = None,
+    check: bool = True,
 ) -> subprocess.CompletedProcess[str]:
     """Run `dbt build` on a warehouse; dbt's own files go beside it, so builds do not meet.
+
+    `seeds` is a folder to take the seeds from, in place of the project's.
 
     Raises `AssertionError`, with what dbt said, where it fails and `check` is set.
     """
@@ -91,7 +98,10 @@ def build(
             *(("--vars", json.dumps(variables)) if variables else ()),
             *arguments,
         ],
-        {"WAREHOUSE_PATH": str(warehouse), "DBT_SEND_ANONYMOUS_USAGE_STATS": "false", "TZ": tz},
+        {
+            **{"WAREHOUSE_PATH": str(warehouse), "DBT_SEND_ANONYMOUS_USAGE_STATS": "false", "TZ": tz},
+            **({"SEEDS_PATH": str(seeds)} if seeds else {}),
+        },
         BUILD_SECONDS,
     )
     return _must_succeed(done) if check else done
