@@ -1,0 +1,327 @@
+"""Billing histories through the whole path: a step's state as the vendor's rows, and the billing marts as integers.
+
+It holds no test of its own. What is read back is in the oracle's units and under the oracle's keys: nano-credits,
+minor units, days as `YYYY-MM-DD`; `amount` in thousandths, what the vendor is paid in billionths of its currency.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import billing_oracle
+import pipeline
+import tenants
+from billing_oracle import Billing, DayPart, Ledger, LineKey
+from histories import RawSession, State, Step
+from oracle import Mart, round_half_away
+from pipeline import query, scaled
+from simulator.server import serve
+from tenants import Rows, Span, quoted
+
+VENDOR_CURRENCY = "USD"
+CREDITS_A_VENDOR_UNIT = 100
+"""The project's variables: 1 credit costs the platform 1 cent of a dollar."""
+
+THOUSANDTHS = ("amount", "difference_amount")
+"""Columns of three decimals; all others have nine."""
+
+
+# --- What the vendor lists -----------------------------------------------------------------------------------------
+
+
+def owners_kept(history: Iterable[Step]) -> Iterator[Step]:
+    """A history whose owners stay known: rule 9's newest known one holds when the API no longer names any."""
+    owners: dict[str, str] = {}
+    for step in history:
+        owners = {**owners, **step.state.owners}
+        yield replace(step, state=replace(step.state, owners=owners))
+
+
+def session_text(session: RawSession) -> str:
+    """A session as a row, spelt in one of many ways, and the same way each time."""
+    rng = random.Random(repr(session))
+    fields = {
+        "id": quoted(session.session_id),
+        "external_user_id": quoted(session.user),
+        "computer_id": quoted(session.sandbox),
+        "started_at": quoted(tenants.time_text(session.start, rng)),
+        "ended_at": "null" if session.end is None else quoted(tenants.time_text(session.end, rng)),
+        # Where a session that runs ends so far (rule 12), so that nothing depends on when the warehouse asks.
+        "duration_sec": str(session.seconds),
+        rng.choice(tenants.COST_NAMES): tenants.nano_spellings(session.nano_credits, rng),
+    }
+    return tenants.row_text(fields)
+
+
+def rows_of(state: State) -> Rows:
+    """What the API lists in a state."""
+    sandboxes = (
+        tenants.row_text({"id": quoted(sandbox), "external_user_id": quoted(owner)})
+        for sandbox, owner in state.owners.items()
+    )
+    return Rows(tuple(session_text(session) for session in state.sessions), tuple(sandboxes))
+
+
+def land(state: State, warehouse: Path, span: Span) -> None:
+    """Serve a state and extract it; a step may void any number of sessions."""
+    with serve(rows_of(state).tenant()) as server:
+        pipeline.extract(server.base_url, warehouse, "--allow-voids", "--window-days", "31", span=span)
+
+
+def variables_of(state: State, close_period: str | None = None) -> dict[str, str]:
+    """The variables of a build in this state; not set is empty, as in the project."""
+    return {
+        "default_plan_id": state.prices.default_plan_id or "",
+        "first_billing_period": state.prices.first_billing_period or "",
+        "close_period": close_period or "",
+    }
+
+
+# --- What the marts must hold --------------------------------------------------------------------------------------
+
+
+def vendor_cost(nano_credits: int) -> int:
+    """What credits cost the platform, in billionths of the vendor's currency."""
+    return round_half_away(nano_credits, CREDITS_A_VENDOR_UNIT)
+
+
+def expected_billing(state: State, parts: list[DayPart], ledger: Ledger, billing: Billing) -> dict[str, Mart]:
+    """All billing marts, by the oracle."""
+    exponents = {**state.prices.exponent_of, **ledger.exponents}
+    lines = billing_oracle.fct_invoice_lines(ledger, billing)
+    for key, line in lines.items():
+        line["currency_exponent"] = exponents[key[4]]
+        line["amount"] = billing_oracle.thousandths(line["amount_minor"], exponents[key[4]])
+    invoices, margin = billing_oracle.invoices(ledger, billing), billing_oracle.margin(ledger, billing)
+    for rows in (invoices, margin):
+        for key, row in rows.items():
+            row["amount"] = billing_oracle.thousandths(row["amount_minor"], exponents[key[2]])
+    for key, row in margin.items():
+        row["vendor_cost"], row["vendor_currency"] = vendor_cost(row["credits"]), VENDOR_CURRENCY
+        profit = row["amount"] * 10**6 - row["vendor_cost"]
+        row["margin"] = profit if key[2] == VENDOR_CURRENCY else None
+    drift: Mart = {}
+    for key, row in billing_oracle.price_drift(parts, ledger, billing).items():
+        difference = row.pop("difference_minor")
+        amount = billing_oracle.thousandths(difference, exponents[key[2]])
+        drift[key] = {**row, "difference_amount_minor": difference, "difference_amount": amount}
+    unbilled = billing_oracle.unbilled(parts, billing)
+    for row in unbilled.values():
+        row["vendor_cost"], row["vendor_currency"] = vendor_cost(row["credits"]), VENDOR_CURRENCY
+    return {
+        "fct_invoice_lines": lines,
+        "fct_invoice_line_pieces": billing_oracle.fct_invoice_line_pieces(ledger, billing),
+        "fct_invoices": invoices,
+        "rpt_margin": margin,
+        "rpt_price_drift": drift,
+        "rpt_unbilled_usage": unbilled,
+    }
+
+
+def closed_periods(ledger: Ledger) -> Mart:
+    """What the ledger must say of each closed period: counts and totals."""
+    mart: Mart = {}
+    for period in ledger.closed_periods:
+        lines = [line for line in ledger.lines if line.key.invoice_period == period]
+        amounts: dict[str, int] = defaultdict(int)
+        for line in lines:
+            amounts[line.key.currency] += line.amount_minor
+        mart[(period,)] = {
+            "invoice_count": len({(line.key.external_user_id, line.key.currency) for line in lines}),
+            "line_count": len(lines),
+            "piece_count": sum(piece.line.invoice_period == period for piece in ledger.pieces),
+            "credits": sum(line.quantity_credits for line in lines),
+            "amounts_minor": ", ".join(f"{currency} {amounts[currency]}" for currency in sorted(amounts)),
+        }
+    return mart
+
+
+# --- What the marts hold -------------------------------------------------------------------------------------------
+
+
+def _plain(column: str, value: Any) -> Any:
+    """A cell in the oracle's units. A float anywhere is a fault (rule 1)."""
+    if isinstance(value, float):
+        raise AssertionError(f"{column} is a float: {value}")
+    if isinstance(value, Decimal):
+        return scaled(value, 3 if column in THOUSANDTHS else 9)
+    if isinstance(value, datetime):
+        return value
+    return value.isoformat() if isinstance(value, date) else value
+
+
+def _rows(warehouse: Path, name: str) -> list[dict[str, Any]]:
+    return [
+        {column: _plain(column, value) for column, value in row.items()}
+        for row in query(warehouse, f"select * from marts.{name}")
+    ]
+
+
+def _by_key(name: str, rows: Iterable[tuple[Any, dict[str, Any]]]) -> Mart:
+    """Rows by their key. Raises `AssertionError` where one stands twice."""
+    mart: Mart = {}
+    for key, row in rows:
+        if key in mart:
+            raise AssertionError(f"{name} has two rows of {key}")
+        mart[key] = row
+    return mart
+
+
+def _take(row: dict[str, Any], *columns: str) -> tuple[Any, ...]:
+    return tuple(row.pop(column) for column in columns)
+
+
+def read_billing(warehouse: Path) -> dict[str, Mart]:
+    """All billing marts by the oracle's keys.
+
+    Raises `AssertionError` where a key or an id stands twice, an id is not one of its key, or a status and a time of
+    closing do not agree.
+    """
+    lines, keys = _rows(warehouse, "fct_invoice_lines"), {}
+    invoices: dict[tuple[Any, ...], str] = {}
+    for row in lines:
+        keys[row["line_id"]] = key = LineKey(*(row[column] for column in LineKey._fields))
+        invoice = key.external_user_id, key.invoice_period, key.currency
+        assert invoices.setdefault(invoice, row["invoice_id"]) == row["invoice_id"], f"two ids of invoice {invoice}"
+    assert len(keys) == len(lines), "a line_id stands twice"
+    assert len(set(invoices.values())) == len(invoices), "an invoice_id stands for two"
+    by_invoice = _rows(warehouse, "fct_invoices")
+    assert {
+        (row["external_user_id"], row["invoice_period"], row["currency"]): row["invoice_id"] for row in by_invoice
+    } == (invoices)
+    for row in (*lines, *by_invoice):
+        assert (row["status"] == "closed") == (row["closed_at_utc"] is not None), f"status and time: {row}"
+    user_columns = ("external_user_id", "service_period", "currency")
+    unbilled = [row for row in _rows(warehouse, "rpt_unbilled_usage") if row["reason"] != "rejected"]
+    marts: dict[str, list[tuple[Any, dict[str, Any]]]] = {
+        "fct_invoice_lines": [(LineKey(*_take(row, *LineKey._fields)), row) for row in lines],
+        "fct_invoice_line_pieces": [
+            ((keys[row["line_id"]], *_take(row, "session_id", "usage_date")), row)
+            for row in _rows(warehouse, "fct_invoice_line_pieces")
+        ],
+        "fct_invoices": [(_take(row, "external_user_id", "invoice_period", "currency"), row) for row in by_invoice],
+        "rpt_margin": [(_take(row, *user_columns), row) for row in _rows(warehouse, "rpt_margin")],
+        "rpt_price_drift": [(_take(row, *user_columns), row) for row in _rows(warehouse, "rpt_price_drift")],
+        # Sessions that cost nothing are listed as well; the oracle looks at credits.
+        "rpt_unbilled_usage": [(_take(row, "billing_period", "reason"), row) for row in unbilled if row["credits"]],
+    }
+    return {name: _by_key(name, rows) for name, rows in marts.items()}
+
+
+def read_closed_periods(warehouse: Path) -> Mart:
+    """What the ledger says of each closed period."""
+    rows = query(warehouse, "select * from ledger.closed_periods")
+    return {(row["billing_period"],): {column: _plain(column, value) for column, value in row.items()} for row in rows}
+
+
+def billing_differences(expected: Mapping[str, Mart], actual: Mapping[str, Mart]) -> list[str]:
+    """Everything in which the billing marts and the oracle differ."""
+    assert expected.keys() == actual.keys()
+    return [f"{name} {line}" for name in expected for line in pipeline.mart_differences(expected[name], actual[name])]
+
+
+# --- Rules that are checked on the marts themselves ----------------------------------------------------------------
+
+
+def broken_invariants(marts: Mapping[str, Mart], parts: Iterable[DayPart], billing: Billing) -> list[str]:
+    """Rules 27 and 29 in plain sums over the marts, against today's sessions and the recomputation."""
+    found = []
+    # Rule 27: for every user and service period, closed and open lines are the recomputation.
+    stands: dict[tuple[str, str, str], list[int]] = defaultdict(lambda: [0, 0])
+    today: dict[tuple[str, str, str], list[int]] = defaultdict(lambda: [0, 0])
+    lines: dict[LineKey, dict[str, Any]] = {LineKey(*key): row for key, row in marts["fct_invoice_lines"].items()}
+    for key, row in lines.items():
+        sums = stands[key.external_user_id, key.service_period, key.currency]
+        sums[0] += row["quantity_credits"]
+        sums[1] += row["amount_minor"]
+    for line in billing.recomputed[0]:
+        sums = today[line.key.external_user_id, line.key.service_period, line.key.currency]
+        sums[0] += line.quantity_credits
+        sums[1] += line.amount_minor
+    for user_period in sorted({*stands, *today}):
+        if stands[user_period] != today[user_period]:
+            found.append(f"rule 27: {user_period} {stands[user_period]}, recomputed {today[user_period]}")
+    # Rule 29: a line's pieces sum to its quantity, those of a session's day to its credits today.
+    by_line: dict[LineKey, int] = defaultdict(int)
+    by_day: dict[tuple[str, str, str], int] = defaultdict(int)
+    for (line_key, session, day), row in marts["fct_invoice_line_pieces"].items():
+        by_line[line_key] += row["credits"]
+        by_day[line_key.external_user_id, session, day] += row["credits"]
+        if day[:7] != line_key.service_period:
+            found.append(f"rule 29: a piece of {day} on {line_key}")
+    for line_key, row in lines.items():
+        if by_line[line_key] != row["quantity_credits"]:
+            found.append(f"rule 29: the pieces of {line_key} sum to {by_line[line_key]}, not {row['quantity_credits']}")
+    first = billing.first_billing_period
+    credits = {
+        (part.external_user_id, part.session_id, part.usage_date): part.nano_credits
+        for part in parts
+        if billing_oracle.is_billed(part) and first is not None and part.usage_date[:7] >= first
+    }
+    for session_day in sorted({*credits, *by_day}):
+        if credits.get(session_day, 0) != by_day[session_day]:
+            found.append(f"rule 29: {session_day} {by_day[session_day]}, today {credits.get(session_day, 0)}")
+    return found
+
+
+# --- Rows as they stand --------------------------------------------------------------------------------------------
+
+Table = list[tuple[Any, ...]]
+
+
+def table_rows(warehouse: Path, sql: str) -> Table:
+    """All rows of a query with all their cells, rows and cells in an order of their own."""
+    return sorted((tuple(sorted(row.items())) for row in query(warehouse, sql)), key=repr)
+
+
+def tables(warehouse: Path, schema: str) -> dict[str, Table]:
+    """All tables of a schema, row by row."""
+    names = query(warehouse, "select table_name from duckdb_tables() where schema_name = ? order by all", [schema])
+    return {row["table_name"]: table_rows(warehouse, f"select * from {schema}.{row['table_name']}") for row in names}
+
+
+CLOSED_ROWS = {
+    "ledger periods": "select * from ledger.closed_periods where billing_period <= '{0}'",
+    "ledger lines": "select * from ledger.closed_invoice_lines where invoice_period <= '{0}'",
+    "ledger pieces": "select * from ledger.closed_line_pieces where invoice_period <= '{0}'",
+    "periods": "select billing_period, is_closed, closed_at_utc from marts.dim_billing_periods where is_closed"
+    " and billing_period <= '{0}'",
+    "lines": "select * from marts.fct_invoice_lines where status = 'closed' and invoice_period <= '{0}'",
+    "invoices": "select * from marts.fct_invoices where status = 'closed' and invoice_period <= '{0}'",
+    "pieces": "select pieces.* from marts.fct_invoice_line_pieces as pieces inner join marts.fct_invoice_lines as lines"
+    " on pieces.line_id = lines.line_id where lines.status = 'closed' and lines.invoice_period <= '{0}'",
+}
+"""What is closed with the periods up to one: all columns of all rows, of the ledger and of what shows it."""
+
+
+def closed_rows(warehouse: Path, last_period: str) -> dict[str, Table]:
+    """All that must never change any more once these periods are closed (rules 23 and 25)."""
+    return {name: table_rows(warehouse, sql.format(last_period)) for name, sql in CLOSED_ROWS.items()}
+
+
+_SHOWN = (
+    "select * exclude (status, closed_at_utc) from marts.fct_invoice_lines"
+    " where invoice_period = '{0}' and status = '{1}'",
+    "select pieces.* from marts.fct_invoice_line_pieces as pieces inner join marts.fct_invoice_lines as lines"
+    " on pieces.line_id = lines.line_id where lines.invoice_period = '{0}' and lines.status = '{1}'",
+    "select * exclude (status, closed_at_utc) from marts.fct_invoices where invoice_period = '{0}' and status = '{1}'",
+)
+
+
+def period_shown(warehouse: Path, period: str, status: str) -> list[Table]:
+    """The lines, pieces and invoices that the marts show as open or closed with a period: what a preview is of."""
+    return [table_rows(warehouse, sql.format(period, status)) for sql in _SHOWN]
+
+
+def period_frozen(warehouse: Path, period: str) -> list[Table]:
+    """The lines and pieces that the ledger holds of a period, in the shape in which the marts show them."""
+    lines = f"select * exclude (closed_at_utc) from ledger.closed_invoice_lines where invoice_period = '{period}'"
+    pieces = f"select * exclude (invoice_period) from ledger.closed_line_pieces where invoice_period = '{period}'"
+    return [table_rows(warehouse, lines), table_rows(warehouse, pieces)]
