@@ -1,5 +1,5 @@
 -- Purpose: who is on which plan, from when to when (rule 18).
--- Grain: one row an assignment (external_user_id, valid_from).
+-- Grain: one row an assignment (external_user_id, valid_from). One that ends on the day it begins is none.
 
 with
 
@@ -15,3 +15,4 @@ select
     {{ seed_day("user_plans.valid_from") }} as valid_from,
     {{ seed_day("user_plans.valid_to") }} as valid_to
 from user_plans
+where user_plans.valid_from is distinct from user_plans.valid_to or user_plans.valid_from is null
