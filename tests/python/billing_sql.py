@@ -58,7 +58,7 @@ class CompiledModels:
         with duckdb.connect(warehouse) as connection:
             connection.execute("create schema raw; create table raw.loads (load_id bigint)")
         variables = {"first_billing_period": FIRST_PERIOD, "default_plan_id": DEFAULT_PLAN}
-        done = pipeline.dbt(warehouse, "compile", variables=variables)
+        done = pipeline.dbt(warehouse, "compile", variables=variables, parses=True)
         assert done.returncode == 0, done.stdout + done.stderr
         self._nodes = json.loads((folder / "target" / "manifest.json").read_text())["nodes"]
         self.database = warehouse.stem

@@ -10,6 +10,9 @@ LONGEST = (
     "test_whole_path.py",
     "test_survival.py",
     "test_planted_faults.py",
+    "test_invoices_whole_path.py",
+    "test_closing.py",
+    "test_billing_sql.py",
     "test_documents.py",
     "test_extract_process.py",
 )

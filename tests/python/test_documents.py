@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
 import duckdb
 import pytest
 
-from pipeline import ROOT, Run, query, whole_path
+from pipeline import ROOT, Run, build, query, whole_path
 from simulator.generate import generate_tenant
 from tenants import Span
 
@@ -27,6 +28,17 @@ QUESTIONS = dict(
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """The demo's own tenant, extracted and built."""
     return whole_path(tmp_path_factory.mktemp("demo"), generate_tenant(), span=Span("2026-08", "2026-10"))
+
+
+def test_the_readmes_build_passes_with_every_data_test_and_unit_test(demo: Run) -> None:
+    """The command as it stands there, unit tests and all, which other tests leave out."""
+    build(demo.warehouse, parses=True)
+    target = demo.warehouse.parent / "target"
+    manifest = json.loads((target / "manifest.json").read_text())
+    results = json.loads((target / "run_results.json").read_text())["results"]
+    expected = {key for key, node in manifest["nodes"].items() if node["resource_type"] in ("model", "seed", "test")}
+    assert {*expected, *manifest["unit_tests"]} <= {result["unique_id"] for result in results}
+    assert {result["status"] for result in results} == {"success", "pass", "no-op"}
 
 
 def test_there_are_six_finance_questions() -> None:

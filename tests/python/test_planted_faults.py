@@ -443,7 +443,11 @@ ONE_LINE_A_PIECE = "relationships_fct_invoice_line_pieces_line_id__line_id__ref_
 ONE_INVOICE = "unique_combination_fct_invoices_external_user_id__invoice_period__currency"
 ONE_INVOICE_ID = "unique_fct_invoices_invoice_id"
 ONE_PIECE = "unique_combination_fct_invoice_line_pieces_line_id__session_id__usage_date"
-ONE_PRICE_A_PART = "unique_combination_int_priced_parts_session_id__usage_date"
+ONE_RECOMPUTED_PIECE = (
+    "unique_combination_int_recomputed_pieces_external_user_id__billing_period__plan_id__price_valid_from__line_type__"
+    "tier_from_credits__session_id__usage_date"
+)
+ONE_PRICE_A_PART = "unique_combination_int_priced_parts_ref_int_pricing_faults___session_id__usage_date"
 
 FAULTS = (
     # Raw and staging
@@ -463,7 +467,7 @@ FAULTS = (
         "a session is there twice in staging",
         "stg_miosa__usage_sessions",
         "insert into {table} from {table} where session_id = 'small'",
-        *(ACCOUNTED, OWN_STEPS, PARTS, FACTS, SESSION_DAYS, ONE_PIECE, ONE_PRICE_A_PART),
+        *(ACCOUNTED, OWN_STEPS, PARTS, FACTS, SESSION_DAYS, ONE_PIECE, ONE_PRICE_A_PART, ONE_RECOMPUTED_PIECE),
         "unique_combination_stg_miosa__usage_sessions_row_key__has_session_id",
         "unique_int_sessions_session_id",
         "unique_combination_int_session_days_session_id__usage_date",
@@ -562,7 +566,7 @@ FAULTS = (
         "a part of a session is there twice",
         "int_session_days",
         "insert into {table} from {table} where usage_date = '2026-10-06'",
-        *(PARTS, OWN_STEPS, TOTALS, FACTS, VENDOR, SESSION_DAYS, ONE_PIECE, ONE_PRICE_A_PART),
+        *(PARTS, OWN_STEPS, TOTALS, FACTS, VENDOR, SESSION_DAYS, ONE_PIECE, ONE_PRICE_A_PART, ONE_RECOMPUTED_PIECE),
         "unique_combination_int_session_days_session_id__usage_date",
     ),
     fault(
@@ -1129,9 +1133,10 @@ FAULTS = (
         "a plan has two price lists on a day",
         "stg_billing__plan_prices",
         "insert into {table} from {table} where plan_id = 'least'",
-        *(PIECES, SESSION_DAYS, OWN_STEPS, BILLED, ONE_PRICE_A_PART, ONE_PIECE),
+        *(PIECES, SESSION_DAYS, OWN_STEPS, BILLED, ONE_PRICE_A_PART, ONE_PIECE, ONE_RECOMPUTED_PIECE),
+        "unique_combination_stg_billing__plan_prices_ref_int_pricing_faults___plan_id__valid_from",
         "int_stretches_days_within_the_period",
-        "unique_combination_int_price_segments_external_user_id__billing_period__from_date",
+        "unique_combination_int_price_segments_ref_int_pricing_faults___external_user_id__billing_period__from_date",
         "unique_combination_int_stretches_external_user_id__billing_period__plan_id__price_valid_from",
         "unique_combination_int_recomputed_lines_external_user_id__billing_period__plan_id__price_valid_from__"
         "line_type__tier_from_credits",
