@@ -91,8 +91,13 @@ class Books:
 
     def build(self, state: State, *arguments: str, close_period: str | None = None) -> None:
         """Run `dbt build` with the state's seeds and variables."""
-        variables = billing_path.variables_of(state, close_period)
-        pipeline.build(self.warehouse, *arguments, variables=variables, seeds=self.folder / "seeds")
+        variables, seeds = billing_path.variables_of(state, close_period), self.folder / "seeds"
+        before = {path.name: path.read_bytes() for path in seeds.iterdir()}
+        # Artefacts that nobody reads cost a seventh of the time.
+        pipeline.build(
+            self.warehouse, "--log-level-file", "none", "--no-write-json", *arguments, variables=variables, seeds=seeds
+        )
+        assert {path.name: path.read_bytes() for path in seeds.iterdir()} == before, "the build changed a seed"
 
     def check(self, outcome: Outcome, ledger: Ledger) -> None:
         """Rules 18 to 31: the marts are the oracle's on this ledger, and what was closed before is what it was."""
