@@ -7,12 +7,11 @@ import pytest
 
 # Files that take longest go first, so that no worker starts one when the other is done.
 LONGEST = (
-    "test_whole_path.py",
-    "test_closing_kills.py",
     "test_invoices_whole_path.py",
-    "test_survival.py",
     "test_planted_faults.py",
-    "test_invoices_whole_path.py",
+    "test_survival.py",
+    "test_closing_kills.py",
+    "test_whole_path.py",
     "test_closing.py",
     "test_billing_sql.py",
     "test_documents.py",
