@@ -94,8 +94,11 @@ sys.exit(0 if done.success else 2 if done.exception else 1)
 
 
 @cache
-def _parsed(database: str) -> Path:
-    """The project, parsed once a test process for warehouses of one name, which stands in the names of all tables."""
+def _parsed(database: str, seeds: str) -> Path:
+    """The project with a folder of seeds, parsed once a test process for warehouses of one name.
+
+    That name stands in the names of all tables. What the seeds hold is read when they are loaded.
+    """
     folder = Path(tempfile.mkdtemp(prefix="parsed-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     _must_succeed(
@@ -104,7 +107,11 @@ def _parsed(database: str) -> Path:
                 *(sys.executable, "-c", "from dbt.cli.main import cli; cli()", "parse"),
                 *("--target-path", str(folder), "--log-path", str(folder)),
             ],
-            {"WAREHOUSE_PATH": str(folder / f"{database}.duckdb"), "DBT_SEND_ANONYMOUS_USAGE_STATS": "false"},
+            {
+                "WAREHOUSE_PATH": str(folder / f"{database}.duckdb"),
+                "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+                "SEEDS_PATH": seeds,
+            },
             BUILD_SECONDS,
         )
     )
@@ -122,11 +129,12 @@ def dbt(
 ) -> subprocess.CompletedProcess[str]:
     """Run a dbt command on a warehouse, with the seeds of a folder (the project's own without one).
 
-    dbt's own files go beside the warehouse, so runs do not meet. With the project's own seeds, and unless `parses` is
-    set, the run takes the project as it was parsed before, and so leaves no manifest.
+    dbt's own files go beside the warehouse, so runs do not meet. Unless `parses` is set, the run takes the project as
+    it was parsed before, and so leaves no manifest.
     """
     beside = warehouse.parent
-    program = ("from dbt.cli.main import cli; cli()",) if seeds or parses else (_DBT, str(_parsed(warehouse.stem)))
+    parsing = ("from dbt.cli.main import cli; cli()",)
+    program = parsing if parses else (_DBT, str(_parsed(warehouse.stem, str(seeds or "seeds"))))
     return _run(
         [
             *(sys.executable, "-c", *program, command),

@@ -301,7 +301,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
             tenant.add_session(late)
         pipeline.extract(server.base_url, warehouse, span=SPAN)
     pipeline.write_seeds(seeds, **SEEDS | DEARER)
-    pipeline.build(warehouse, "--exclude-resource-type", "unit_test", seeds=seeds)
+    pipeline.build(warehouse, "--exclude-resource-type", "unit_test", seeds=seeds, parses=True)
     return warehouse
 
 

@@ -319,7 +319,7 @@ COSTLY = settings(
 )
 
 
-@settings(COSTLY, max_examples=3)
+@settings(COSTLY, max_examples=2)
 @given(rows=tenants.adversarial_rows(), options=SERVERS, tz=ZONES)
 def test_any_tenant_on_any_server(new_directory: NewDirectory, rows: Rows, options: Options, tz: str) -> None:
     check_any(new_directory, rows, options, tz)
