@@ -39,7 +39,7 @@
         ) -%}
         {%- set now = modules.datetime.datetime.now(modules.pytz.utc).replace(tzinfo=none) -%}
         {%- set why = none -%}
-        {%- if not modules.re.fullmatch("[0-9]{4}-(0[1-9]|1[0-2])", period) -%}
+        {%- if not names_a_period(period) -%}
             {%- set why = "close_period must be a billing period like \"2026-10\"" -%}
         {%- elif flags.WHICH != "build" -%}
             {%- set why = "only dbt build closes a period, because it builds and tests it first" -%}
@@ -96,7 +96,7 @@
     {%- set state = first_row(
         "select (select billing_period from " ~ relations["int_billing_periods"] ~ " where is_first_open), "
         ~ "(select is_complete from " ~ relations["dim_billing_periods"] ~ " where billing_period = '" ~ period ~ "'), "
-        ~ "max(started_at_utc), max(load_id) from " ~ relations["stg_miosa__loads"] ~ " where resource = 'usage_sessions'"
+        ~ "max(started_at_utc) from " ~ relations["stg_miosa__loads"] ~ " where resource = 'usage_sessions'"
     ) -%}
     {%- set period_end = modules.datetime.datetime.strptime(period_after(period), "%Y-%m") -%}
     {%- if state[0] is none -%}

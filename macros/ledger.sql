@@ -100,13 +100,18 @@
     group by amounts.invoice_period
 {% endmacro %}
 
+{#- How many periods are closed, and the newest of them. -#}
+{% macro closed_so_far() %}
+    {{ return(first_row("select count(*), coalesce(max(billing_period), 'none') from ledger.closed_periods")) }}
+{% endmacro %}
+
 {#- Writes the ledger as Parquet, one file a table, into a folder that is there (`make backup-ledger`). -#}
 {% macro backup_ledger(to) %}
     {%- do create_ledger() -%}
     {%- for table in ledger_tables() -%}
         {%- do run_query("copy ledger." ~ table ~ " to '" ~ to | replace("'", "''") ~ "/" ~ table ~ ".parquet' (format parquet)") -%}
     {%- endfor -%}
-    {%- set kept = run_query("select count(*), coalesce(max(billing_period), 'none') from ledger.closed_periods").rows[0] -%}
+    {%- set kept = closed_so_far() -%}
     {%- do log(kept[0] ~ " closed periods, the newest " ~ kept[1], info=true) -%}
 {% endmacro %}
 
@@ -114,7 +119,7 @@
     (`make restore-ledger`). -#}
 {% macro restore_ledger(folder) %}
     {%- do create_ledger() -%}
-    {%- if run_query("select count(*) from ledger.closed_periods").rows[0][0] > 0 -%}
+    {%- if closed_so_far()[0] > 0 -%}
         {{ exceptions.raise_compiler_error(
             "this warehouse has closed periods already, nothing was restored: a ledger is only ever restored into an empty one"
         ) }}
@@ -128,13 +133,13 @@
             select {{ columns | join(", ") }} from read_parquet('{{ folder | replace("'", "''") }}/{{ table }}.parquet')
         {%- endcall -%}
     {%- endfor -%}
-    {%- set broken = run_query(ledger_faults()).rows -%}
-    {%- if broken | length > 0 -%}
+    {%- set broken = first_row(ledger_faults()) -%}
+    {%- if broken is not none -%}
         {{ exceptions.raise_compiler_error(
-            "the backup is not what was closed (" ~ broken[0][0] ~ " differs from its checksum), nothing was restored"
+            "the backup is not what was closed (" ~ broken[0] ~ " differs from its checksum), nothing was restored"
         ) }}
     {%- endif -%}
-    {%- set kept = run_query("select count(*), coalesce(max(billing_period), 'none') from ledger.closed_periods").rows[0] -%}
+    {%- set kept = closed_so_far() -%}
     {%- do adapter.commit() -%}
     {%- do log(kept[0] ~ " closed periods restored, the newest " ~ kept[1], info=true) -%}
 {% endmacro %}

@@ -81,11 +81,15 @@
     {%- endif -%}
 {%- endmacro %}
 
+{#- Whether a text is the name of a billing period (rule 11). -#}
+{% macro names_a_period(text) -%}
+    {{ return(modules.re.fullmatch("[0-9]{4}-(0[1-9]|1[0-2])", text) is not none) }}
+{%- endmacro %}
+
 {#- A variable that names a billing period, as an SQL text or null; refused with a sentence when it is none. -#}
 {% macro period_variable(name) -%}
     {%- set value = var(name, none) | string -%}
-    {%- if var(name, none) is not none and value | length > 0
-        and not modules.re.fullmatch("[0-9]{4}-(0[1-9]|1[0-2])", value) -%}
+    {%- if var(name, none) is not none and value | length > 0 and not names_a_period(value) -%}
         {{ exceptions.raise_compiler_error(
             "the variable " ~ name ~ " is '" ~ value ~ "': it must be a billing period like \"2026-10\", in quotes"
         ) }}

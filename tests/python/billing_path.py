@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
-from datetime import date, datetime
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +19,13 @@ import tenants
 from billing_oracle import Billing, DayPart, Ledger, LineKey
 from histories import RawSession, State, Step
 from oracle import Mart, round_half_away
-from pipeline import query, scaled
+from pipeline import query
 from simulator.server import serve
 from tenants import Rows, Span, quoted
 
 VENDOR_CURRENCY = "USD"
 CREDITS_A_VENDOR_UNIT = 100
 """The project's variables: 1 credit costs the platform 1 cent of a dollar."""
-
-THOUSANDTHS = ("amount", "difference_amount")
-"""Columns of three decimals; all others have nine."""
 
 
 # --- What the vendor lists -----------------------------------------------------------------------------------------
@@ -146,22 +141,9 @@ def closed_periods(ledger: Ledger) -> Mart:
 # --- What the marts hold -------------------------------------------------------------------------------------------
 
 
-def _plain(column: str, value: Any) -> Any:
-    """A cell in the oracle's units. A float anywhere is a fault (rule 1)."""
-    if isinstance(value, float):
-        raise AssertionError(f"{column} is a float: {value}")
-    if isinstance(value, Decimal):
-        return scaled(value, 3 if column in THOUSANDTHS else 9)
-    if isinstance(value, datetime):
-        return value
-    return value.isoformat() if isinstance(value, date) else value
-
-
-def _rows(warehouse: Path, name: str) -> list[dict[str, Any]]:
-    return [
-        {column: _plain(column, value) for column, value in row.items()}
-        for row in query(warehouse, f"select * from marts.{name}")
-    ]
+def plain_rows(warehouse: Path, sql: str) -> list[dict[str, Any]]:
+    """Rows of a query, in the oracle's units."""
+    return [{column: pipeline.plain(column, value) for column, value in row.items()} for row in query(warehouse, sql)]
 
 
 def _by_key(name: str, rows: Iterable[tuple[Any, dict[str, Any]]]) -> Mart:
@@ -178,13 +160,17 @@ def _take(row: dict[str, Any], *columns: str) -> tuple[Any, ...]:
     return tuple(row.pop(column) for column in columns)
 
 
-def read_billing(warehouse: Path) -> dict[str, Mart]:
-    """All billing marts by the oracle's keys.
+def read_billing(rows_of_query: Callable[[str], list[dict[str, Any]]]) -> dict[str, Mart]:
+    """All billing marts by the oracle's keys, from a warehouse that answers queries in the oracle's units.
 
     Raises `AssertionError` where a key or an id stands twice, an id is not one of its key, or a status and a time of
     closing do not agree.
     """
-    lines, keys = _rows(warehouse, "fct_invoice_lines"), {}
+
+    def _rows(name: str) -> list[dict[str, Any]]:
+        return rows_of_query(f"select * from marts.{name}")
+
+    lines, keys = _rows("fct_invoice_lines"), {}
     invoices: dict[tuple[Any, ...], str] = {}
     for row in lines:
         keys[row["line_id"]] = key = LineKey(*(row[column] for column in LineKey._fields))
@@ -192,23 +178,24 @@ def read_billing(warehouse: Path) -> dict[str, Mart]:
         assert invoices.setdefault(invoice, row["invoice_id"]) == row["invoice_id"], f"two ids of invoice {invoice}"
     assert len(keys) == len(lines), "a line_id stands twice"
     assert len(set(invoices.values())) == len(invoices), "an invoice_id stands for two"
-    by_invoice = _rows(warehouse, "fct_invoices")
+    by_invoice = _rows("fct_invoices")
     assert {
         (row["external_user_id"], row["invoice_period"], row["currency"]): row["invoice_id"] for row in by_invoice
     } == (invoices)
     for row in (*lines, *by_invoice):
         assert (row["status"] == "closed") == (row["closed_at_utc"] is not None), f"status and time: {row}"
+    pieces = _rows("fct_invoice_line_pieces")
+    assert {row["line_id"] for row in pieces} <= keys.keys(), "a piece is of no line"
     user_columns = ("external_user_id", "service_period", "currency")
-    unbilled = [row for row in _rows(warehouse, "rpt_unbilled_usage") if row["reason"] != "rejected"]
+    unbilled = [row for row in _rows("rpt_unbilled_usage") if row["reason"] != "rejected"]
     marts: dict[str, list[tuple[Any, dict[str, Any]]]] = {
         "fct_invoice_lines": [(LineKey(*_take(row, *LineKey._fields)), row) for row in lines],
         "fct_invoice_line_pieces": [
-            ((keys[row["line_id"]], *_take(row, "session_id", "usage_date")), row)
-            for row in _rows(warehouse, "fct_invoice_line_pieces")
+            ((keys[row["line_id"]], *_take(row, "session_id", "usage_date")), row) for row in pieces
         ],
         "fct_invoices": [(_take(row, "external_user_id", "invoice_period", "currency"), row) for row in by_invoice],
-        "rpt_margin": [(_take(row, *user_columns), row) for row in _rows(warehouse, "rpt_margin")],
-        "rpt_price_drift": [(_take(row, *user_columns), row) for row in _rows(warehouse, "rpt_price_drift")],
+        "rpt_margin": [(_take(row, *user_columns), row) for row in _rows("rpt_margin")],
+        "rpt_price_drift": [(_take(row, *user_columns), row) for row in _rows("rpt_price_drift")],
         # Sessions that cost nothing are listed as well; the oracle looks at credits.
         "rpt_unbilled_usage": [(_take(row, "billing_period", "reason"), row) for row in unbilled if row["credits"]],
     }
@@ -217,8 +204,8 @@ def read_billing(warehouse: Path) -> dict[str, Mart]:
 
 def read_closed_periods(warehouse: Path) -> Mart:
     """What the ledger says of each closed period."""
-    rows = query(warehouse, "select * from ledger.closed_periods")
-    return {(row["billing_period"],): {column: _plain(column, value) for column, value in row.items()} for row in rows}
+    rows = plain_rows(warehouse, "select * from ledger.closed_periods")
+    return {(row["billing_period"],): row for row in rows}
 
 
 def billing_differences(expected: Mapping[str, Mart], actual: Mapping[str, Mart]) -> list[str]:

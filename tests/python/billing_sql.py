@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import cached_property
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -17,11 +17,9 @@ from typing import Any
 
 import duckdb
 
-import billing_oracle
 import histories
-import oracle
 import pipeline
-from billing_oracle import DayPart, LineKey, Prices
+from billing_oracle import DayPart, Prices
 
 FIRST_PERIOD, DEFAULT_PLAN = "9998-11", "a plan that stands for the variable"
 """What the models are compiled with, in place of the variables' values, which change from step to step."""
@@ -168,91 +166,3 @@ def read_ledger_columns() -> dict[str, str]:
 
 
 LEDGER = read_ledger_columns()
-
-
-# --- Marts in the oracle's shape -----------------------------------------------------------------------------------
-
-
-def line_key(row: Mapping[str, Any]) -> LineKey:
-    """What a line is for."""
-    return LineKey(**{name: row[name] for name in LineKey._fields})
-
-
-def marts(warehouse: BillingWarehouse) -> dict[str, oracle.Mart]:
-    """All billing marts, keyed and columned as the oracle has them."""
-    lines = warehouse.rows("select * from marts.fct_invoice_lines")
-    keys = {row["line_id"]: line_key(row) for row in lines}
-    assert len(keys) == len(lines), "a line_id stands twice"
-    pieces = warehouse.rows("select * from marts.fct_invoice_line_pieces")
-    assert {row["line_id"] for row in pieces} <= keys.keys(), "a piece is of no line"
-    found: dict[str, list[tuple[Any, dict[str, Any]]]] = {
-        "lines": [
-            (
-                keys[row["line_id"]],
-                {name: row[name] for name in ("quantity_credits", "unit_price", "amount_minor", "status")},
-            )
-            for row in lines
-        ],
-        "pieces": [
-            ((keys[row["line_id"]], row["session_id"], row["usage_date"]), {"credits": row["credits"]})
-            for row in pieces
-        ],
-        "invoices": [
-            (
-                (row["external_user_id"], row["invoice_period"], row["currency"]),
-                {name: row[name] for name in ("credits", "amount_minor", "line_count", "status", "is_credit")},
-            )
-            for row in warehouse.rows("select * from marts.fct_invoices")
-        ],
-        "margin": [
-            (
-                (row["external_user_id"], row["service_period"], row["currency"]),
-                {name: row[name] for name in ("credits", "amount_minor")},
-            )
-            for row in warehouse.rows("select * from marts.rpt_margin")
-        ],
-        "price_drift": [
-            (
-                (row["external_user_id"], row["service_period"], row["currency"]),
-                {
-                    "invoiced_amount_minor": row["invoiced_amount_minor"],
-                    "recomputed_amount_minor": row["recomputed_amount_minor"],
-                    "difference_minor": row["difference_amount_minor"],
-                },
-            )
-            for row in warehouse.rows("select * from marts.rpt_price_drift")
-        ],
-        "unbilled": [
-            ((row["billing_period"], row["reason"]), {"credits": row["credits"]})
-            for row in warehouse.rows("select * from marts.rpt_unbilled_usage where credits > 0")
-        ],
-    }
-    result: dict[str, oracle.Mart] = {}
-    for name, rows in found.items():
-        result[name] = dict(rows)
-        assert len(result[name]) == len(rows), f"{name}: a key stands twice"
-    return result
-
-
-def expected_marts(
-    parts: Iterable[DayPart], ledger: billing_oracle.Ledger, billing: billing_oracle.Billing
-) -> dict[str, oracle.Mart]:
-    """The same by the oracle."""
-    return {
-        "lines": billing_oracle.fct_invoice_lines(ledger, billing),
-        "pieces": billing_oracle.fct_invoice_line_pieces(ledger, billing),
-        "invoices": billing_oracle.invoices(ledger, billing),
-        "margin": billing_oracle.margin(ledger, billing),
-        "price_drift": billing_oracle.price_drift(parts, ledger, billing),
-        "unbilled": billing_oracle.unbilled(parts, billing),
-    }
-
-
-def differences(found: Mapping[str, oracle.Mart], expected: Mapping[str, oracle.Mart]) -> list[str]:
-    """The first rows that differ, in words."""
-    told = []
-    for name, mart in expected.items():
-        for key in sorted({*mart, *found[name]}, key=repr):
-            if mart.get(key) != found[name].get(key):
-                told.append(f"{name} {key}: expected {mart.get(key)}, found {found[name].get(key)}")
-    return told[:8]

@@ -33,7 +33,8 @@ from simulator.tenant import LIMITS, Tenant
 from tenants import Rows, Span
 
 ROOT = Path(__file__).resolve().parents[2]
-SCALE_OF_UTILIZATION = 6
+DECIMALS = {"utilization": 6, "amount": 3, "difference_amount": 3}
+"""Of columns that have others than credits have."""
 
 EXTRACT_SECONDS = 180
 BUILD_SECONDS = 420
@@ -212,7 +213,7 @@ def plain(column: str, value: Any) -> Any:
     if isinstance(value, float):
         raise AssertionError(f"{column} is a float: {value}")
     if isinstance(value, Decimal):
-        return scaled(value, SCALE_OF_UTILIZATION if column == "utilization" else oracle.COST_DECIMALS)
+        return scaled(value, DECIMALS.get(column, oracle.COST_DECIMALS))
     if isinstance(value, datetime):
         return microseconds(value)
     return value.isoformat() if isinstance(value, date) else value

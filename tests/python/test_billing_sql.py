@@ -7,7 +7,7 @@ is never touched again. Rule 27 is stated once more on the marts themselves.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +17,9 @@ from hypothesis import strategies as st
 
 import billing_oracle
 import histories
-from billing_sql import BillingWarehouse, CompiledModels, differences, expected_marts, marts
+import oracle
+from billing_path import billing_differences, expected_billing, read_billing
+from billing_sql import BillingWarehouse, CompiledModels
 from histories import Step
 
 
@@ -34,7 +36,8 @@ def check_history(models: CompiledModels, steps: Sequence[Step], folder: Path) -
     for number, outcome in enumerate(histories.replay(steps)):
         prices = outcome.step.state.prices
         warehouse.build(prices, outcome.parts, folder)
-        told = differences(marts(warehouse), expected_marts(outcome.parts, outcome.before, outcome.billing))
+        state = outcome.step.state
+        told = differences(warehouse, expected_billing(state, outcome.parts, outcome.before, outcome.billing))
         assert not told, (f"step {number}", *told)
         check_invariant(warehouse)
         assert read_ledger(warehouse) == frozen, "closed lines or pieces changed"
@@ -44,9 +47,14 @@ def check_history(models: CompiledModels, steps: Sequence[Step], folder: Path) -
             warehouse.close(period)
             warehouse.build(prices, outcome.parts, folder)
             after = billing_oracle.invoice(prices, outcome.parts, outcome.after)
-            told = differences(marts(warehouse), expected_marts(outcome.parts, outcome.after, after))
+            told = differences(warehouse, expected_billing(state, outcome.parts, outcome.after, after))
             assert not told, (f"step {number}, after closing {period}", *told)
             frozen = read_ledger(warehouse)
+
+
+def differences(warehouse: BillingWarehouse, expected: Mapping[str, oracle.Mart]) -> list[str]:
+    """The first rows of the marts that differ, in words."""
+    return billing_differences(expected, read_billing(warehouse.rows))[:8]
 
 
 def read_ledger(warehouse: BillingWarehouse) -> list[tuple[object, ...]]:
