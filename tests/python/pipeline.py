@@ -1,7 +1,8 @@
 """The whole path as a test runs it: simulator, `python -m extract`, `dbt build`, and the marts read back as integers.
 
-Each step is the command that production runs, in a process of its own. What comes back is in the oracle's units:
-nano-credits (and billionths of a limit), microseconds since 1970, days as `YYYY-MM-DD`.
+Each step is the command that production runs, in a process of its own; dbt's are forked from one that has imported it.
+What comes back is in the oracle's units: nano-credits (and billionths of a limit), microseconds since 1970, days as
+`YYYY-MM-DD`.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ import duckdb
 import httpx
 
 import oracle
+from dbt_forks import ForkingDbt
 from simulator.app import DEFAULT_API_KEY, Fault, Options
 from simulator.server import serve
 from simulator.tenant import LIMITS, Tenant
@@ -43,12 +45,15 @@ BUILD_SECONDS = 420
 # --- Commands ------------------------------------------------------------------------------------------------------
 
 
+def _inherited() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith(("MIOSA_", "DBT_", "TZ"))}
+
+
 def _run(arguments: Sequence[str], environment: Mapping[str, str], seconds: int) -> subprocess.CompletedProcess[str]:
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("MIOSA_", "DBT_", "TZ"))}
     return subprocess.run(
         arguments,
         cwd=ROOT,
-        env={**inherited, **environment},
+        env={**_inherited(), **environment},
         capture_output=True,
         text=True,
         timeout=seconds,
@@ -79,19 +84,12 @@ def extract(
     return _must_succeed(done) if check else done
 
 
-# dbt's own command line, on a project that was parsed before: reading 50 models and their YAML takes longer than
-# building them from a few rows.
-_DBT = """
-import sys
-from pathlib import Path
-from dbt.cli.main import dbtRunner
-from dbt.contracts.graph.manifest import Manifest
-from dbt.parser.manifest import extended_mashumuro_decoder
-manifest = Manifest.from_msgpack(Path(sys.argv.pop(1)).read_bytes(), decoder=extended_mashumuro_decoder)
-manifest.build_flat_graph()
-done = dbtRunner(manifest=manifest).invoke(sys.argv[1:])
-sys.exit(0 if done.success else 2 if done.exception else 1)
-"""
+@cache
+def _dbt() -> ForkingDbt:
+    """What runs the dbt commands of this test process."""
+    forking = ForkingDbt(ROOT, {**_inherited(), "DBT_SEND_ANONYMOUS_USAGE_STATS": "false"})
+    atexit.register(forking.stop)
+    return forking
 
 
 @cache
@@ -103,16 +101,10 @@ def _parsed(database: str, seeds: str) -> Path:
     folder = Path(tempfile.mkdtemp(prefix="parsed-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     _must_succeed(
-        _run(
-            [
-                *(sys.executable, "-c", "from dbt.cli.main import cli; cli()", "parse"),
-                *("--target-path", str(folder), "--log-path", str(folder)),
-            ],
-            {
-                "WAREHOUSE_PATH": str(folder / f"{database}.duckdb"),
-                "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
-                "SEEDS_PATH": seeds,
-            },
+        _dbt().run(
+            ["parse", "--target-path", str(folder), "--log-path", str(folder)],
+            {"WAREHOUSE_PATH": str(folder / f"{database}.duckdb"), "SEEDS_PATH": seeds},
+            None,
             BUILD_SECONDS,
         )
     )
@@ -134,21 +126,14 @@ def dbt(
     it was parsed before, and so leaves no manifest.
     """
     beside = warehouse.parent
-    parsing = ("from dbt.cli.main import cli; cli()",)
-    program = parsing if parses else (_DBT, str(_parsed(warehouse.stem, str(seeds or "seeds"))))
-    return _run(
+    return _dbt().run(
         [
-            *(sys.executable, "-c", *program, command),
-            *("--target-path", str(beside / "target"), "--log-path", str(beside / "logs"), "--no-use-colors"),
+            *(command, "--target-path", str(beside / "target"), "--log-path", str(beside / "logs"), "--no-use-colors"),
             *(("--vars", json.dumps(variables)) if variables else ()),
             *arguments,
         ],
-        {
-            "WAREHOUSE_PATH": str(warehouse),
-            "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
-            "TZ": tz,
-            "SEEDS_PATH": str(seeds or "seeds"),
-        },
+        {"WAREHOUSE_PATH": str(warehouse), "TZ": tz, "SEEDS_PATH": str(seeds or "seeds")},
+        None if parses else _parsed(warehouse.stem, str(seeds or "seeds")),
         BUILD_SECONDS,
     )
 

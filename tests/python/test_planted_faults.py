@@ -2,7 +2,7 @@
 
 One warehouse is landed and built. Faults are then planted in copies of it, in three ways:
 
-* for each generic test (`not_null`, `unique` …) a row is added that breaks it and nothing that it does not look at;
+* for each generic test (`never_null`, `unique` …) a row is added that breaks it and nothing that it does not look at;
 * for each other test, a fault of `FAULTS` (a lost row, an owner swapped, a nano-credit gone …) is planted in one built
   table, everything built from that table is built again, and exactly the tests named there fail;
 * dbt itself runs on broken copies, and ends with an error that names the tests.
@@ -323,6 +323,8 @@ def project(sound: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
 
 # --- Generic tests -------------------------------------------------------------------------------------------------
 
+Plant = Callable[[Project, Check], None]
+
 
 def add_row(project: Project, check: Check, where: str = "true", **cells: str) -> None:
     """Add a copy of a row with these cells, given as SQL."""
@@ -340,8 +342,9 @@ def foreign(project: Project, check: Check, text: str) -> str:
     return f"'{text}'" if kind == "VARCHAR" else "-1"
 
 
-def plant_null(project: Project, check: Check) -> None:
-    add_row(project, check, **{check.arguments["column_name"]: "null"})
+def plant_null(column: str) -> Plant:
+    """What adds a row with a null in this column."""
+    return lambda project, check: add_row(project, check, **{column: "null"})
 
 
 def plant_repeated_value(project: Project, check: Check) -> None:
@@ -370,8 +373,7 @@ def plant_too_low(project: Project, check: Check) -> None:
     add_row(project, check, **{column: f"{check.arguments['bound']} - {step}"})
 
 
-GENERIC_FAULTS: Mapping[str, Callable[[Project, Check], None]] = {
-    "not_null": plant_null,
+GENERIC_FAULTS: Mapping[str, Plant] = {
     "unique": plant_repeated_value,
     "unique_combination": plant_repeated_row,
     "relationships": plant_unknown_key,
@@ -380,15 +382,23 @@ GENERIC_FAULTS: Mapping[str, Callable[[Project, Check], None]] = {
 }
 
 
+def plants(check: Check) -> Iterator[Plant]:
+    """The faults that a generic test has to find, one after the other; none for a kind that `FAULTS` covers."""
+    if check.kind == "never_null":
+        yield from map(plant_null, check.arguments["columns"])
+    elif check.kind in GENERIC_FAULTS:
+        yield GENERIC_FAULTS[check.kind]
+
+
 def test_each_generic_data_test_finds_its_fault(project: Project) -> None:
     missed = []
     for check in project.checks.values():
-        if check.kind in GENERIC_FAULTS:
+        for plant in plants(check):
             with project.tampering():
                 project.open_up(check.relation)
-                GENERIC_FAULTS[check.kind](project, check)
+                plant(project, check)
                 if not project.is_failing(check):
-                    missed.append(check.name)
+                    missed.append((check.name, plant))
     assert not missed
 
 
@@ -1662,9 +1672,7 @@ def test_a_fault_is_found(project: Project, planted: Fault) -> None:
 
 def test_there_is_a_fault_for_each_data_test(project: Project) -> None:
     caught = frozenset[str]().union(*(planted.caught_by for planted in FAULTS))
-    without = [
-        name for name, check in project.checks.items() if check.kind not in GENERIC_FAULTS and name not in caught
-    ]
+    without = [name for name, check in project.checks.items() if not any(plants(check)) and name not in caught]
     assert not without, (
         f"no fault is planted for {without}: a data test that was never seen to fail proves nothing; "
         "add a fault to FAULTS (or, for a new kind of generic test, to GENERIC_FAULTS)"
@@ -1703,12 +1711,12 @@ def test_dbt_fails_on_each_data_test(copy: Path, monkeypatch: pytest.MonkeyPatch
         for relation in {check.relation for check in broken.checks.values()} - {""}:
             broken.open_up(relation)
         for check in broken.checks.values():
-            if check.kind not in GENERIC_FAULTS:
+            if not any(plants(check)):
                 planted = in_place(broken, check)
                 connection.execute(planted.sql.format(table=broken.relation(planted.table)))
         for check in broken.checks.values():
-            if check.kind in GENERIC_FAULTS:
-                GENERIC_FAULTS[check.kind](broken, check)
+            for plant in plants(check):
+                plant(broken, check)
     monkeypatch.setenv("WAREHOUSE_PATH", str(copy))
     paths = {"project-dir": pipeline.ROOT, "profiles-dir": pipeline.ROOT, "log-path": copy.parent / "logs"}
     options = [f"--{name}={path}" for name, path in {**paths, "target-path": copy.parent / "target"}.items()]
