@@ -57,18 +57,19 @@ benchmarks/.dlt/.installed: benchmarks/requirements-dlt.lock
 bench-extract: setup benchmarks/.dlt/.installed ## the extractor beside a bare loop and dlt (minutes)
 	$(BIN)/python -m benchmarks.extract
 
-# The folder appears whole or not at all.
-backup-ledger: TO ?= ledger-backups/$(shell date -u +%Y%m%dT%H%M%SZ)
+# The folder appears whole or not at all. Its name goes through the environment, so that it may hold any character.
+backup-ledger: export TO ?= ledger-backups/$(shell date -u +%Y%m%dT%H%M%SZ)
 backup-ledger: setup ## the closed periods as Parquet, into TO=folder
-	@test ! -e '$(TO)' || { echo "make: $(TO) is there already; name another folder with TO="; exit 1; }
-	@rm -rf '$(TO).new' && umask 077 && mkdir -p '$(TO).new'
-	@umask 077 && $(BIN)/dbt --quiet run-operation backup_ledger --args '{to: "$(TO).new"}'
-	@mv '$(TO).new' '$(TO)' && echo "The ledger is in $(TO)."
+	@test ! -e "$$TO" || { echo "make: $$TO is there already; name another folder with TO="; exit 1; }
+	@rm -rf "$$TO.new" && umask 077 && mkdir -p "$$TO.new"
+	@umask 077 && LEDGER_FOLDER="$$TO.new" $(BIN)/dbt --quiet run-operation backup_ledger
+	@mv "$$TO.new" "$$TO" && echo "The ledger is in $$TO."
 
+restore-ledger: export FROM ?=
 restore-ledger: setup ## closed periods from FROM=folder into a warehouse that has none
-	@test -d '$(FROM)' || { echo "make: name the folder of a backup with FROM="; exit 1; }
-	@$(BIN)/dbt --quiet run-operation restore_ledger --args '{folder: "$(FROM)"}'
-	@echo "The ledger of $(FROM) is restored. Next: dbt build"
+	@test -d "$$FROM" || { echo "make: name the folder of a backup with FROM="; exit 1; }
+	@LEDGER_FOLDER="$$FROM" $(BIN)/dbt --quiet run-operation restore_ledger
+	@echo "The ledger of $$FROM is restored. Next: dbt build"
 
 docs: export WAREHOUSE_PATH ?= $(firstword $(wildcard warehouse.duckdb demo.duckdb) target/docs.duckdb)
 docs: setup ## the documentation site of the warehouse, in target/static_index.html

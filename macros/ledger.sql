@@ -3,7 +3,7 @@
     append to it, and nothing updates it, deletes from it or drops it.
 -#}
 
-{#- Columns of the ledger's tables, in order. Also what `python -m tools.ledger` writes and reads back. -#}
+{#- Columns of the ledger's tables, in order. -#}
 {% macro ledger_tables() %}
     {{ return({
         "closed_periods": {
@@ -105,19 +105,21 @@
     {{ return(first_row("select count(*), coalesce(max(billing_period), 'none') from ledger.closed_periods")) }}
 {% endmacro %}
 
-{#- Writes the ledger as Parquet, one file a table, into a folder that is there (`make backup-ledger`). -#}
-{% macro backup_ledger(to) %}
+{#- Writes the ledger as Parquet, one file a table, into the folder LEDGER_FOLDER, which is there (`make backup-ledger`). -#}
+{% macro backup_ledger() %}
+    {%- set folder = env_var("LEDGER_FOLDER") -%}
     {%- do create_ledger() -%}
     {%- for table in ledger_tables() -%}
-        {%- do run_query("copy ledger." ~ table ~ " to '" ~ to | replace("'", "''") ~ "/" ~ table ~ ".parquet' (format parquet)") -%}
+        {%- do run_query("copy ledger." ~ table ~ " to '" ~ folder | replace("'", "''") ~ "/" ~ table ~ ".parquet' (format parquet)") -%}
     {%- endfor -%}
     {%- set kept = closed_so_far() -%}
-    {%- do log(kept[0] ~ " closed periods, the newest " ~ kept[1], info=true) -%}
+    {%- do print(kept[0] ~ " closed periods, the newest " ~ kept[1]) -%}
 {% endmacro %}
 
-{#- Reads a backup into an empty ledger, whole or not at all, and only if it proves to be what was closed
-    (`make restore-ledger`). -#}
-{% macro restore_ledger(folder) %}
+{#- Reads a backup, the folder LEDGER_FOLDER, into an empty ledger, whole or not at all, and only if it proves to be what
+    was closed (`make restore-ledger`). -#}
+{% macro restore_ledger() %}
+    {%- set folder = env_var("LEDGER_FOLDER") -%}
     {%- do create_ledger() -%}
     {%- if closed_so_far()[0] > 0 -%}
         {{ exceptions.raise_compiler_error(
@@ -141,7 +143,7 @@
     {%- endif -%}
     {%- set kept = closed_so_far() -%}
     {%- do adapter.commit() -%}
-    {%- do log(kept[0] ~ " closed periods restored, the newest " ~ kept[1], info=true) -%}
+    {%- do print(kept[0] ~ " closed periods restored, the newest " ~ kept[1]) -%}
 {% endmacro %}
 
 {#-

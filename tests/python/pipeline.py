@@ -119,6 +119,7 @@ def dbt(
     seeds: Path | None = None,
     tz: str = "UTC",
     parses: bool = False,
+    environment: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run a dbt command on a warehouse, with the seeds of a folder (the project's own without one).
 
@@ -132,7 +133,7 @@ def dbt(
             *(("--vars", json.dumps(variables)) if variables else ()),
             *arguments,
         ],
-        {"WAREHOUSE_PATH": str(warehouse), "TZ": tz, "SEEDS_PATH": str(seeds or "seeds")},
+        {"WAREHOUSE_PATH": str(warehouse), "TZ": tz, "SEEDS_PATH": str(seeds or "seeds"), **(environment or {})},
         None if parses else _parsed(warehouse.stem, str(seeds or "seeds")),
         BUILD_SECONDS,
     )

@@ -8,6 +8,7 @@ whole or not at all, and what random histories do to the ledger, is shown elsewh
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterable
@@ -450,3 +451,97 @@ def test_a_fault_in_the_seeds_stops_the_build_with_one_sentence(closed: Billing,
     assert (billing.seeds / "user_plans.csv").read_text(encoding="utf-8") == user_plans
     kept = ("fct_invoice_lines", "fct_invoices", "fct_invoice_line_pieces")
     assert {name: billing.marts()[name] for name in kept} == {name: shown[name] for name in kept}
+
+
+# --- Backup and the way back ---------------------------------------------------------------------------------------
+
+
+def make(target: str, billing: Billing, **variables: object) -> subprocess.CompletedProcess[str]:
+    """Run one of the makefile's commands on a warehouse."""
+    return subprocess.run(
+        ["make", target, *(f"{name}={value}" for name, value in variables.items())],
+        cwd=pipeline.ROOT,
+        env={**os.environ, "WAREHOUSE_PATH": str(billing.warehouse), "DBT_TARGET_PATH": str(billing.warehouse.parent)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def is_not_restored(billing: Billing, folder: Path, sentence: str) -> None:
+    """Run what `make restore-ledger` runs; it refuses in a sentence, and leaves the ledger as it was."""
+    before = billing.ledger()
+    done = pipeline.dbt(
+        billing.warehouse, "run-operation", "restore_ledger", environment={"LEDGER_FOLDER": str(folder)}
+    )
+    assert done.returncode != 0
+    assert sentence in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+    assert billing.ledger() == before
+
+
+@pytest.fixture(scope="module")
+def backup(closed: Billing, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The ledger's backup."""
+    folder = tmp_path_factory.mktemp("backups") / "the ledger's"
+    done = make("backup-ledger", closed, TO=folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "2 closed periods, the newest 2025-04" in done.stdout
+    return folder
+
+
+def test_a_restored_ledger_shows_the_closed_invoices_again_without_raw(
+    closed: Billing, backup: Path, tmp_path: Path
+) -> None:
+    """All of raw is lost; what was invoiced is there again, cell by cell, and is written down as what it was."""
+    assert {path.name for path in backup.iterdir()} == {f"{name}.parquet" for name in LEDGER}
+    assert {path.stat().st_mode & 0o077 for path in (backup, *backup.iterdir())} == {0}
+    lost = closed.copy(tmp_path)
+    tables = query(lost.warehouse, "select table_name from duckdb_tables() where schema_name = 'raw'")
+    lost.execute(
+        "drop schema ledger cascade",
+        "drop schema marts cascade",
+        *(f"delete from raw.{table['table_name']}" for table in tables),
+    )
+    done = make("restore-ledger", lost, FROM=backup)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "2 closed periods restored, the newest 2025-04" in done.stdout
+    assert lost.ledger() == closed.ledger()
+    lost.build("--exclude-resource-type", "unit_test", "test")
+    assert closed.lines("2025-04", "closed") != []
+    for period in ("2025-03", "2025-04"):
+        assert lost.lines(period, "closed") == closed.lines(period, "closed")
+    frozen = closed.lines("2025-04", "closed")
+    assert lost.pieces(frozen) == closed.pieces(frozen)
+
+
+def test_a_backup_is_never_written_over(closed: Billing, backup: Path) -> None:
+    before = {path.name: path.read_bytes() for path in backup.iterdir()}
+    done = make("backup-ledger", closed, TO=backup)
+    assert done.returncode != 0
+    assert "is there already; name another folder with TO=" in done.stdout + done.stderr
+    assert {path.name: path.read_bytes() for path in backup.iterdir()} == before
+
+
+def test_a_ledger_is_only_restored_into_an_empty_one(closed: Billing, backup: Path, tmp_path: Path) -> None:
+    is_not_restored(closed.copy(tmp_path), backup, "this warehouse has closed periods already, nothing was restored")
+
+
+@pytest.mark.parametrize(
+    ("table", "change"),
+    [
+        ("closed_invoice_lines", "select * replace (amount_minor + 1 as amount_minor) from lines"),
+        ("closed_line_pieces", "from lines where credits <> (select max(credits) from lines)"),
+        ("closed_periods", "from lines where billing_period <> '2025-04'"),
+    ],
+    ids=["another amount", "a piece is gone", "a period is gone"],
+)
+def test_a_backup_that_was_tampered_with_is_not_restored(
+    landed: Billing, backup: Path, tmp_path: Path, table: str, change: str
+) -> None:
+    folder = tmp_path / "backup"
+    shutil.copytree(backup, folder)
+    with closing(duckdb.connect()) as connection:
+        connection.execute(f"create table lines as from '{folder / table}.parquet'")
+        connection.execute(f"copy ({change}) to '{folder / table}.parquet' (format parquet)")
+    is_not_restored(landed.copy(tmp_path), folder, "the backup is not what was closed")
