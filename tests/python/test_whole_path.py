@@ -135,7 +135,7 @@ TOGETHER = {
         Options(rows_key="bare", window="ignore", shuffle_seed=6, quota_shape="flat", rollup_rounding="cents")
     ),
 }
-"""Several departures at once. `make test` has the time for the first; that raw is the same is shown for each elsewhere."""
+"""Several departures at once. `make test` has the time for one; that raw is the same for all is shown elsewhere."""
 
 ALONE = {
     "meta": Variant(Options(envelope="meta")),
