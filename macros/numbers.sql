@@ -43,8 +43,18 @@
         when regexp_full_match(
             {{ text }}, '(0|[1-9][0-9]{0,{{ whole_digits - 1 }}})' || '{{ "(\\.[0-9]{1," ~ scale ~ "})?" if scale else "" }}'
         )
-            then (try_cast({{ text }} as decimal({{ whole_digits + scale }}, {{ scale }}))::decimal(38, {{ scale }})
-                {%- if scale %} * 1{{ "0" * scale }}::decimal({{ scale + 1 }}, 0){% endif %})::hugeint
+            then
+                -- The digits before the point and, filled up, after it: a product of decimals costs eight times as much.
+                try_cast(
+                    {% if scale -%}
+                    case
+                        when contains({{ text }}, '.')
+                            then replace({{ text }}, '.', '')
+                                || left('{{ "0" * scale }}', {{ scale }} - length(split_part({{ text }}, '.', 2)))
+                        else {{ text }} || '{{ "0" * scale }}'
+                    end
+                    {%- else %}{{ text }}{% endif %} as {{ "bigint" if whole_digits + scale <= 18 else "hugeint" }}
+                )::hugeint
         when not {{ is_json_number(text) }} then null
         when {{ significand }} = '' then 0::hugeint
         when {{ exponent }} + {{ scale }} < 0 then null
@@ -59,11 +69,12 @@
     end
 {%- endmacro %}
 
-{#- Why a credit amount is no good (rules 1 and 7), as the report's reason; null when it is fine. -#}
-{% macro credit_amount_fault(text) -%}
+{#- Why a credit amount is no good (rules 1 and 7), as the report's reason; null when it is fine. `nano`: what
+    scaled_integer made of the text. -#}
+{% macro credit_amount_fault(text, nano) -%}
     case
         when {{ text }} is null then null
-        when {{ scaled_integer(text, 9, 9) }} >= 0 then null
+        when {{ nano }} >= 0 then null
         when not {{ is_json_number(text) }} then 'bad_cost'
         when {{ text }} like '-%' then 'negative_cost'
         when {{ json_number_exponent(text) }} < -9 then 'cost_too_precise'

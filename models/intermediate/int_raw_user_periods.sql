@@ -99,7 +99,25 @@ billable as (
     select
         coalesce(figures.own_user, owners.owner, '{{ unattributed() }}') as external_user_id,
         coalesce(figures.cost_1, figures.cost_2, 0::hugeint) as nano,
-        figures.start_us,
+        -- Null, and so in no month, where the session can't be billed. No filter: it would be pushed below the reading of
+        -- the texts, which would then be read twice.
+        case
+            when
+                figures.own_user is distinct from '{{ unattributed() }}'
+                and (not figures.says_end or figures.ended_us >= figures.start_us)
+                and (not figures.says_seconds or figures.seconds >= 0)
+                and (not figures.says_cost_1 or figures.cost_1 >= 0)
+                and (not figures.says_cost_2 or figures.cost_2 >= 0)
+                and (figures.runs or figures.says_cost_1 or figures.says_cost_2)
+                and coalesce(figures.cost_1 = figures.cost_2, true)
+                and (
+                    not figures.runs
+                    or figures.seconds is null
+                    or figures.start_us + figures.seconds * 1000000
+                    <= epoch_us(timestamp '9999-12-31 23:59:59.999999')::hugeint
+                )
+                then figures.start_us
+        end as start_us,
         coalesce(
             figures.ended_us,
             figures.start_us + figures.seconds * 1000000,
@@ -107,21 +125,6 @@ billable as (
         ) as end_us
     from figures
     left join owners on figures.sandbox_id = owners.sandbox_id
-    where
-        figures.start_us is not null
-        and figures.own_user is distinct from '{{ unattributed() }}'
-        and (not figures.says_end or figures.ended_us >= figures.start_us)
-        and (not figures.says_seconds or figures.seconds >= 0)
-        and (not figures.says_cost_1 or figures.cost_1 >= 0)
-        and (not figures.says_cost_2 or figures.cost_2 >= 0)
-        and (figures.runs or figures.says_cost_1 or figures.says_cost_2)
-        and coalesce(figures.cost_1 = figures.cost_2, true)
-        and (
-            not figures.runs
-            or figures.seconds is null
-            or figures.start_us + figures.seconds * 1000000
-            <= epoch_us(timestamp '9999-12-31 23:59:59.999999')::hugeint
-        )
 
 ),
 

@@ -10,6 +10,21 @@ versions as (
 
 ),
 
+superseded as (
+
+    -- Few rows, and narrow ones, so that no payload passes through a window.
+    select
+        versions.load_id,
+        versions.row_number
+    from versions
+    qualify
+        row_number() over (
+            partition by versions.row_hash, versions.row_key, versions.has_id
+            order by versions.load_id desc, versions.row_number desc
+        ) > 1
+
+),
+
 current_versions as (
 
     select
@@ -27,11 +42,10 @@ current_versions as (
             ],
         ) }} as fields
     from versions
-    qualify
-        row_number() over (
-            partition by versions.row_hash, versions.row_key, versions.has_id
-            order by versions.load_id desc, versions.row_number desc
-        ) = 1
+    anti join superseded
+        on
+            versions.load_id = superseded.load_id
+            and versions.row_number = superseded.row_number
 
 ),
 
@@ -103,8 +117,8 @@ select
         when typed.credit_cost_text is null and typed.credits_used_text is null and typed.ended_at_text is not null
             then 'missing_cost'
         else coalesce(
-            {{ credit_amount_fault("typed.credit_cost_text") }},
-            {{ credit_amount_fault("typed.credits_used_text") }},
+            {{ credit_amount_fault("typed.credit_cost_text", "typed.credit_cost_nano") }},
+            {{ credit_amount_fault("typed.credits_used_text", "typed.credits_used_nano") }},
             case when typed.credit_cost_nano <> typed.credits_used_nano then 'cost_fields_differ' end
         )
     end as rejection_reason
