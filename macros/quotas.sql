@@ -27,3 +27,78 @@
         date '{{ value }}'
     {%- endif -%}
 {%- endmacro %}
+
+{#-
+    When use first came to a share of a limit in a period (rules 15 and 17), as SQL of (external_user_id, billing_period,
+    quota, threshold_percent, reached_at_utc). It reads four CTEs: targets (external_user_id, billing_period, quota,
+    threshold_percent, limit_value, never null, and the period's bounds), parts (fct_session_period_credits), concurrency
+    (int_concurrency_changes) and sandboxes (int_user_sandboxes).
+
+    Credits: the end of the session part, in order of part end and session id, with which the running sum comes to the share.
+    Concurrent, sandboxes: the first instant of the period with use at or over it; a limit of zero is reached by the first
+    use. Storage has no moment: only its mean over the period is known.
+-#}
+{% macro reached_moments() -%}
+    select
+        targets.external_user_id,
+        targets.billing_period,
+        targets.quota,
+        targets.threshold_percent,
+        min(running.part_end_at_utc) as reached_at_utc
+    from targets
+    inner join (
+        select
+            parts.external_user_id,
+            parts.billing_period,
+            parts.part_end_at_utc,
+            sum(parts.credits) over (
+                partition by parts.external_user_id, parts.billing_period
+                order by parts.part_end_at_utc, parts.session_id
+                rows between unbounded preceding and current row
+            ) as credits_so_far
+        from parts
+        semi join (
+            select distinct external_user_id, billing_period from targets where quota = 'credits'
+        ) as measured_parts
+            on
+                parts.external_user_id = measured_parts.external_user_id
+                and parts.billing_period = measured_parts.billing_period
+    ) as running
+        on
+            targets.external_user_id = running.external_user_id
+            and targets.billing_period = running.billing_period
+            and running.credits_so_far * 100 >= targets.limit_value * targets.threshold_percent
+    where targets.quota = 'credits'
+    group by all
+    union all
+    select
+        targets.external_user_id,
+        targets.billing_period,
+        targets.quota,
+        targets.threshold_percent,
+        min(concurrency.changed_at_utc) as reached_at_utc
+    from targets
+    inner join concurrency
+        on
+            targets.external_user_id = concurrency.external_user_id
+            and targets.billing_period = concurrency.billing_period
+            and concurrency.running_session_count > 0
+            and concurrency.running_session_count * 100 >= targets.limit_value * targets.threshold_percent
+    where targets.quota = 'concurrent'
+    group by all
+    union all
+    select
+        targets.external_user_id,
+        targets.billing_period,
+        targets.quota,
+        targets.threshold_percent,
+        greatest(min(sandboxes.first_started_at_utc), any_value(targets.period_start_at_utc)) as reached_at_utc
+    from targets
+    inner join sandboxes
+        on
+            targets.external_user_id = sandboxes.external_user_id
+            and sandboxes.sandbox_number * 100 >= targets.limit_value * targets.threshold_percent
+            and targets.period_end_at_utc > sandboxes.first_started_at_utc
+    where targets.quota = 'sandboxes'
+    group by all
+{%- endmacro %}
