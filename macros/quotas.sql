@@ -102,3 +102,32 @@
     where targets.quota = 'sandboxes'
     group by all
 {%- endmacro %}
+
+{#- The current period: the newest one that the warehouse speaks about, as SQL of a row of dim_billing_periods. -#}
+{% macro current_period() -%}
+    select * from {{ ref("dim_billing_periods") }}
+    qualify row_number() over (order by billing_period desc) = 1
+{%- endmacro %}
+
+{#- The variable of the same name, refused with a sentence when it is no list of shares that holds 100. -#}
+{% macro quota_alert_percents() -%}
+    {%- set percents = var("quota_alert_percents") -%}
+    {%- set told = percents | join(" ") -%}
+    {%- if percents is string or not modules.re.fullmatch("([1-9][0-9]{0,2})( [1-9][0-9]{0,2})*", told) or 100 not in percents -%}
+        {{ exceptions.raise_compiler_error(
+            "the variable quota_alert_percents is " ~ percents ~ ": it must be a list of whole percents with 100 among them, like [50, 80, 100]"
+        ) }}
+    {%- endif -%}
+    [{{ percents | unique | sort | join(", ") }}]
+{%- endmacro %}
+
+{#- The variable of the same name, refused with a sentence when it is no method of fct_quota_forecast. -#}
+{% macro quota_forecast_method() -%}
+    {%- set method = var("quota_forecast_method") -%}
+    {%- if method not in ("run_rate", "last_7_days") -%}
+        {{ exceptions.raise_compiler_error(
+            "the variable quota_forecast_method is '" ~ method ~ "': it must be run_rate or last_7_days"
+        ) }}
+    {%- endif -%}
+    {{ method }}
+{%- endmacro %}
