@@ -12,7 +12,7 @@ import pytest
 from starlette.responses import Response
 
 from extract.errors import ApiError, ExtractError, IncompleteError
-from extract.run import encode_segment
+from extract.quotas import encode_segment
 from extract.warehouse import Warehouse
 from simulator import generate_tenant
 from test_extract_support import (
