@@ -37,6 +37,8 @@ _OVERLAP = timedelta(seconds=1)
 # Rows that are complete before they are landed: enough that a landing's fixed cost does not count.
 _BATCH_ROWS = 50_000
 _QUOTAS_A_LOAD = 500
+# How long what a run that did not finish has asked need not be asked again.
+_FRESH = timedelta(days=1)
 # Requests at a time. One takes this process a millisecond, so as many as an answer takes milliseconds keep it busy.
 _FEWEST_THREADS, _MOST_THREADS = 4, 32
 _BUSY_SECONDS = 0.001
@@ -123,7 +125,7 @@ class Run:
         self.summary = Summary()
 
     def execute(self) -> Summary:
-        """Land everything. Raises `ExtractError`; loads landed before it stay."""
+        """Land everything. Raises `ExtractError`; loads landed before it stay, and a rerun goes on from there."""
         self._land_sessions()
         self._land_sandboxes()
         months = sorted({*self._warehouse.months_listed(), *self._months_asked()})
@@ -134,6 +136,7 @@ class Run:
                 *self._figures("usage_summaries", "/usage/summary", months, _summary_params, check_object),
             ]
         )
+        self._warehouse.forget_asked()
         return self.summary
 
     # Sessions
@@ -207,11 +210,19 @@ class Run:
         self._read_lists("sandboxes", [_List(self._load("sandboxes"), "/sandboxes", {})])
 
     def _quotas(self) -> list[_Question]:
-        """The questions for the quota of every user ever landed, as far as there is an id to ask by."""
+        """The questions for the quota of every user ever landed, as far as there is an id to ask by.
+
+        Whom a run asked that did not finish, less than a day ago, is not asked again. A run that finishes is followed
+        by one that asks everybody.
+        """
         questions: list[_Question] = []
         forgotten = too_long = 0
         load = self._load("quotas")
+        now = utc_now()
+        asked = self._warehouse.asked(now - _FRESH, now)
         for user in self._warehouse.users():
+            if user in asked:
+                continue
             external_id = self._pseudonyms.id_of(user) if self._pseudonyms else user
             path = quota_path(external_id or "")
             if external_id is None:
@@ -423,7 +434,7 @@ class Run:
                 self._warehouse.examine(batch)
                 for _, loads in groupby(batch, key=lambda load: load.resource):
                     landed = [*loads]
-                    self._warehouse.land(landed)
+                    self._warehouse.land(landed, notes_asked=landed[0].resource == "quotas")
                     for load in landed:
                         self.summary.count(load)
 
