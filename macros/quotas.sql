@@ -13,3 +13,17 @@
             )
     end::decimal(18, 6)
 {%- endmacro %}
+
+{#- The UTC day as of which quotas are wanted: the variable of the same name, else the day on which the build runs. -#}
+{% macro quotas_as_of() -%}
+    {%- set value = var("quotas_as_of", none) | string -%}
+    {%- if var("quotas_as_of", none) is none or value | length == 0 -%}
+        date '{{ run_started_at.strftime("%Y-%m-%d") }}'
+    {%- elif modules.re.fullmatch("[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])", value) is none -%}
+        {{ exceptions.raise_compiler_error(
+            "the variable quotas_as_of is '" ~ value ~ "': it must be a day like \"2026-10-31\", in quotes"
+        ) }}
+    {%- else -%}
+        date '{{ value }}'
+    {%- endif -%}
+{%- endmacro %}

@@ -24,7 +24,10 @@ from billing_oracle import DayPart, Prices
 FIRST_PERIOD, DEFAULT_PLAN = "9998-11", "a plan that stands for the variable"
 """What the models are compiled with, in place of the variables' values, which change from step to step."""
 
-SEEDS = ("plans", "plan_prices", "plan_price_tiers", "user_plans", "currencies")
+SEEDS = (
+    *("plans", "plan_prices", "plan_price_tiers", "user_plans", "currencies"),
+    *("plan_quotas", "user_quota_overrides"),
+)
 
 # What the billing models read of the usage marts; sums of the parts, as the marts themselves are.
 USAGE = """

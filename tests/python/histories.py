@@ -37,6 +37,7 @@ from billing_oracle import (
     periods_between,
 )
 from oracle import NANO
+from quota_oracle import PlanQuota, QuotaOverride
 
 DAY = oracle.MICROSECONDS_PER_DAY
 SECOND = oracle.MICROSECONDS
@@ -579,7 +580,7 @@ NANO_COLUMNS = {"monthly_fee", "included_credits", "minimum_charge", "tier_from_
 
 
 def write_seeds(prices: Prices, folder: Path) -> None:
-    """The five seeds as CSV files; those without rows have their header."""
+    """The seeds as CSV files; those without rows have their header. Histories set no quotas."""
     folder.mkdir(parents=True, exist_ok=True)
     tables: tuple[tuple[str, type[NamedTuple], Sequence[NamedTuple]], ...] = (
         ("plans", Plan, prices.plans),
@@ -587,6 +588,8 @@ def write_seeds(prices: Prices, folder: Path) -> None:
         ("plan_price_tiers", Tier, prices.tiers),
         ("user_plans", UserPlan, prices.user_plans),
         ("currencies", Currency, prices.currencies),
+        ("plan_quotas", PlanQuota, ()),
+        ("user_quota_overrides", QuotaOverride, ()),
     )
     for name, kind, rows in tables:
         with (folder / f"{name}.csv").open("w", encoding="utf-8", newline="") as file:
