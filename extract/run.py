@@ -132,7 +132,7 @@ class Run:
         self._ask(
             [
                 *self._quotas(),
-                *self._figures("usage_rollups", "/usage", months, _rollup_params, _check_rollup),
+                *self._figures("usage_rollups", "/usage", months, rollup_params, check_rollup),
                 *self._figures("usage_summaries", "/usage/summary", months, _summary_params, check_object),
             ]
         )
@@ -555,7 +555,7 @@ def _midnight(moment: datetime) -> datetime:
     return moment.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
-def _rollup_params(month: datetime) -> dict[str, str]:
+def rollup_params(month: datetime) -> dict[str, str]:
     """The question for a month's rollup by user."""
     return {
         "group_by": "external_user_id",
@@ -570,7 +570,7 @@ def _summary_params(month: datetime) -> dict[str, str]:
     return {"period_start": to_text(month), "period_end": to_text(next_month(month))}
 
 
-def _check_rollup(value: Any) -> None:
+def check_rollup(value: Any) -> None:
     """Refuse a rollup without results, or with a part of them only."""
     inner = value.get("data")
     places = [value, inner] if isinstance(inner, dict) else [value]

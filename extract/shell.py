@@ -36,12 +36,12 @@ def working(name: str, settings: FileSettings, unfinished: str = "nothing unfini
         if _signals:  # a query that a signal ended reports it as an error of its own
             raise Interrupted(_signals[0]) from error
         if isinstance(error, ExtractError):
-            error.args, error.words = (_redact(str(error), settings),), ""
+            error.args, error.words = (redacted(str(error), settings),), ""
             raise
         if isinstance(error, click.exceptions.Abort | click.ClickException):
             raise
         # Where ids may not be shown, neither may words that nobody of us wrote.
-        text = "" if settings.id_hash_key else _redact(" ".join(str(error).split())[:300], settings)
+        text = "" if settings.id_hash_key else redacted(" ".join(str(error).split())[:300], settings)
         raise ExtractError(f"unexpected {type(error).__name__}: {text}: {unfinished}; please report this") from error
 
 
@@ -79,7 +79,7 @@ def main(command: click.Command, name: str, stopped: str) -> NoReturn:
     os._exit(status)
 
 
-def _redact(text: str, settings: FileSettings) -> str:
+def redacted(text: str, settings: FileSettings) -> str:
     """Blot the keys out, should the API have echoed one."""
     for key in (settings.api_key, settings.id_hash_key):
         text = text if key is None else text.replace(key.get_secret_value(), "***")
@@ -95,7 +95,7 @@ class _Redact(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Blot the key out of the finished line."""
-        record.msg, record.args = _redact(record.getMessage(), self._settings), None
+        record.msg, record.args = redacted(record.getMessage(), self._settings), None
         return True
 
 
