@@ -105,6 +105,7 @@ class Applying:
         for batch in batches:
             if batch and outcome.stopped_by is None:
                 self._apply_batch(batch, wanted, outcome)
+        outcome.failed.sort()
         outcome.untried = len(users) - len(outcome.changed) - len(outcome.already) - len(outcome.failed)
         return outcome
 

@@ -130,7 +130,7 @@ def _limit(value: Any, name: str) -> Decimal:
     found = number(value)
     if found is None or not _is_held(found):
         raise ApiError(f"the answer about the quota has a {name} that cannot be read")
-    return abs(found)  # of -0
+    return found.copy_abs()  # -0 is zero; abs() would round
 
 
 def _is_held(value: Decimal) -> bool:
