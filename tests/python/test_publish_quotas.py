@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -23,10 +24,11 @@ from miosa.errors import MiosaError
 from starlette.requests import Request
 
 from extract.errors import ApiError
+from pipeline import build, write_seeds
 from publish.cli import outcome
 from publish.quotas.limits import number_text, quota_body, read_quota
 from simulator.server import Server
-from test_extract_support import ROOT, Options, Response, Tenant, land, query, row, serve
+from test_extract_support import ROOT, Options, Response, Tenant, command, land, query, row, serve
 
 KEY = "msk_canary_9876543210"
 FIELDS = {
@@ -165,20 +167,32 @@ USERS: dict[str, Mapping[str, int | Decimal | None] | None] = {
 }
 
 
-@pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+@pytest.fixture(scope="module")
+def landed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
     """Four users with their quotas landed: two with limits, one with none, one whose limits are all null."""
+    warehouse = tmp_path_factory.mktemp("landed") / "w.duckdb"
     rows = [row(f"s{user}", "2026-10-05", user=user) for user in USERS]
-    tenant = Tenant.from_rows(rows, quotas={user: limits for user, limits in USERS.items() if limits is not None})
-    warehouse, api = tmp_path / "w.duckdb", Api()
-    with serve(tenant, Options()) as plain:
+    with serve(tenant_of(rows)) as plain:
         land(plain, warehouse, look_back_days=0, look_ahead_days=0, window_days=31)
-    with serve(tenant, Options(api_key=KEY), api) as server:
+    return warehouse, rows
+
+
+def tenant_of(rows: list[str]) -> Tenant:
+    return Tenant.from_rows(rows, quotas={user: limits for user, limits in USERS.items() if limits is not None})
+
+
+@pytest.fixture
+def world(tmp_path: Path, landed: tuple[Path, list[str]], monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """The users in a warehouse of the test's own, and the API that they came from."""
+    warehouse, api = tmp_path / "w.duckdb", Api()
+    shutil.copy(landed[0], warehouse)
+    with serve(tenant_of(landed[1]), Options(api_key=KEY), api) as server:
         api.server = server
         made = World(warehouse, server, api)
         for name, value in made.environment.items():
             monkeypatch.setenv(name, value)
         monkeypatch.setenv("EXTRACT_MAX_TRIES", "3")
+        monkeypatch.setenv("EXTRACT_REQUEST_SECONDS", "10")
         made.want({})
         yield made
 
@@ -521,7 +535,7 @@ def test_what_is_no_longer_what_was_shown_is_not_applied(world: World, monkeypat
 # Killed
 
 
-@pytest.mark.parametrize("at", range(4))
+@pytest.mark.parametrize("at", [1, 20, pytest.param(66, marks=pytest.mark.slow), 120])
 def test_sigkill_in_the_middle_and_a_rerun_is_the_same_end_state(
     world: World, capsys: pytest.CaptureFixture[str], at: int
 ) -> None:
@@ -529,7 +543,7 @@ def test_sigkill_in_the_middle_and_a_rerun_is_the_same_end_state(
     world.want(wanted)
     with serve(world.server.tenant, Options(api_key=KEY, latency_ms=10), world.api) as slow:
         process = world.process("apply", "--yes", "--base-url", slow.base_url)
-        while len(world.api.written) < (1, 20, 66, 120)[at] and process.poll() is None:
+        while len(world.api.written) < at and process.poll() is None:
             time.sleep(0.002)
         process.send_signal(signal.SIGKILL)
         process.communicate(timeout=30)
@@ -689,6 +703,63 @@ def test_check_live_asks_the_api_alone(world: World, capsys: pytest.CaptureFixtu
     assert figures["concurrent"] == ("1", "0")
     assert figures["sandboxes"] == ("1", "1")
     assert figures["storage_gb"] == ("3", None)
+
+
+# The whole path
+
+
+SEEDS = {
+    "plan_quotas": (
+        "plan_id,valid_from,valid_to,max_sandboxes,max_concurrent,max_storage_gb,max_credit_cents\n"
+        "starter,2020-01-01,,,3,,0.5\n"
+    ),
+    "user_plans": "external_user_id,plan_id,valid_from,valid_to\nu1,starter,2020-01-01,\na/b?c,starter,2020-01-01,\n",
+    "user_quota_overrides": (
+        "external_user_id,valid_from,valid_to,max_sandboxes,max_concurrent,max_storage_gb,max_credit_cents\n"
+        "u1,2020-01-01,,,uncapped,,\n"
+    ),
+}
+
+
+def test_from_seeds_to_the_vendor_and_back_into_the_marts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    warehouse = tmp_path / "usage.duckdb"
+    seeds = write_seeds(tmp_path / "seeds", **SEEDS)
+    tenant = tenant_of([row(f"s{user}", "2026-10-05", user=user) for user in (*USERS, "u5")])
+    with serve(tenant, Options(api_key=KEY)) as server:
+        for name, value in World(warehouse, server, Api()).environment.items():
+            monkeypatch.setenv(name, value)
+        assert command("--from", "2026-10", "--window-days", "31", environment=dict(os.environ)).returncode == 0
+        models = ("--exclude-resource-type", "unit_test", "test", "--select")
+        build(warehouse, *models, "+dim_quota_limits", "+fct_quota_utilization", seeds=seeds)
+        drifted = "select external_user_id, quota from marts.dim_quota_limits where is_drifted order by all"
+        expected = [
+            *(("a/b?c", "concurrent"), ("a/b?c", "credits")),
+            *(("u1", "concurrent"), ("u1", "credits"), ("u1", "storage_gb")),
+        ]
+        assert query(warehouse, drifted) == expected
+        # Nobody was asked about a user who has used nothing yet, so nobody knows that the rest is uncapped.
+        in_short = [(user, quota) for user, quota, *_ in differences(capsys)]
+        assert in_short == sorted([*expected, ("a/b?c", "sandboxes"), ("a/b?c", "storage_gb")])
+        assert apply("--force") == (0, "")
+        assert differences(capsys) == []
+        limits = limits_by_their_client(server, "u1")
+        assert limits == {**dict.fromkeys(FIELDS.values()), "max_credit_cents": 0.5}
+        assert limits_by_their_client(server, "a/b?c") == {**(limits or {}), "max_concurrent": 3}
+        build(warehouse, *models, "int_quota_limits", "dim_quota_limits", seeds=seeds)
+        assert query(warehouse, drifted) == []
+        assert query(
+            warehouse,
+            "select version_number, limit_value, is_current from marts.dim_quota_limits"
+            " where external_user_id = 'u1' and quota = 'concurrent' order by all",
+        ) == [(1, Decimal(2), False), (2, None, True)]
+        assert outcome(["quotas", "check", "u1"]) == (0, "")
+        # The next run of the extractor sees what was set as it sees anything else: nothing is new.
+        loads = query(warehouse, "select max(load_id) from raw.loads")[0][0]
+        assert command("--from", "2026-10", "--window-days", "31", environment=dict(os.environ)).returncode == 0
+        added = f"select sum(rows_added) from raw.loads where resource = 'quotas' and load_id > {loads}"
+        assert query(warehouse, added) == [(0,)]
 
 
 # The vendor's answers, and what is sent
