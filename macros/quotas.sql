@@ -103,10 +103,14 @@
     group by all
 {%- endmacro %}
 
-{#- The current period: the newest one that the warehouse speaks about, as SQL of a row of dim_billing_periods. -#}
+{#-
+    The current period, as SQL of a row of dim_billing_periods: the newest complete one (rule 34). Not simply the newest: a
+    session that crosses a month's end makes the next month a period before anybody asked for it. While none is complete,
+    the newest.
+-#}
 {% macro current_period() -%}
     select * from {{ ref("dim_billing_periods") }}
-    qualify row_number() over (order by billing_period desc) = 1
+    qualify row_number() over (order by is_complete desc, billing_period desc) = 1
 {%- endmacro %}
 
 {#- The variable of the same name, refused with a sentence when it is no list of shares that holds 100. -#}
