@@ -28,13 +28,16 @@ select
     or exists (select 1 from raw.quotas where row_key = $1 and http_status <> 404)
 """
 
-# Who used nothing in the newest period and has no quota stands in no row of it; sandboxes are counted for good.
+# The current period, as the marts take it: the newest complete one, because a session that crosses a month's end makes
+# the next month a period before it was asked for. Who used nothing in it and has no quota stands in no row of it;
+# sandboxes are counted for good.
 _USED = """
-with newest as (
-    select max(billing_period) as billing_period from marts.fct_quota_utilization
+with current_period as (
+    select arg_max(billing_period, {'is_complete': is_complete, 'billing_period': billing_period}) as billing_period
+    from marts.dim_billing_periods
 )
 select
-    newest.billing_period,
+    current_period.billing_period,
     quotas.quota,
     coalesce(
         used.used_value,
@@ -43,11 +46,11 @@ select
     )::decimal(38, 9),
     used.limit_value,
     used.reached_limit_at_utc
-from newest
+from current_period
 cross join unnest($2::varchar[]) as quotas (quota)
 left join marts.fct_quota_utilization as used
     on
-        newest.billing_period = used.billing_period
+        current_period.billing_period = used.billing_period
         and quotas.quota = used.quota
         and used.external_user_id = $1
 left join marts.dim_users as users on users.external_user_id = $1
@@ -114,7 +117,7 @@ class Standing:
 
 
 def check_warehouse(query: Query, warehouse: Path, user: str) -> Standing | None:
-    """Where a user stands in the newest period, against the limits by the newest answer; None for a user unknown.
+    """Where a user stands in the current period, against the limits by the newest answer; None for a user unknown.
 
     Raises `WarehouseError`, also where the user's quota was never read.
     """

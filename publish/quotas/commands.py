@@ -111,8 +111,8 @@ def apply(yes: bool, limit: int | None, force: bool, **options: Any) -> int:
     with working("publish", settings, "raw.quota_changes tells what was sent"):
         day = utc_now().date()
         with reading(settings.warehouse, settings.lock_seconds) as query:
-            _refuse_pseudonyms(settings, query)
             comparison = compare(query, settings.warehouse, day)
+            _refuse_pseudonyms(settings, query)
         comparison = comparison if limit is None else comparison.first(limit)
         _show_comparison(comparison)
         if not comparison.differences:
@@ -148,8 +148,8 @@ def apply(yes: bool, limit: int | None, force: bool, **options: Any) -> int:
 def check(user: str, as_json: bool, live: bool, **options: Any) -> int:
     """Show where USER (an external user id) stands: limits, use, headroom, and what is reached.
 
-    From the warehouse: use in the newest period by the last dbt build, limits by the newest answer. Exit status: 0
-    headroom in every quota, 3 none left in some, 4 unknown user, 1 failed, 2 wrong usage.
+    From the warehouse: use in the newest complete period by the last dbt build, limits by the newest answer. Exit
+    status: 0 headroom in every quota, 3 none left in some, 4 unknown user, 1 failed, 2 wrong usage.
     """
     if live:
         asking = read_settings_as(ApiSettings, **options)

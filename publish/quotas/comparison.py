@@ -14,11 +14,11 @@ from extract.warehouse import Query
 from publish.quotas.limits import UNKNOWN, Limit, Quota, number_text, read_quota
 
 _BUILT = """
-select count(*) = 3
+select count(*) = 4
 from information_schema.tables
 where
     (table_schema = 'intermediate' and table_name = 'int_wanted_quotas')
-    or (table_schema = 'marts' and table_name in ('dim_users', 'fct_quota_utilization'))
+    or (table_schema = 'marts' and table_name in ('dim_users', 'dim_billing_periods', 'fct_quota_utilization'))
 """
 
 _WANTED = """

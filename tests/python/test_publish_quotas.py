@@ -126,6 +126,10 @@ class World:
                 [others or 1000],
             )
             connection.execute(
+                "create or replace table marts.dim_billing_periods as select * from"
+                " (values ('2026-09', true), ('2026-10', true), ('2026-11', false)) as t (billing_period, is_complete)"
+            )
+            connection.execute(
                 "create or replace table marts.fct_quota_utilization (external_user_id varchar, billing_period varchar,"
                 " quota varchar, limit_value decimal(38, 9), used_value decimal(38, 9), reached_limit_at_utc timestamp)"
             )
@@ -174,6 +178,8 @@ def landed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
     rows = [row(f"s{user}", "2026-10-05", user=user) for user in USERS]
     with serve(tenant_of(rows)) as plain:
         land(plain, warehouse, look_back_days=0, look_ahead_days=0, window_days=31)
+    with duckdb.connect(str(warehouse)) as connection:
+        connection.execute("checkpoint")  # so that the file alone may be copied
     return warehouse, rows
 
 
@@ -747,7 +753,7 @@ def test_from_seeds_to_the_vendor_and_back_into_the_marts(
         limits = limits_by_their_client(server, "u1")
         assert limits == {**dict.fromkeys(FIELDS.values()), "max_credit_cents": 0.5}
         assert limits_by_their_client(server, "a/b?c") == {**(limits or {}), "max_concurrent": 3}
-        build(warehouse, *models, "int_quota_limits", "dim_quota_limits", seeds=seeds)
+        build(warehouse, *models, "stg_miosa__quotas", "int_quota_limits", "dim_quota_limits", seeds=seeds)
         assert query(warehouse, drifted) == []
         assert query(
             warehouse,
