@@ -8,7 +8,7 @@ export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 # The makefile never needs the key of the real API; what it starts gets one of its own.
 unexport MIOSA_API_KEY
 
-.PHONY: help setup setup-dev demo test test-full lint audit bench-extract bench-forecast backup-ledger restore-ledger docs lock clean
+.PHONY: help setup setup-dev demo test test-full lint audit bench-extract bench-forecast bench-quotas backup-ledger restore-ledger docs lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{ printf "  make %-14s %s\n", $$1, $$2 }'
@@ -59,6 +59,9 @@ bench-extract: setup benchmarks/.dlt/.installed ## the extractor beside a bare l
 
 bench-forecast: setup ## the forecast of credits against what then came, by its own SQL (a minute)
 	$(BIN)/python -m benchmarks.forecast
+
+bench-quotas: setup ## the quotas of 100,000 users at 10 ms latency (5 minutes)
+	$(BIN)/python -m benchmarks.quotas
 
 # The folder appears whole or not at all.
 backup-ledger: TO ?= ledger-backups/$(shell date -u +%Y%m%dT%H%M%SZ)
