@@ -1,30 +1,22 @@
-"""The command line: options, exit status, and the one place that turns errors into one line."""
+"""The command line: options, and what a run needs open."""
 
 from __future__ import annotations
 
-import contextlib
-import logging
-import os
-import signal
-import sys
 import threading
 from collections.abc import Sequence
-from types import FrameType
 from typing import Any, NoReturn
 
 import click
 
-from extract import __version__
+from extract import __version__, shell
 from extract.client import Client
-from extract.errors import ExtractError, Interrupted
 from extract.progress import bars
 from extract.pseudonyms import Pseudonyms
 from extract.run import Run, Summary
 from extract.settings import Settings, read_settings
+from extract.shell import working
 from extract.upkeep import Folding
 from extract.warehouse import Warehouse
-
-logger = logging.getLogger("extract")
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
@@ -62,16 +54,13 @@ def command(**options: Any) -> None:
     pseudonyms. Every option may be given as EXTRACT_<OPTION> as well.
     """
     settings = read_settings(**options)
-    logging.basicConfig(stream=sys.stderr, format="extract: %(message)s", level=logging.WARNING)
-    logger.setLevel(logging.DEBUG if settings.verbose else logging.WARNING)
-    for handler in logging.getLogger().handlers:
-        handler.addFilter(_Redact(settings))
-    _tell(_run(settings), settings)
+    with working("extract", settings):
+        summary = _run(settings)
+    _tell(summary, settings)
 
 
 def _run(settings: Settings) -> Summary:
     """Run with everything open that a run needs."""
-    os.umask(0o077)
     stop = threading.Event()
     pseudonyms = Pseudonyms.of_settings(settings)
     try:
@@ -87,17 +76,6 @@ def _run(settings: Settings) -> Summary:
             bars() as shown,
         ):
             return Run(settings, client, warehouse, shown, pseudonyms).execute()
-    except Exception as error:
-        if _signals:  # a query that a signal ended reports it as an error of its own
-            raise Interrupted(_signals[0]) from error
-        if isinstance(error, ExtractError):
-            error.args, error.words = (_redact(str(error), settings),), ""
-            raise
-        # Where ids may not be shown, neither may words that nobody of us wrote.
-        text = "" if pseudonyms else _redact(" ".join(str(error).split())[:300], settings)
-        raise ExtractError(
-            f"unexpected {type(error).__name__}: {text}: nothing unfinished was landed; please report this"
-        ) from error
     finally:
         stop.set()
 
@@ -110,61 +88,14 @@ def _tell(summary: Summary, settings: Settings) -> None:
     )
 
 
-def _redact(text: str, settings: Settings) -> str:
-    """Blot the keys out, should the API have echoed one."""
-    for key in (settings.api_key, settings.id_hash_key):
-        text = text if key is None else text.replace(key.get_secret_value(), "***")
-    return text
-
-
-class _Redact(logging.Filter):
-    """Keeps the key out of every log line."""
-
-    def __init__(self, settings: Settings) -> None:
-        super().__init__()
-        self._settings = settings
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Blot the key out of the finished line."""
-        record.msg, record.args = _redact(record.getMessage(), self._settings), None
-        return True
-
-
-_signals: list[int] = []
-
-
-def _on_signal(number: int, frame: FrameType | None) -> NoReturn:
-    """Stop the run where it stands; whatever transaction is open is rolled back."""
-    _signals.append(number)
-    raise Interrupted(number)
+_STOPPED = "stopped; what was landed before stays, the rest was rolled back"
 
 
 def outcome(arguments: Sequence[str] | None = None) -> tuple[int, str]:
     """Run the command: the exit status that `interface.md` names, and one line for standard error (or none)."""
-    try:
-        command.main(arguments, prog_name="python -m extract", standalone_mode=False)
-    except Interrupted as interrupt:
-        return interrupt.exit_status, "stopped; what was landed before stays, the rest was rolled back"
-    except ExtractError as error:
-        return error.exit_status, " ".join(str(error).split())
-    except click.ClickException as error:
-        return 2, " ".join(error.format_message().split())
-    except click.Abort:
-        return 130, "stopped"
-    return 0, ""
+    return shell.outcome(command, "extract", _STOPPED, arguments)
 
 
 def main() -> NoReturn:
     """Run the command as a process."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _on_signal)
-    status, message = outcome()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)  # all is said and done
-    if message:
-        click.echo(f"extract: {message}", err=True)
-    # The warehouse is closed. What may be left are threads that wait for an answer: nobody waits for them.
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError):
-            stream.flush()
-    os._exit(status)
+    shell.main(command, "extract", _STOPPED)

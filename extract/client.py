@@ -29,14 +29,23 @@ import tenacity
 from extract import __version__, pages
 from extract.clock import utc_now
 from extract.deadline import Deadlines
-from extract.errors import ApiError, StaleCursorError, StoppedError, TransientError
-from extract.settings import Settings, is_loopback
+from extract.errors import (
+    ApiError,
+    GivenUpError,
+    RefusedKeyError,
+    StaleCursorError,
+    StoppedError,
+    TransientError,
+)
+from extract.settings import ApiSettings, is_loopback
 
 logger = logging.getLogger("extract")
 
 T = TypeVar("T")
 
 _RETRIED = frozenset({408, 425, 429, *range(500, 600)} - {501, 505, 511})
+_WRITTEN = frozenset({200, 201, 202, 204})
+_DELETED = _WRITTEN | {404}
 _ENCODINGS = frozenset({"", "identity", "gzip", "x-gzip", "deflate"})
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 # Before the API has ever answered, a wrong address is likelier than a bad minute.
@@ -53,10 +62,24 @@ class Answer:
     headers: Mapping[str, str]
 
 
-class Client:
-    """Sends GET requests to one API, from any number of threads. Close it, or use it as a context manager."""
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """A request, the same for all of its tries."""
 
-    def __init__(self, settings: Settings, stop: threading.Event | None = None) -> None:
+    method: str
+    path: str
+    params: Mapping[str, str]
+    accept: frozenset[int]
+    shown: str
+    """The address as messages show it."""
+    body: bytes | None = None
+    idempotency_key: str | None = None
+
+
+class Client:
+    """Sends requests to one API, from any number of threads. Close it, or use it as a context manager."""
+
+    def __init__(self, settings: ApiSettings, stop: threading.Event | None = None) -> None:
         """Prepare; nothing is sent. `stop` ends pauses and further attempts early."""
         self._base_url = settings.base_url
         self._max_seconds = settings.max_seconds
@@ -141,36 +164,55 @@ class Client:
         `path` is sent as it stands, so what stands in it has to be percent-encoded; `shown` stands for it in messages.
         Raises `ApiError`.
         """
-        result: T = self._retrying(self._attempt, path, params, read, accept, self._base_url + (shown or path))
+        question = _Question("GET", path, params, accept, self._base_url + (shown or path))
+        result: T = self._retrying(self._attempt, question, read)
         return result
 
-    def _attempt(
-        self, path: str, params: Mapping[str, str], read: Callable[[Answer], T], accept: frozenset[int], shown: str
-    ) -> T:
+    def write(self, path: str, body: bytes | None, idempotency_key: str) -> Answer:
+        """PUT a body (JSON), or DELETE where there is none, and try again where that can help.
+
+        Either may be repeated without harm, and all tries carry the same `idempotency_key`. Nothing to delete (404) is
+        as good as deleted. Raises `ApiError`; what was asked for may then have been done all the same.
+        """
+        method, accept = ("DELETE", _DELETED) if body is None else ("PUT", _WRITTEN)
+        question = _Question(method, path, {}, accept, self._base_url + path, body, idempotency_key)
+        answer: Answer = self._retrying(self._attempt, question, lambda answer: answer)
+        return answer
+
+    def _attempt(self, question: _Question, read: Callable[[Answer], T]) -> T:
         """Send once. Raises `TransientError` where another try may help."""
+        shown = _shortened(question.shown)
         try:
-            answer = self._send(path, params, shown)
-            if answer.status not in accept:
-                raise self._refusal(answer, params, _shortened(shown))
+            answer = self._send(question)
+            if answer.status not in question.accept:
+                raise self._refusal(answer, question, shown)
             try:
                 return read(answer)
             except (ApiError, TransientError) as error:
-                error.args = (f"{_shortened(shown)}: {error.args[0]}",)
+                error.args = (f"{shown}: {error.args[0]}",)
                 raise
         except (ApiError, TransientError) as error:
             if self._is_discreet:
                 error.words = ""
             raise
 
-    def _send(self, path: str, params: Mapping[str, str], shown: str) -> Answer:
+    def _send(self, question: _Question) -> Answer:
         """Send once, and read the answer, whatever its status, to its end."""
         self._await_turn()
         began = time.monotonic()
         deadline = began + self._request_seconds
-        url = f"{self._base_url}{path}?{urlencode(params)}" if params else self._base_url + path
-        logger.debug("GET %s %s", shown.removeprefix(self._base_url), params)
+        params = question.params
+        url = f"{self._base_url}{question.path}" + (f"?{urlencode(params)}" if params else "")
+        logger.debug("%s %s %s", question.method, question.shown.removeprefix(self._base_url), params)
+        headers = self._headers
+        if question.idempotency_key:
+            headers = httpx.Headers({**headers, "Idempotency-Key": question.idempotency_key})
+        if question.body is not None:
+            headers = httpx.Headers({**headers, "Content-Type": "application/json"})
         try:
-            request = httpx.Request("GET", url, headers=self._headers, extensions=self._extensions)
+            request = httpx.Request(
+                question.method, url, headers=headers, content=question.body, extensions=self._extensions
+            )
             with (
                 self._deadlines.within(deadline),
                 contextlib.closing(self._transport.handle_request(request)) as response,
@@ -234,7 +276,7 @@ class Client:
         tries = None if self._has_answered else _FIRST_CONTACT_TRIES
         return TransientError(f"{message}: check MIOSA_BASE_URL and the network", tries=tries)
 
-    def _refusal(self, answer: Answer, params: Mapping[str, str], where: str) -> ApiError | TransientError:
+    def _refusal(self, answer: Answer, question: _Question, where: str) -> ApiError | TransientError:
         """The error for a status that is not the one hoped for."""
         status = answer.status
         said = pages.error_message(answer.body)
@@ -249,7 +291,7 @@ class Client:
                 host = urlsplit(answer.headers.get("location", "")).hostname or ""
             target = pages.printable(host) or "another address"
             return ApiError(f"{where} redirects to {target}: refused, the key stays here")
-        if "cursor" in params and status in (400, 404, 409, 410, 422):
+        if "cursor" in question.params and status in (400, 404, 409, 410, 422):
             return StaleCursorError(f"{where}: the API no longer takes its cursor (status {status})", said)
         if status in _RETRIED:
             retry_after = _retry_after(answer)
@@ -257,9 +299,12 @@ class Client:
                 self._resumes_at = max(self._resumes_at, time.monotonic() + retry_after)
             return TransientError(f"{where}: status {status}", said, retry_after=retry_after)
         if status == 401:
-            return ApiError("the API does not take the key (status 401): check MIOSA_API_KEY", said)
+            return RefusedKeyError("the API does not take the key (status 401): check MIOSA_API_KEY", said)
         if status == 403:
-            return ApiError(f"the key may not read {where} (status 403): check the scopes of MIOSA_API_KEY", said)
+            deed = "read" if question.method == "GET" else "change"
+            return RefusedKeyError(
+                f"the key may not {deed} {where} (status 403): check the scopes of MIOSA_API_KEY", said
+            )
         if status == 402:
             return ApiError("the account is out of credits (status 402)", said)
         if status == 404:
@@ -289,8 +334,8 @@ class Client:
         spent = f"given up after {state.attempt_number} tries in {state.seconds_since_start or 0:.0f} s"
         if error.retry_after and error.retry_after > self._max_seconds - (state.seconds_since_start or 0):
             back = _from_now(error.retry_after)
-            raise ApiError(f"{error}; the API asks to come back {back}: run again then") from error
-        raise ApiError(f"{error}; {spent}: run again later, it goes on from there") from error
+            raise GivenUpError(f"{error}; the API asks to come back {back}: run again then") from error
+        raise GivenUpError(f"{error}; {spent}: run again later, it goes on from there") from error
 
 
 class _IsGivenUp(tenacity.stop.stop_base):

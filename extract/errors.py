@@ -33,6 +33,14 @@ class ApiError(ExtractError):
         self.words = words
 
 
+class RefusedKeyError(ApiError):
+    """The API does not let the key in, or not there: no other request will fare better."""
+
+
+class GivenUpError(ApiError):
+    """A request that was tried as often and as long as allowed: the API may be away."""
+
+
 class StaleCursorError(ApiError):
     """The API no longer knows the cursor it gave out: the list has to be read anew."""
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any
-from urllib.parse import quote
 
 import msgspec
 
@@ -21,9 +20,10 @@ from extract.client import Answer, Client
 from extract.clock import to_text, utc_now
 from extract.errors import ApiError, ExtractError, IncompleteError, StaleCursorError, UnselectiveError
 from extract.listing import Pass, read_list
-from extract.pages import SEPARATOR, Page, is_html, read_document, storable
+from extract.pages import SEPARATOR, Page, read_document, storable
 from extract.progress import Bar, Bars
 from extract.pseudonyms import Pseudonyms
+from extract.quotas import ACCEPTED, check_object, quota_path, take_quota
 from extract.settings import Settings, next_month
 from extract.warehouse import BRAKE_FROM, Load, Warehouse
 from extract.workers import Ahead, Event, Workers
@@ -37,12 +37,12 @@ _OVERLAP = timedelta(seconds=1)
 # Rows that are complete before they are landed: enough that a landing's fixed cost does not count.
 _BATCH_ROWS = 50_000
 _QUOTAS_A_LOAD = 500
+# How long what a run that did not finish has asked need not be asked again.
+_FRESH = timedelta(days=1)
 # Requests at a time. One takes this process a millisecond, so as many as an answer takes milliseconds keep it busy.
 _FEWEST_THREADS, _MOST_THREADS = 4, 32
 _BUSY_SECONDS = 0.001
 _CHARACTERS_AHEAD = 4 << 20
-# What servers and proxies take as an address at the least; the quota of a longer id could not have been set either.
-_LONGEST_SEGMENT = 7_000
 
 
 @dataclass(slots=True)
@@ -125,17 +125,18 @@ class Run:
         self.summary = Summary()
 
     def execute(self) -> Summary:
-        """Land everything. Raises `ExtractError`; loads landed before it stay."""
+        """Land everything. Raises `ExtractError`; loads landed before it stay, and a rerun goes on from there."""
         self._land_sessions()
         self._land_sandboxes()
         months = sorted({*self._warehouse.months_listed(), *self._months_asked()})
         self._ask(
             [
                 *self._quotas(),
-                *self._figures("usage_rollups", "/usage", months, _rollup_params, _check_rollup),
-                *self._figures("usage_summaries", "/usage/summary", months, _summary_params, _check_object),
+                *self._figures("usage_rollups", "/usage", months, rollup_params, check_rollup),
+                *self._figures("usage_summaries", "/usage/summary", months, _summary_params, check_object),
             ]
         )
+        self._warehouse.forget_asked()
         return self.summary
 
     # Sessions
@@ -209,23 +210,31 @@ class Run:
         self._read_lists("sandboxes", [_List(self._load("sandboxes"), "/sandboxes", {})])
 
     def _quotas(self) -> list[_Question]:
-        """The questions for the quota of every user ever landed, as far as there is an id to ask by."""
+        """The questions for the quota of every user ever landed, as far as there is an id to ask by.
+
+        Whom a run asked that did not finish, less than a day ago, is not asked again. A run that finishes is followed
+        by one that asks everybody.
+        """
         questions: list[_Question] = []
         forgotten = too_long = 0
         load = self._load("quotas")
+        now = utc_now()
+        asked = self._warehouse.asked(now - _FRESH, now)
         for user in self._warehouse.users():
+            if user in asked:
+                continue
             external_id = self._pseudonyms.id_of(user) if self._pseudonyms else user
-            segment = encode_segment(external_id or "")
+            path = quota_path(external_id or "")
             if external_id is None:
                 forgotten += 1
-            elif len(segment) > _LONGEST_SEGMENT:
+            elif path is None:
                 too_long += 1
             else:
                 place = len(questions) % _QUOTAS_A_LOAD
                 if questions and not place:
                     load = self._load("quotas")
                 shown = f"/quotas/external/{user}" if self._pseudonyms else None
-                questions.append(_Question(load, place, user, f"/quotas/external/{segment}", {}, _take_quota, shown))
+                questions.append(_Question(load, place, user, path, {}, take_quota, shown))
         if forgotten:
             logger.warning(
                 "%d users have only a pseudonym since an earlier run, so their quota could not be asked for anew: what "
@@ -425,7 +434,7 @@ class Run:
                 self._warehouse.examine(batch)
                 for _, loads in groupby(batch, key=lambda load: load.resource):
                     landed = [*loads]
-                    self._warehouse.land(landed)
+                    self._warehouse.land(landed, notes_asked=landed[0].resource == "quotas")
                     for load in landed:
                         self.summary.count(load)
 
@@ -464,8 +473,7 @@ class Run:
     def _read_question(self, question: _Question) -> _Document:
         """Ask one question and take its answer whole (in a thread)."""
         started_at = utc_now()
-        # A quota's 404 of the API's own is an answer: there is none.
-        accept = frozenset({200, 404} if question.load.resource == "quotas" else {200})
+        accept = ACCEPTED if question.load.resource == "quotas" else frozenset({200})
         status, payload, normalized = self._client.get(
             question.path, question.params, question.take, accept=accept, shown=question.shown
         )
@@ -542,21 +550,12 @@ def coalesce(windows: Iterable[Window], *, touch: bool = True) -> list[Window]:
     return merged
 
 
-def encode_segment(text: str) -> str:
-    """Percent-encode a path segment in full, dots too: a client may collapse `..`.
-
-    >>> encode_segment("../a b")
-    '%2E%2E%2Fa%20b'
-    """
-    return quote(text, safe="").replace(".", "%2E")
-
-
 def _midnight(moment: datetime) -> datetime:
     """The start of a moment's day."""
     return moment.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
-def _rollup_params(month: datetime) -> dict[str, str]:
+def rollup_params(month: datetime) -> dict[str, str]:
     """The question for a month's rollup by user."""
     return {
         "group_by": "external_user_id",
@@ -571,14 +570,7 @@ def _summary_params(month: datetime) -> dict[str, str]:
     return {"period_start": to_text(month), "period_end": to_text(next_month(month))}
 
 
-def _check_object(value: Any) -> None:
-    """Refuse figures that are none."""
-    inner = value.get("data", value)
-    if not isinstance(inner, dict) or not inner:
-        raise ApiError("the answer holds no figures")
-
-
-def _check_rollup(value: Any) -> None:
+def check_rollup(value: Any) -> None:
     """Refuse a rollup without results, or with a part of them only."""
     inner = value.get("data")
     places = [value, inner] if isinstance(inner, dict) else [value]
@@ -592,18 +584,3 @@ def _check_rollup(value: Any) -> None:
             total = facts.get("total") if facts is not place else None
             if facts.get("next_cursor") not in (None, "") or (isinstance(total, int) and total > len(results)):
                 raise IncompleteError(f"the vendor's rollup lists {len(results)} users and says that there are more")
-
-
-def _take_quota(answer: Answer) -> tuple[int, str | None, str | None]:
-    """Take a user's quota. A web page is none, whatever its status."""
-    if answer.status == 404 and is_html(answer.body):
-        raise ApiError("does not exist (status 404, a web page): the base URL is likely wrong")
-    try:
-        payload, normalized, value = read_document(answer.body, is_error=answer.status == 404)
-    except ExtractError:
-        if answer.status != 404:
-            raise
-        return answer.status, None, None
-    if answer.status != 404:
-        _check_object(value)
-    return answer.status, payload, normalized

@@ -1,6 +1,6 @@
 -- The raw layer: what the API said, append-only. Created by the extractor, read by dbt as sources.
 --
--- Nothing here is ever updated or deleted. A row is added only when its content differs from the current version of
+-- Nothing here is ever updated or deleted, but the extractor's own notes in raw.quota_progress. A row is added only when its content differs from the current version of
 -- its key, and the current version of a key is the one with the highest (load_id, row_number): no clock decides.
 -- All times are UTC. The API's own words are in `payload`; every other column is there to find, order or explain it.
 
@@ -71,6 +71,28 @@ create table if not exists raw.quotas (
     http_status integer not null,           -- 200, or 404 for no quota
     payload varchar,                        -- the answer's body as it came; may be null for a 404
     payload_normalized varchar
+);
+
+-- How far a run that has not finished came with asking for quotas: whom a run cut off or failed need not ask again. No
+-- source of figures; emptied when a run finishes, so the next one asks for everybody's quota.
+create table if not exists raw.quota_progress (
+    row_key varchar not null,               -- the external_user_id asked for, as in raw.quotas
+    asked_at_utc timestamp not null         -- when the first request of its load was sent, by the extractor's clock
+);
+
+-- What was changed at the vendor (python -m publish quotas apply), two rows a change: that it is about to be sent, and
+-- what came of it. A change without an outcome was cut off: whether it took effect, the next answer in raw.quotas says.
+create table if not exists raw.quota_changes (
+    change_id varchar not null,             -- a UUID; also the Idempotency-Key of the request
+    event varchar not null,                 -- intent | outcome
+    recorded_at_utc timestamp not null,     -- by this machine's clock
+    row_key varchar not null,               -- the external_user_id, as in raw.quotas
+    method varchar not null,                -- PUT | DELETE
+    http_status integer,                    -- of the answer; null for an intent, and where no answer came
+    payload varchar,                        -- intent: the body sent, null for a DELETE. Outcome: the answer's body as it came
+    is_in_force boolean,                    -- outcome: whether reading back showed what was wanted; null where it could not be read
+    error varchar,                          -- outcome: what went wrong, in words; null where nothing did
+    publisher_version varchar not null
 );
 
 -- The vendor's own figures, one answer a billing period: the whole body is the row, so a user that a later answer no

@@ -7,7 +7,7 @@ import os
 import re
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
@@ -24,42 +24,16 @@ _MONTH = re.compile(r"20\d\d-(0[1-9]|1[0-2])")
 _SCHEMAS = frozenset({"raw", "staging", "intermediate", "marts", "ledger", "main", "temp", "system"})
 
 
-class Settings(BaseSettings):
-    """Everything a run depends on. Fields without a name of their own are read from `EXTRACT_<FIELD>`."""
+class FileSettings(BaseSettings):
+    """What a command needs that only reads the warehouse. Fields without a name of their own: `EXTRACT_<FIELD>`."""
 
     model_config = SettingsConfigDict(env_prefix="EXTRACT_", extra="ignore", frozen=True, hide_input_in_errors=True)
 
-    api_key: SecretStr = Field(validation_alias="MIOSA_API_KEY")
+    api_key: SecretStr | None = Field(None, validation_alias="MIOSA_API_KEY")
     id_hash_key: SecretStr | None = Field(None, validation_alias="MIOSA_ID_HASH_KEY")
-    base_url: str = Field(DEFAULT_BASE_URL, validation_alias="MIOSA_BASE_URL")
     warehouse: Path = Field(Path("warehouse.duckdb"), validation_alias="WAREHOUSE_PATH")
-    first_month: str = ""
-    last_month: str = ""
-    look_back_days: Annotated[int, Field(ge=0, le=3660)] = 35
-    look_ahead_days: Annotated[int, Field(ge=0, le=3660)] = 35
-    window_days: Annotated[int, Field(ge=1, le=366)] = 1
-    page_size: Annotated[int, Field(ge=1, le=10_000)] = 100
-    threads: Annotated[int, Field(ge=0, le=64)] = 0
-    max_tries: Annotated[int, Field(ge=1, le=1000)] = 12
-    max_seconds: Annotated[float, Field(gt=0, le=86_400)] = 600
-    request_seconds: Annotated[float, Field(gt=0, le=3600)] = 120
-    max_body_mib: Annotated[int, Field(ge=1, le=4096)] = 256
-    max_passes: Annotated[int, Field(ge=1, le=20)] = 3
     lock_seconds: Annotated[float, Field(ge=0, le=3600)] = 30
-    allow_voids: bool = False
-    void_share: Annotated[float, Field(ge=0, le=100)] = 20
     verbose: bool = False
-
-    @field_validator("api_key")
-    @classmethod
-    def _check_key(cls, key: SecretStr) -> SecretStr:
-        """A key that cannot stand in a header is refused here, before a library quotes it in an error."""
-        text = key.get_secret_value()
-        if not text:
-            raise ValueError("is empty: set it to the key of your MIOSA account")
-        if not all("!" <= character <= "~" for character in text):
-            raise ValueError("holds a blank, a line break or a character outside of ASCII: set it to the key alone")
-        return key
 
     @field_validator("id_hash_key")
     @classmethod
@@ -73,6 +47,37 @@ class Settings(BaseSettings):
         if len(os.fsencode(text)) < _HASH_KEY_BYTES:
             state = "is too short" if text else "is empty"
             raise ValueError(f"{state}: set it to at least {_HASH_KEY_BYTES} bytes, or unset it to store plain ids")
+        return key
+
+    @field_validator("warehouse")
+    @classmethod
+    def _check_warehouse(cls, path: Path) -> Path:
+        """Refuse a file that DuckDB would name like one of the warehouse's schemas."""
+        if path.stem.lower() in _SCHEMAS:
+            raise ValueError(f"is named like the schema {path.stem!r} inside of it: choose another file name")
+        return path
+
+
+class ApiSettings(FileSettings):
+    """What a command needs that sends requests as well."""
+
+    api_key: SecretStr = Field(validation_alias="MIOSA_API_KEY")
+    base_url: str = Field(DEFAULT_BASE_URL, validation_alias="MIOSA_BASE_URL")
+    threads: Annotated[int, Field(ge=0, le=64)] = 0
+    max_tries: Annotated[int, Field(ge=1, le=1000)] = 12
+    max_seconds: Annotated[float, Field(gt=0, le=86_400)] = 600
+    request_seconds: Annotated[float, Field(gt=0, le=3600)] = 120
+    max_body_mib: Annotated[int, Field(ge=1, le=4096)] = 256
+
+    @field_validator("api_key")
+    @classmethod
+    def _check_key(cls, key: SecretStr) -> SecretStr:
+        """A key that cannot stand in a header is refused here, before a library quotes it in an error."""
+        text = key.get_secret_value()
+        if not text:
+            raise ValueError("is empty: set it to the key of your MIOSA account")
+        if not all("!" <= character <= "~" for character in text):
+            raise ValueError("holds a blank, a line break or a character outside of ASCII: set it to the key alone")
         return key
 
     @field_validator("base_url")
@@ -96,13 +101,19 @@ class Settings(BaseSettings):
         path = parts.path.rstrip("/")
         return f"{parts.scheme}://{parts.netloc}{path if path.endswith(API_PATH) else path + API_PATH}"
 
-    @field_validator("warehouse")
-    @classmethod
-    def _check_warehouse(cls, path: Path) -> Path:
-        """Refuse a file that DuckDB would name like one of the warehouse's schemas."""
-        if path.stem.lower() in _SCHEMAS:
-            raise ValueError(f"is named like the schema {path.stem!r} inside of it: choose another file name")
-        return path
+
+class Settings(ApiSettings):
+    """Everything a run of the extractor depends on."""
+
+    first_month: str = ""
+    last_month: str = ""
+    look_back_days: Annotated[int, Field(ge=0, le=3660)] = 35
+    look_ahead_days: Annotated[int, Field(ge=0, le=3660)] = 35
+    window_days: Annotated[int, Field(ge=1, le=366)] = 1
+    page_size: Annotated[int, Field(ge=1, le=10_000)] = 100
+    max_passes: Annotated[int, Field(ge=1, le=20)] = 3
+    allow_voids: bool = False
+    void_share: Annotated[float, Field(ge=0, le=100)] = 20
 
     @field_validator("first_month", "last_month")
     @classmethod
@@ -141,16 +152,23 @@ class Settings(BaseSettings):
         return next_month(month_start(self.last_month))
 
 
+Kind = TypeVar("Kind", bound=FileSettings)
+
 # Settings with a name of their own in the environment go by it alone: a stray BASE_URL must not get the key.
 _ENVIRONMENT = {"base_url": "MIOSA_BASE_URL", "warehouse": "WAREHOUSE_PATH"}
 _SHOWN = {"first_month": "--from", "last_month": "--to"}
 
 
 def read_settings(**options: Any) -> Settings:
-    """Read the settings; options given as None are taken from the environment. Raises `ConfigurationError`."""
+    """Read the extractor's settings, as `read_settings_as`."""
+    return read_settings_as(Settings, **options)
+
+
+def read_settings_as(kind: type[Kind], **options: Any) -> Kind:
+    """Read settings; options given as None are taken from the environment. Raises `ConfigurationError`."""
     given = {_ENVIRONMENT.get(name, name): value for name, value in options.items() if value is not None}
     try:
-        return Settings(**given)
+        return kind(**given)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         name = str(first["loc"][0]) if first["loc"] else ""

@@ -377,6 +377,24 @@ INSERT = {
     for resource, between in _BETWEEN.items()
 }
 
+REMEMBER_ASKED = """
+insert into raw.quota_progress
+select staged.given_key, examined.started_at
+from staged
+inner join examined using (load_number)
+where examined.load_id is not null
+"""
+
+# The clock may have been set back since: a moment that is still to come says nothing.
+ASKED = "select distinct row_key from raw.quota_progress where asked_at_utc between $1 and $2"
+
+INSERT_QUOTA_CHANGES = """
+insert into raw.quota_changes
+select
+    unnest($1::varchar[]), $2, $3, unnest($4::varchar[]), unnest($5::varchar[]), unnest($6::integer[]),
+    unnest($7::varchar[]), unnest($8::boolean[]), unnest($9::varchar[]), $10
+"""
+
 ADDED = "select load_number, count(*) from sequenced where sequence in (from chosen) group by load_number"
 
 REMEMBER_LISTED = """

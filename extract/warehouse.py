@@ -8,19 +8,20 @@ same?), hold repeated keys, or list one id twice with different content.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import logging
 import os
 import re
 import tempfile
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from importlib import resources
 from itertools import groupby
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
 import duckdb
 import tenacity
@@ -104,6 +105,44 @@ class _Buffer:
         return self.rows >= _BUFFERED_ROWS or self.characters >= _BUFFERED_CHARACTERS
 
 
+@dataclass(frozen=True, slots=True)
+class QuotaChange:
+    """A change of a user's quota at the vendor, as `raw.quota_changes` tells of it (see schema.sql)."""
+
+    change_id: str
+    external_user_id: str
+    method: str
+    http_status: int | None = None
+    payload: str | None = None
+    is_in_force: bool | None = None
+    error: str | None = None
+
+
+Rows = list[tuple[Any, ...]]
+Query = Callable[[str, Sequence[Any]], Rows]
+"""Runs a statement with its values, and gives its rows."""
+
+
+@contextlib.contextmanager
+def reading(path: Path, lock_seconds: float) -> Iterator[Query]:
+    """Read a warehouse that is there, and change nothing. Raises `WarehouseError`."""
+    if not path.exists():
+        raise WarehouseError(f"there is no warehouse at {path}: run `python -m extract`, then `dbt build`")
+    try:
+        _check_head(path)
+    except OSError as error:
+        raise WarehouseError(f"cannot read {path} ({error.strerror}): set WAREHOUSE_PATH to another place") from error
+    with contextlib.closing(_open(path, lock_seconds, read_only=True)) as connection:
+
+        def query(sql: str, values: Sequence[Any] = ()) -> Rows:
+            try:
+                return connection.execute(sql, list(values)).fetchall()
+            except duckdb.Error as error:
+                raise _failure(error, path) from error
+
+        yield query
+
+
 class Warehouse:
     """The warehouse file, held open for writing. Close it, or use it as a context manager."""
 
@@ -132,7 +171,6 @@ class Warehouse:
                 with contextlib.suppress(FileNotFoundError, PermissionError):
                     path.with_name(path.name + suffix).chmod(0o600)
             self._execute(resources.files("extract").joinpath("schema.sql").read_text("utf-8"))
-            self._execute("set TimeZone = 'UTC'")
             self._check_ids()
             self._execute(statements.STAGING)
         except BaseException:
@@ -235,14 +273,19 @@ class Warehouse:
             if load.number in counts:
                 load.rows, load.distinct_ids, load.unidentified, load.conflicts = counts[load.number]
 
-    def land(self, loads: Sequence[Load]) -> None:
-        """Land loads of one resource that were examined and found complete, in this order, in one transaction."""
+    def land(self, loads: Sequence[Load], *, notes_asked: bool = False) -> None:
+        """Land loads of one resource that were examined and found complete, in this order, in one transaction.
+
+        With `notes_asked`, the keys that they asked for count as `asked` until `forget_asked`.
+        """
         if not loads:
             return
         resource, has_rows = loads[0].resource, any(load.rows for load in loads)
         with self._transaction():
             last = self._last_load()
             added = self._land_rows(resource, loads, last) if has_rows else {}
+            if notes_asked:
+                self._execute(statements.REMEMBER_ASKED)
             for load in loads:
                 load.rows_added = added.get(load.number, 0)
             self._insert_loads(loads, last)
@@ -425,6 +468,26 @@ class Warehouse:
         """Every user ever landed, by any resource."""
         return [row[0] for row in self._execute(statements.USERS).fetchall()]
 
+    def asked(self, since: datetime, until: datetime) -> set[str]:
+        """The users whose quota was asked for between these moments by a run that has not finished."""
+        return {row[0] for row in self._execute(statements.ASKED, [since, until]).fetchall()}
+
+    def forget_asked(self) -> None:
+        """Have the next run ask for everybody's quota: this one has."""
+        self._execute("delete from raw.quota_progress")
+
+    # What `publish` does
+
+    def query(self, sql: str, values: Sequence[Any] = ()) -> Rows:
+        """The rows of a statement. Raises `WarehouseError`."""
+        return self._execute(sql, list(values)).fetchall()
+
+    def record_changes(self, event: str, changes: Sequence[QuotaChange]) -> None:
+        """Write down for good what is about to be changed at the vendor (`intent`), or what came of it (`outcome`)."""
+        if changes:
+            ids, *others = _columns([dataclasses.astuple(change) for change in changes])
+            self._execute(statements.INSERT_QUOTA_CHANGES, [ids, event, utc_now(), *others, __version__])
+
     def months_listed(self) -> list[datetime]:
         """The months in which a session that this run listed or voided has a part."""
         months: set[datetime] = set()
@@ -489,26 +552,42 @@ def _check_file(path: Path) -> None:
             raise WarehouseError(f"{folder} is no folder: create it, or set WAREHOUSE_PATH to another place")
         with tempfile.TemporaryFile(dir=folder):
             pass
-        if not path.exists():
-            return
-        if not path.is_file():
-            raise WarehouseError(f"{path} is no file: set WAREHOUSE_PATH to the warehouse's file")
-        with path.open("r+b") as file:
-            head = file.read(12)
+        if path.exists():
+            _check_head(path, "r+b")
     except OSError as error:
         raise WarehouseError(
             f"cannot write at {path} ({error.strerror}): set WAREHOUSE_PATH to another place"
         ) from error
+
+
+def _check_head(path: Path, mode: Literal["rb", "r+b"] = "rb") -> None:
+    """Refuse what is no DuckDB file. Raises `OSError` where it cannot be opened."""
+    if not path.is_file():
+        raise WarehouseError(f"{path} is no file: set WAREHOUSE_PATH to the warehouse's file")
+    with path.open(mode) as file:
+        head = file.read(12)
     if head[8:] != b"DUCK":
         kind = "is empty" if not head else "is not a DuckDB database"
         raise WarehouseError(f"{path} {kind}: refused, nothing was changed; move it away or restore it from a backup")
 
 
 def _connect(path: Path, lock_seconds: float) -> duckdb.DuckDBPyConnection:
-    """Open the file, waiting a bounded time for another process that holds it."""
+    """Open the file for writing, making it where it is not there."""
     create(path)
+    connection = _open(path, lock_seconds, settings=NEVER_CHECKPOINT)
+    try:
+        connection.execute("pragma disable_checkpoint_on_shutdown")
+    except duckdb.Error as error:
+        raise _failure(error, path) from error
+    return connection
+
+
+def _open(
+    path: Path, lock_seconds: float, *, read_only: bool = False, settings: Mapping[str, str] | None = None
+) -> duckdb.DuckDBPyConnection:
+    """Open the file, waiting a bounded time for another process that holds it."""
     config = {
-        **NEVER_CHECKPOINT,
+        **(settings or {}),
         "memory_limit": _MEMORY,
         "threads": str(min(_MOST_THREADS, os.cpu_count() or 1)),
         "preserve_insertion_order": "false",
@@ -522,8 +601,8 @@ def _connect(path: Path, lock_seconds: float) -> duckdb.DuckDBPyConnection:
         reraise=True,
     )
     try:
-        connection: duckdb.DuckDBPyConnection = retrying(duckdb.connect, str(path), config=config)
-        connection.execute("pragma disable_checkpoint_on_shutdown")
+        connection: duckdb.DuckDBPyConnection = retrying(duckdb.connect, str(path), read_only=read_only, config=config)
+        connection.execute("set TimeZone = 'UTC'")
     except duckdb.Error as error:
         raise _failure(error, path) from error
     return connection

@@ -106,6 +106,12 @@
     )::{{ type }}
 {%- endmacro %}
 
+{#- numerator ÷ denominator, both whole, the one not negative and the other positive, rounded up, HUGEINT. Null when the
+    denominator is zero. -#}
+{% macro ratio_upwards(numerator, denominator) -%}
+    ((({{ numerator }})::hugeint + ({{ denominator }})::hugeint - 1) // nullif(({{ denominator }})::hugeint, 0))
+{%- endmacro %}
+
 {#- A figure of the vendor's own, as DECIMAL(38,9): half away from zero where it has more decimals (it is compared,
     never billed). Null when it is no JSON number or out of range. -#}
 {% macro vendor_figure(text) -%}

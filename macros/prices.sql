@@ -13,6 +13,12 @@
     {{ nano_to_credits("nullif(greatest(" ~ scaled_integer(text, 9, 9) ~ ", -1), -1)") }}::decimal(18, 9)
 {%- endmacro %}
 
+{#- A count typed into a seed, as DECIMAL(18,9); null when it is no whole number, negative, or 10^9 or more. By value: 5.0
+    is whole. -#}
+{% macro seed_count(text) -%}
+    nullif(greatest({{ scaled_integer(text, 0, 9) }}, -1), -1)::decimal(18, 9)
+{%- endmacro %}
+
 {#-
     amount * numerator ÷ denominator in a currency's minor units, rounded half away from zero, BIGINT. The one place
     where money is rounded (rule 3). amount: nano-units of the currency, HUGEINT, not negative. exponent: of the

@@ -13,3 +13,125 @@
             )
     end::decimal(18, 6)
 {%- endmacro %}
+
+{#- The UTC day as of which quotas are wanted: the variable of the same name, else the day on which the build runs. -#}
+{% macro quotas_as_of() -%}
+    {%- set value = var("quotas_as_of", none) | string -%}
+    {%- if var("quotas_as_of", none) is none or value | length == 0 -%}
+        date '{{ run_started_at.strftime("%Y-%m-%d") }}'
+    {%- elif modules.re.fullmatch("[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])", value) is none -%}
+        {{ exceptions.raise_compiler_error(
+            "the variable quotas_as_of is '" ~ value ~ "': it must be a day like \"2026-10-31\", in quotes"
+        ) }}
+    {%- else -%}
+        date '{{ value }}'
+    {%- endif -%}
+{%- endmacro %}
+
+{#-
+    When use first came to a share of a limit in a period (rules 15 and 17), as SQL of (external_user_id, billing_period,
+    quota, threshold_percent, reached_at_utc). It reads four CTEs: targets (external_user_id, billing_period, quota,
+    threshold_percent, limit_value, never null, and the period's bounds), parts (fct_session_period_credits), concurrency
+    (int_concurrency_changes) and sandboxes (int_user_sandboxes).
+
+    Credits: the end of the session part, in order of part end and session id, with which the running sum comes to the share.
+    Concurrent, sandboxes: the first instant of the period with use at or over it; a limit of zero is reached by the first
+    use. Storage has no moment: only its mean over the period is known.
+-#}
+{% macro reached_moments() -%}
+    select
+        targets.external_user_id,
+        targets.billing_period,
+        targets.quota,
+        targets.threshold_percent,
+        min(running.part_end_at_utc) as reached_at_utc
+    from targets
+    inner join (
+        select
+            parts.external_user_id,
+            parts.billing_period,
+            parts.part_end_at_utc,
+            sum(parts.credits) over (
+                partition by parts.external_user_id, parts.billing_period
+                order by parts.part_end_at_utc, parts.session_id
+                rows between unbounded preceding and current row
+            ) as credits_so_far
+        from parts
+        semi join (
+            select distinct external_user_id, billing_period from targets where quota = 'credits'
+        ) as measured_parts
+            on
+                parts.external_user_id = measured_parts.external_user_id
+                and parts.billing_period = measured_parts.billing_period
+    ) as running
+        on
+            targets.external_user_id = running.external_user_id
+            and targets.billing_period = running.billing_period
+            and running.credits_so_far * 100 >= targets.limit_value * targets.threshold_percent
+    where targets.quota = 'credits'
+    group by all
+    union all
+    select
+        targets.external_user_id,
+        targets.billing_period,
+        targets.quota,
+        targets.threshold_percent,
+        min(concurrency.changed_at_utc) as reached_at_utc
+    from targets
+    inner join concurrency
+        on
+            targets.external_user_id = concurrency.external_user_id
+            and targets.billing_period = concurrency.billing_period
+            and concurrency.running_session_count > 0
+            and concurrency.running_session_count * 100 >= targets.limit_value * targets.threshold_percent
+    where targets.quota = 'concurrent'
+    group by all
+    union all
+    select
+        targets.external_user_id,
+        targets.billing_period,
+        targets.quota,
+        targets.threshold_percent,
+        greatest(min(sandboxes.first_started_at_utc), any_value(targets.period_start_at_utc)) as reached_at_utc
+    from targets
+    inner join sandboxes
+        on
+            targets.external_user_id = sandboxes.external_user_id
+            and sandboxes.sandbox_number * 100 >= targets.limit_value * targets.threshold_percent
+            and targets.period_end_at_utc > sandboxes.first_started_at_utc
+    where targets.quota = 'sandboxes'
+    group by all
+{%- endmacro %}
+
+{#-
+    The current period, as SQL of a row of dim_billing_periods: the newest complete one (rule 34). Not simply the newest: a
+    session that crosses a month's end makes the next month a period before anybody asked for it. While none is complete,
+    the newest.
+-#}
+{% macro current_period() -%}
+    select * from {{ ref("dim_billing_periods") }}
+    qualify row_number() over (order by is_complete desc, billing_period desc) = 1
+{%- endmacro %}
+
+{#- The variable of the same name, refused with a sentence when it is no list of shares that holds 100. -#}
+{% macro quota_alert_percents() -%}
+    {%- set percents = var("quota_alert_percents") -%}
+    {%- set told = percents | join(" ") -%}
+    {%- if percents is string or not modules.re.fullmatch("([1-9][0-9]{0,2})( [1-9][0-9]{0,2})*", told) or 100 not in percents -%}
+        {{ exceptions.raise_compiler_error(
+            "the variable quota_alert_percents is " ~ percents ~ ": it must be a list of whole percents with 100 among them, like [50, 80, 100]"
+        ) }}
+    {%- endif -%}
+    [{{ percents | unique | sort | join(", ") }}]
+{%- endmacro %}
+
+{#- The variable of the same name, refused with a sentence when it is no method of fct_quota_forecast. -#}
+{% macro quota_forecast_method() -%}
+    {%- set method = var("quota_forecast_method") -%}
+    {%- if method not in ("run_rate", "last_7_days") -%}
+        {{ exceptions.raise_compiler_error(
+            "the variable quota_forecast_method is '" ~ method ~ "': it must be run_rate or last_7_days"
+        ) }}
+    {%- endif -%}
+    {{ method }}
+{%- endmacro %}

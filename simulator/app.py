@@ -200,6 +200,12 @@ class _Front:
             await send(message)
 
         request = Request(scope, receive)
+        if request.method != "GET":
+            body = await request.body()
+
+            async def receive() -> Message:  # again: `fault` may read the body, and a route has to
+                return {"type": "http.request", "body": body, "more_body": False}
+
         answer = await self._before(request, path)
         await (answer or self._app)(scope, receive, send_with_id)
 

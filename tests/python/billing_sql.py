@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import cached_property
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -21,10 +21,13 @@ import histories
 import pipeline
 from billing_oracle import DayPart, Prices
 
-FIRST_PERIOD, DEFAULT_PLAN = "9998-11", "a plan that stands for the variable"
+FIRST_PERIOD, DEFAULT_PLAN, AS_OF_DAY = "9998-11", "a plan that stands for the variable", "9998-10-31"
 """What the models are compiled with, in place of the variables' values, which change from step to step."""
 
-SEEDS = ("plans", "plan_prices", "plan_price_tiers", "user_plans", "currencies")
+SEEDS = (
+    *("plans", "plan_prices", "plan_price_tiers", "user_plans", "currencies"),
+    *("plan_quotas", "user_quota_overrides"),
+)
 
 # What the billing models read of the usage marts; sums of the parts, as the marts themselves are.
 USAGE = """
@@ -55,7 +58,7 @@ class CompiledModels:
         warehouse = folder / "warehouse.duckdb"
         with duckdb.connect(warehouse) as connection:
             connection.execute("create schema raw; create table raw.loads (load_id bigint)")
-        variables = {"first_billing_period": FIRST_PERIOD, "default_plan_id": DEFAULT_PLAN}
+        variables = {"first_billing_period": FIRST_PERIOD, "default_plan_id": DEFAULT_PLAN, "quotas_as_of": AS_OF_DAY}
         done = pipeline.dbt(warehouse, "compile", variables=variables, parses=True)
         assert done.returncode == 0, done.stdout + done.stderr
         self._nodes = json.loads((folder / "target" / "manifest.json").read_text())["nodes"]
@@ -65,15 +68,31 @@ class CompiledModels:
     def statements(self) -> list[tuple[str, str]]:
         """Name and SQL of each model that is built from the seeds, the ledger or the parts."""
         given = {"int_session_days", "fct_user_day_credits", "fct_user_period_credits", "stg_miosa__usage_sessions"}
-        models = {
-            key: node
-            for key, node in self._nodes.items()
-            if node["resource_type"] == "model" and "billing" in node["fqn"]
-        }
-        parents = {key: set(node["depends_on"]["nodes"]) & models.keys() for key, node in models.items()}
-        ordered = [models[key] for key in TopologicalSorter(parents).static_order()]
-        assert {name.split(".")[-1] for node in ordered for name in node["depends_on"]["nodes"]} >= given
-        return [(node["relation_name"], node["compiled_code"]) for node in ordered]
+        models = {name for name, node in self._models.items() if "billing" in node["fqn"]}
+        assert {parent for name in models for parent in self._parents(name)} >= given
+        return self._ordered(models)
+
+    def statements_up_to(self, targets: Iterable[str], given: Collection[str]) -> list[tuple[str, str]]:
+        """Name and SQL of the targets and of all that they are made of, but what is given."""
+        found: set[str] = set()
+        wanted = set(targets)
+        while wanted:
+            found |= wanted
+            wanted = {parent for name in wanted for parent in self._parents(name)} - found - set(given)
+            wanted &= self._models.keys()
+        return self._ordered(found)
+
+    @cached_property
+    def _models(self) -> dict[str, Any]:
+        return {node["name"]: node for node in self._nodes.values() if node["resource_type"] == "model"}
+
+    def _parents(self, name: str) -> set[str]:
+        return {parent.split(".")[-1] for parent in self._models[name]["depends_on"]["nodes"]}
+
+    def _ordered(self, names: Collection[str]) -> list[tuple[str, str]]:
+        parents = {name: self._parents(name) & set(names) for name in names}
+        models = (self._models[name] for name in TopologicalSorter(parents).static_order())
+        return [(model["relation_name"], model["compiled_code"]) for model in models]
 
 
 class BillingWarehouse:
@@ -95,14 +114,7 @@ class BillingWarehouse:
         """Load a state and run every model. Raises `duckdb.Error` where the prices have faults."""
         execute = self.connection.execute
         histories.write_seeds(prices, folder)
-        for seed in SEEDS:
-            path = folder / f"{seed}.csv"
-            columns = ", ".join(f"{name} varchar" for name in path.read_text().splitlines()[0].split(","))
-            execute(f"create or replace table seeds.{seed} ({columns})")
-            execute(
-                f"copy seeds.{seed} from '{path}' (format csv, header true, auto_detect false, delimiter ',', "
-                "quote '\"', escape '\"', nullstr '')"
-            )
+        load_seeds(self.connection, folder)
         execute(
             "create or replace temp table parts (session_id varchar, external_user_id varchar, usage_date date, "
             "part_start bigint, nano_credits bigint)"
@@ -143,6 +155,18 @@ class BillingWarehouse:
             {name: pipeline.plain(name, value) for name, value in zip(names, row, strict=True)}
             for row in cursor.fetchall()
         ]
+
+
+def load_seeds(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
+    """Load a folder of seeds as the project does: as text."""
+    for seed in SEEDS:
+        path = folder / f"{seed}.csv"
+        columns = ", ".join(f"{name} varchar" for name in path.read_text().splitlines()[0].split(","))
+        connection.execute(f"create or replace table seeds.{seed} ({columns})")
+        connection.execute(
+            f"copy seeds.{seed} from '{path}' (format csv, header true, auto_detect false, delimiter ',', "
+            "quote '\"', escape '\"', nullstr '')"
+        )
 
 
 def with_variables(sql: str, prices: Prices) -> str:

@@ -15,6 +15,7 @@ LONGEST = (
     "test_closing.py",
     "test_billing_sql.py",
     "test_documents.py",
+    "test_publish_quotas.py",
     "test_extract_process.py",
 )
 

@@ -37,6 +37,7 @@ from billing_oracle import (
     periods_between,
 )
 from oracle import NANO
+from quota_oracle import PlanQuota, QuotaOverride
 
 DAY = oracle.MICROSECONDS_PER_DAY
 SECOND = oracle.MICROSECONDS
@@ -575,11 +576,16 @@ def decimal_text(nano: int) -> str:
     return f"{'-' if nano < 0 else ''}{whole}.{fraction:09d}".rstrip("0").removesuffix(".")
 
 
-NANO_COLUMNS = {"monthly_fee", "included_credits", "minimum_charge", "tier_from_credits", "unit_price"}
+NANO_COLUMNS = {
+    *("monthly_fee", "included_credits", "minimum_charge", "tier_from_credits", "unit_price"),
+    *oracle.QUOTAS.values(),
+}
 
 
-def write_seeds(prices: Prices, folder: Path) -> None:
-    """The five seeds as CSV files; those without rows have their header."""
+def write_seeds(
+    prices: Prices, folder: Path, plan_quotas: Sequence[PlanQuota] = (), overrides: Sequence[QuotaOverride] = ()
+) -> None:
+    """The seeds as CSV files; those without rows have their header. Histories set no quotas."""
     folder.mkdir(parents=True, exist_ok=True)
     tables: tuple[tuple[str, type[NamedTuple], Sequence[NamedTuple]], ...] = (
         ("plans", Plan, prices.plans),
@@ -587,6 +593,8 @@ def write_seeds(prices: Prices, folder: Path) -> None:
         ("plan_price_tiers", Tier, prices.tiers),
         ("user_plans", UserPlan, prices.user_plans),
         ("currencies", Currency, prices.currencies),
+        ("plan_quotas", PlanQuota, plan_quotas),
+        ("user_quota_overrides", QuotaOverride, overrides),
     )
     for name, kind, rows in tables:
         with (folder / f"{name}.csv").open("w", encoding="utf-8", newline="") as file:
@@ -594,4 +602,9 @@ def write_seeds(prices: Prices, folder: Path) -> None:
             writer.writerow(kind._fields)
             for row in rows:
                 cells = zip(kind._fields, row, strict=True)
-                writer.writerow([decimal_text(value) if column in NANO_COLUMNS else value for column, value in cells])
+                writer.writerow(
+                    [
+                        decimal_text(value) if column in NANO_COLUMNS and isinstance(value, int) else value
+                        for column, value in cells
+                    ]
+                )

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 from starlette.responses import Response
 
 from extract.errors import ApiError, ExtractError, IncompleteError
-from extract.run import encode_segment
+from extract.quotas import encode_segment
 from extract.warehouse import Warehouse
 from simulator import generate_tenant
+from simulator.server import Server
 from test_extract_support import (
     Options,
     Script,
@@ -331,6 +334,67 @@ def test_a_quota_that_goes_away_and_comes_back(warehouse: Path) -> None:
         tenant.put_quota("u1", {"max_concurrent": 2})
         land(server, warehouse)
     assert query(warehouse, "select http_status from raw.quotas order by load_id") == [(200,), (404,), (200,)]
+
+
+def asked_quotas(server: Server) -> set[str]:
+    """The users whose quota was asked for since the last call."""
+    asked = {path.rpartition("/")[2] for _, path, _ in server.requests if "/quotas/external/" in path}
+    server.requests.clear()
+    return asked
+
+
+@pytest.fixture
+def cut_off(warehouse: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Server, set[str]]]:
+    """A run over 40 users, in loads of 10, that fails where it asks for the quota of the last one; whom it asked."""
+    monkeypatch.setattr("extract.run._QUOTAS_A_LOAD", 10)
+    users = [f"u{number:02d}" for number in range(40)]
+    rows = [row(f"s{user}", "2026-10-05", user=user) for user in users]
+    script = Script("/quotas/external/u39", Response("{}", 422))
+    with serve(Tenant.from_rows(rows), Options(), script) as server:
+        with pytest.raises(ApiError):
+            land(server, warehouse, threads=1)
+        asked = asked_quotas(server)
+        script.path = "nowhere"
+        yield server, asked
+
+
+def test_a_rerun_asks_only_the_quotas_that_a_failed_run_had_not_landed(
+    warehouse: Path, cut_off: tuple[Server, set[str]]
+) -> None:
+    server, asked = cut_off
+    assert len(asked) == 40
+    landed = {user for (user,) in query(warehouse, "select row_key from raw.quotas")}
+    assert len(landed) == 30
+    server.tenant.add_session(row("new", "2026-10-06", user="u00a"))  # in the midst of those asked already
+    land(server, warehouse)
+    assert asked_quotas(server) == {f"u{number:02d}" for number in range(40)} - landed | {"u00a"}
+
+
+def test_the_run_after_one_that_finished_asks_everybody_and_sees_what_changed(
+    warehouse: Path, cut_off: tuple[Server, set[str]]
+) -> None:
+    server, _ = cut_off
+    land(server, warehouse)
+    assert query(warehouse, "select count(*) from raw.quota_progress") == [(0,)]
+    asked_quotas(server)
+    server.tenant.put_quota("u00", {"max_concurrent": 2})
+    land(server, warehouse)
+    assert len(asked_quotas(server)) == 40
+    assert query(warehouse, "select http_status from raw.quotas where row_key = 'u00' order by load_id") == [
+        (404,),
+        (200,),
+    ]
+
+
+@pytest.mark.parametrize("shift", ["- interval 1 day", "+ interval 1 day"])
+def test_what_was_asked_a_day_ago_or_by_a_clock_ahead_is_asked_again(
+    warehouse: Path, cut_off: tuple[Server, set[str]], shift: str
+) -> None:
+    server, _ = cut_off
+    with duckdb.connect(str(warehouse)) as connection:
+        connection.execute(f"update raw.quota_progress set asked_at_utc = asked_at_utc {shift}")
+    land(server, warehouse)
+    assert len(asked_quotas(server)) == 40
 
 
 def test_a_page_that_is_not_found_is_no_quota_of_404(warehouse: Path) -> None:

@@ -16,17 +16,4 @@ plan_prices as (
 
 )
 
-select
-    plan_segments.external_user_id,
-    plan_segments.billing_period,
-    greatest(plan_segments.from_date, plan_prices.valid_from) as from_date,
-    least(plan_segments.to_date, coalesce(plan_prices.valid_to, plan_segments.to_date)) as to_date,
-    plan_segments.plan_id,
-    plan_prices.valid_from as price_valid_from
-from plan_segments
-inner join plan_prices
-    on
-        plan_segments.plan_id = plan_prices.plan_id
-        and plan_segments.to_date > plan_prices.valid_from
-        and plan_segments.from_date < coalesce(plan_prices.valid_to, plan_segments.to_date)
-where plan_prices.valid_to is null or plan_prices.valid_from < plan_prices.valid_to
+{{ price_segments() }}

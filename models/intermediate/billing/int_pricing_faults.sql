@@ -90,38 +90,6 @@ closed_currencies as (
 
 -- What cannot be read at all, cell by cell.
 
-cells as (
-
-    {% for rows, file, columns in [
-        ("price_rows", "plan_prices.csv", [
-            ("valid_from", "day", false), ("valid_to", "day", true), ("monthly_fee", "amount", true),
-            ("included_credits", "amount", true), ("minimum_charge", "amount", true),
-        ]),
-        ("tier_rows", "plan_price_tiers.csv", [
-            ("valid_from", "day", false), ("tier_from_credits", "amount", false), ("unit_price", "amount", false),
-        ]),
-        ("user_plan_rows", "user_plans.csv", [("valid_from", "day", false), ("valid_to", "day", true)]),
-    ] %}
-    {%- set file_loop = loop %}
-    {%- for column, kind, may_be_empty in columns %}
-    select
-        {{ "user_plan_rows.external_user_id" if rows == "user_plan_rows" else "null::varchar" }} as external_user_id,
-        {{ rows }}.plan_id,
-        '{{ file }}' as file_name,
-        {{ rows }}.valid_from,
-        '{{ column }}' as column_name,
-        {{ rows }}.{{ column }} as content,
-        '{{ kind }}' as kind
-    from {{ rows }}
-    {%- if may_be_empty %}
-    where {{ rows }}.{{ column }} is not null
-    {%- endif %}
-    {{ "union all" if not (loop.last and file_loop.last) }}
-    {%- endfor %}
-    {%- endfor %}
-
-),
-
 unreadable as (
 
     select
@@ -134,26 +102,18 @@ unreadable as (
         currency_rows.currency is null
         or not coalesce(regexp_full_match(currency_rows.exponent, '[0-3]'), false)
     union all
-    select
-        cells.external_user_id,
-        cells.plan_id,
-        cells.file_name || ': ' || case
-            when cells.file_name = 'user_plans.csv'
-                then 'user ' || coalesce({{ shown("cells.external_user_id") }}, 'without an id') || ', '
-            else ''
-        end
-        || 'plan ' || coalesce({{ shown("cells.plan_id") }}, 'without an id')
-        || coalesce(' from ' || {{ shown("cells.valid_from") }}, '') || ': ' || cells.column_name || ' '
-        || coalesce({{ shown("cells.content") }}, '(empty)') || case cells.kind
-            when 'day' then ' is not a day like 2026-10-31'
-            else ' is not an amount: a plain number, not negative, with at most 9 decimals and under 10^9'
-        end as message
-    from cells
-    where
-        case cells.kind
-            when 'day' then {{ seed_day("cells.content") }} is null
-            else {{ seed_amount("cells.content") }} is null
-        end
+    {{ unreadable_cells([
+        ("price_rows", "plan_prices.csv", ["plan_id"], [
+            ("valid_from", "day", false), ("valid_to", "day", true), ("monthly_fee", "amount", true),
+            ("included_credits", "amount", true), ("minimum_charge", "amount", true),
+        ]),
+        ("tier_rows", "plan_price_tiers.csv", ["plan_id"], [
+            ("valid_from", "day", false), ("tier_from_credits", "amount", false), ("unit_price", "amount", false),
+        ]),
+        ("user_plan_rows", "user_plans.csv", ["external_user_id", "plan_id"], [
+            ("valid_from", "day", false), ("valid_to", "day", true),
+        ]),
+    ]) }}
 
 ),
 
@@ -290,38 +250,15 @@ backwards as (
 
 -- Days on which two price lists of a plan, or two plans of a user, hold.
 
-price_ranges as (
+price_overlaps as (
 
-    select
-        plan_prices.plan_id,
-        plan_prices.valid_from,
-        max(coalesce(plan_prices.valid_to, date '9999-12-31')) over (
-            partition by plan_prices.plan_id
-            order by plan_prices.valid_from, plan_prices.valid_to
-            rows between unbounded preceding and 1 preceding
-        ) as taken_to
-    from plan_prices
-    where
-        plan_prices.plan_id is not null
-        and (plan_prices.valid_to is null or plan_prices.valid_from < plan_prices.valid_to)
+    {{ overlapping_ranges("plan_prices", "plan_id") }}
 
 ),
 
-plan_ranges as (
+plan_overlaps as (
 
-    select
-        user_plans.external_user_id,
-        user_plans.plan_id,
-        user_plans.valid_from,
-        max(coalesce(user_plans.valid_to, date '9999-12-31')) over (
-            partition by user_plans.external_user_id
-            order by user_plans.valid_from, user_plans.valid_to
-            rows between unbounded preceding and 1 preceding
-        ) as taken_to
-    from user_plans
-    where
-        user_plans.external_user_id is not null
-        and (user_plans.valid_to is null or user_plans.valid_from < user_plans.valid_to)
+    {{ overlapping_ranges("user_plans", "external_user_id") }}
 
 ),
 
@@ -329,22 +266,20 @@ doubled as (
 
     select
         null::varchar as external_user_id,
-        price_ranges.plan_id,
-        price_ranges.valid_from as day,
-        'plan_prices.csv: plan ' || {{ shown("price_ranges.plan_id") }} || ' has two price lists on '
-        || price_ranges.valid_from::varchar as message
-    from price_ranges
-    where price_ranges.valid_from < price_ranges.taken_to
+        price_overlaps.plan_id,
+        price_overlaps.valid_from as day,
+        'plan_prices.csv: plan ' || {{ shown("price_overlaps.plan_id") }} || ' has two price lists on '
+        || price_overlaps.valid_from::varchar as message
+    from price_overlaps
     union all
     select
-        plan_ranges.external_user_id,
-        plan_ranges.plan_id,
-        plan_ranges.valid_from as day,
-        'user_plans.csv: user ' || {{ shown("plan_ranges.external_user_id") }} || ' is on two plans on '
-        || plan_ranges.valid_from::varchar || ', ' || coalesce({{ shown("plan_ranges.plan_id") }}, 'one without an id')
+        plan_overlaps.external_user_id,
+        plan_overlaps.plan_id,
+        plan_overlaps.valid_from as day,
+        'user_plans.csv: user ' || {{ shown("plan_overlaps.external_user_id") }} || ' is on two plans on '
+        || plan_overlaps.valid_from::varchar || ', ' || coalesce({{ shown("plan_overlaps.plan_id") }}, 'one without an id')
         || ' is one of them' as message
-    from plan_ranges
-    where plan_ranges.valid_from < plan_ranges.taken_to
+    from plan_overlaps
 
 ),
 

@@ -41,23 +41,6 @@ periods as (
 
 ),
 
-days as (
-
-    select
-        price_segments.external_user_id,
-        price_segments.billing_period,
-        price_segments.plan_id,
-        price_segments.price_valid_from,
-        sum(datediff('day', price_segments.from_date, price_segments.to_date))::bigint as day_count
-    from price_segments
-    group by
-        price_segments.external_user_id,
-        price_segments.billing_period,
-        price_segments.plan_id,
-        price_segments.price_valid_from
-
-),
-
 used as (
 
     select
@@ -75,59 +58,22 @@ used as (
 
 ),
 
-terms as (
-
-    select
-        days.external_user_id,
-        days.billing_period,
-        days.plan_id,
-        days.price_valid_from,
-        days.day_count,
-        periods.day_count as period_day_count,
-        coalesce(plans.plan_name, plans.plan_id) as plan_name,
-        plans.currency,
-        currencies.exponent as currency_exponent,
-        plan_prices.tier_model,
-        {{ minor_units(
-            credits_to_nano("plan_prices.monthly_fee"), "days.day_count", "periods.day_count", "currencies.exponent"
-        ) }} as fee_minor,
-        {{ minor_units(
-            credits_to_nano("plan_prices.minimum_charge"), "days.day_count", "periods.day_count", "currencies.exponent"
-        ) }} as minimum_minor,
-        -- To the nano-credit, downwards.
-        {{ credits_to_nano("plan_prices.included_credits") }} * days.day_count // periods.day_count as allowance_nano,
-        coalesce(used.nano_credits, 0)::hugeint as used_nano
-    from days
-    inner join periods on days.billing_period = periods.billing_period
-    inner join plans on days.plan_id = plans.plan_id
-    inner join currencies on plans.currency = currencies.currency
-    inner join plan_prices
-        on
-            days.plan_id = plan_prices.plan_id
-            and days.price_valid_from = plan_prices.valid_from
-    left join used
-        on
-            days.external_user_id = used.external_user_id
-            and days.billing_period = used.billing_period
-            and days.plan_id = used.plan_id
-            and days.price_valid_from = used.price_valid_from
-
-)
+{{ stretches() }}
 
 select
-    terms.external_user_id,
-    terms.billing_period,
-    terms.plan_id,
-    terms.price_valid_from,
-    terms.plan_name,
-    terms.currency,
-    terms.currency_exponent,
-    terms.tier_model,
-    terms.day_count,
-    terms.period_day_count,
-    terms.fee_minor,
-    terms.minimum_minor,
-    terms.allowance_nano,
-    terms.used_nano,
-    least(terms.used_nano, terms.allowance_nano) as included_nano
-from terms
+    stretches.external_user_id,
+    stretches.billing_period,
+    stretches.plan_id,
+    stretches.price_valid_from,
+    stretches.plan_name,
+    stretches.currency,
+    stretches.currency_exponent,
+    stretches.tier_model,
+    stretches.day_count,
+    stretches.period_day_count,
+    stretches.fee_minor,
+    stretches.minimum_minor,
+    stretches.allowance_nano,
+    stretches.used_nano,
+    stretches.included_nano
+from stretches

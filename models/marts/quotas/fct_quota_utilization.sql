@@ -202,74 +202,24 @@ measured as (
 
 ),
 
-running_credits as (
+targets as (
 
     select
         measured.external_user_id,
         measured.billing_period,
+        measured.quota,
+        100 as threshold_percent,
         measured.limit_value,
-        parts.part_end_at_utc,
-        sum(parts.credits) over (
-            partition by parts.external_user_id, parts.billing_period
-            order by parts.part_end_at_utc, parts.session_id
-            rows between unbounded preceding and current row
-        ) as credits_so_far
+        measured.period_start_at_utc,
+        measured.period_end_at_utc
     from measured
-    inner join parts
-        on
-            measured.external_user_id = parts.external_user_id
-            and measured.billing_period = parts.billing_period
-    where
-        measured.quota = 'credits'
-        and measured.limit_value is not null
+    where measured.limit_value is not null
 
 ),
 
 reached as (
 
-    select
-        running_credits.external_user_id,
-        running_credits.billing_period,
-        'credits' as quota,
-        min(running_credits.part_end_at_utc) as reached_limit_at_utc
-    from running_credits
-    where running_credits.credits_so_far >= running_credits.limit_value
-    group by running_credits.external_user_id, running_credits.billing_period
-    union all
-    -- A limit of zero is reached by the first use, hence at least 1. (GREATEST skips nulls: no limit, no row.)
-    select
-        measured.external_user_id,
-        measured.billing_period,
-        measured.quota,
-        min(concurrency.changed_at_utc) as reached_limit_at_utc
-    from measured
-    inner join concurrency
-        on
-            measured.external_user_id = concurrency.external_user_id
-            and measured.billing_period = concurrency.billing_period
-            and greatest(measured.limit_value, 1) <= concurrency.running_session_count
-    where
-        measured.quota = 'concurrent'
-        and measured.limit_value is not null
-    group by measured.external_user_id, measured.billing_period, measured.quota
-    union all
-    select
-        measured.external_user_id,
-        measured.billing_period,
-        measured.quota,
-        greatest(
-            min(sandboxes.first_started_at_utc), any_value(measured.period_start_at_utc)
-        ) as reached_limit_at_utc
-    from measured
-    inner join sandboxes
-        on
-            measured.external_user_id = sandboxes.external_user_id
-            and greatest(measured.limit_value, 1) <= sandboxes.sandbox_number
-            and measured.period_end_at_utc > sandboxes.first_started_at_utc
-    where
-        measured.quota = 'sandboxes'
-        and measured.limit_value is not null
-    group by measured.external_user_id, measured.billing_period, measured.quota
+    {{ reached_moments() }}
 
 )
 
@@ -291,7 +241,7 @@ select
         else 'ok'
     end as status,
     measured.has_limit_changed,
-    reached.reached_limit_at_utc
+    reached.reached_at_utc as reached_limit_at_utc
 from measured
 left join reached
     on

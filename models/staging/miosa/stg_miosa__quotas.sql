@@ -41,7 +41,7 @@ quotas as (
     select
         bodies.*,
         coalesce(bodies.fields.data::varchar, bodies.body) as quota,
-        {{ json_fields("coalesce(bodies.fields.data::varchar, bodies.body)", values=["limits"]) }} as parts
+        {{ json_fields("coalesce(bodies.fields.data::varchar, bodies.body)", values=["limits", "usage"]) }} as parts
     from bodies
 
 ),
@@ -53,7 +53,8 @@ limits as (
         {{ json_fields(
             "coalesce(quotas.parts.limits::varchar, quotas.quota)",
             texts=["max_sandboxes", "max_concurrent", "max_storage_gb", "max_credit_cents"],
-        ) }} as limits
+        ) }} as limits,
+        {{ json_fields("quotas.parts.usage::varchar", texts=["total_sandboxes", "sandboxes", "concurrent"]) }} as counters
     from quotas
 
 ),
@@ -75,7 +76,9 @@ typed as (
         {{ scaled_integer("limits.limits.max_sandboxes", 9, 20) }} as max_sandboxes_nano,
         {{ scaled_integer("limits.limits.max_concurrent", 9, 20) }} as max_concurrent_nano,
         {{ scaled_integer("limits.limits.max_storage_gb", 9, 20) }} as max_storage_gb_nano,
-        {{ scaled_integer("limits.limits.max_credit_cents", 9, 20) }} as max_credit_cents_nano
+        {{ scaled_integer("limits.limits.max_credit_cents", 9, 20) }} as max_credit_cents_nano,
+        {{ scaled_integer("coalesce(limits.counters.total_sandboxes, limits.counters.sandboxes)", 0, 18) }} as sandbox_count,
+        {{ scaled_integer("limits.counters.concurrent", 0, 18) }} as running_session_count
     from limits
 
 )
@@ -90,6 +93,9 @@ select
     {{ nano_to_credits("typed.max_concurrent_nano") }} as concurrent_limit,
     {{ nano_to_credits("typed.max_storage_gb_nano") }} as storage_gb_limit,
     {{ nano_to_credits("typed.max_credit_cents_nano") }} as credits_limit,
+    -- The vendor's own counters are shown beside ours, so one that cannot be read is none, and no reason to reject.
+    case when typed.sandbox_count >= 0 then typed.sandbox_count::bigint end as sandbox_count,
+    case when typed.running_session_count >= 0 then typed.running_session_count::bigint end as running_session_count,
     case
         when typed.external_user_id = '{{ unattributed() }}' then 'reserved_user_id'
         when typed.http_status = 404 then null

@@ -1,0 +1,53 @@
+"""Where the API keeps the quota of a user, and what an answer about one has to be."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+
+from extract.client import Answer
+from extract.errors import ApiError, ExtractError
+from extract.pages import is_html, read_document
+
+ACCEPTED = frozenset({200, 404})
+"""The statuses of an answer about a quota. The API's own 404 says that there is none."""
+
+# What servers and proxies take as an address at the least; the quota of a longer id could not have been set either.
+_LONGEST_SEGMENT = 7_000
+
+
+def encode_segment(text: str) -> str:
+    """Percent-encode a path segment in full, dots too: a client may collapse `..`.
+
+    >>> encode_segment("../a b")
+    '%2E%2E%2Fa%20b'
+    """
+    return quote(text, safe="").replace(".", "%2E")
+
+
+def quota_path(external_id: str) -> str | None:
+    """The path of a user's quota, percent-encoded; None where the id is too long for an address."""
+    segment = encode_segment(external_id)
+    return f"/quotas/external/{segment}" if len(segment) <= _LONGEST_SEGMENT else None
+
+
+def take_quota(answer: Answer) -> tuple[int, str | None, str | None]:
+    """Take an answer about a quota: its status, text and normalized text. A web page is none, whatever its status."""
+    if answer.status == 404 and is_html(answer.body):
+        raise ApiError("does not exist (status 404, a web page): the base URL is likely wrong")
+    try:
+        payload, normalized, value = read_document(answer.body, is_error=answer.status == 404)
+    except ExtractError:
+        if answer.status != 404:
+            raise
+        return answer.status, None, None
+    if answer.status != 404:
+        check_object(value)
+    return answer.status, payload, normalized
+
+
+def check_object(value: Any) -> None:
+    """Refuse an answer, or its `data`, that is no object or an empty one."""
+    inner = value.get("data", value)
+    if not isinstance(inner, dict) or not inner:
+        raise ApiError("the answer holds no figures")

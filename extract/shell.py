@@ -1,0 +1,108 @@
+"""What commands do around their work: exit status, one clear line for whatever goes wrong, signals, the key nowhere."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from types import FrameType
+from typing import NoReturn
+
+import click
+
+from extract.errors import ExtractError, Interrupted
+from extract.settings import FileSettings
+
+
+@contextlib.contextmanager
+def working(name: str, settings: FileSettings, unfinished: str = "nothing unfinished was landed") -> Iterator[None]:
+    """Do the command's work: logging without the key, files for the owner only, failures as one line.
+
+    `unfinished` says in what state an error that nobody expected leaves things.
+    """
+    os.umask(0o077)
+    logging.basicConfig(stream=sys.stderr, format=f"{name}: %(message)s", level=logging.WARNING)
+    logging.getLogger("extract").setLevel(logging.DEBUG if settings.verbose else logging.WARNING)
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(_Redact(settings))
+    try:
+        yield
+    except click.exceptions.Exit:
+        raise
+    except Exception as error:
+        if _signals:  # a query that a signal ended reports it as an error of its own
+            raise Interrupted(_signals[0]) from error
+        if isinstance(error, ExtractError):
+            error.args, error.words = (redacted(str(error), settings),), ""
+            raise
+        if isinstance(error, click.exceptions.Abort | click.ClickException):
+            raise
+        # Where ids may not be shown, neither may words that nobody of us wrote.
+        text = "" if settings.id_hash_key else redacted(" ".join(str(error).split())[:300], settings)
+        raise ExtractError(f"unexpected {type(error).__name__}: {text}: {unfinished}; please report this") from error
+
+
+def outcome(command: click.Command, name: str, stopped: str, arguments: Sequence[str] | None) -> tuple[int, str]:
+    """Run a command: its exit status, and one line for standard error (or none).
+
+    The status is what the command returns, where that is a number; `stopped` says what a signal leaves behind.
+    """
+    try:
+        result = command.main(arguments, prog_name=f"python -m {name}", standalone_mode=False)
+    except Interrupted as interrupt:
+        return interrupt.exit_status, stopped
+    except ExtractError as error:
+        return error.exit_status, " ".join(str(error).split())
+    except click.ClickException as error:
+        return 2, " ".join(error.format_message().split())
+    except click.Abort:
+        return 130, "stopped"
+    return (result if isinstance(result, int) else 0), ""
+
+
+def main(command: click.Command, name: str, stopped: str) -> NoReturn:
+    """Run a command as a process."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _on_signal)
+    status, message = outcome(command, name, stopped, None)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # all is said and done
+    if message:
+        click.echo(f"{name}: {message}", err=True)
+    # The warehouse is closed. What may be left are threads that wait for an answer: nobody waits for them.
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(status)
+
+
+def redacted(text: str, settings: FileSettings) -> str:
+    """Blot the keys out, should the API have echoed one."""
+    for key in (settings.api_key, settings.id_hash_key):
+        text = text if key is None else text.replace(key.get_secret_value(), "***")
+    return text
+
+
+class _Redact(logging.Filter):
+    """Keeps the key out of every log line."""
+
+    def __init__(self, settings: FileSettings) -> None:
+        super().__init__()
+        self._settings = settings
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Blot the key out of the finished line."""
+        record.msg, record.args = redacted(record.getMessage(), self._settings), None
+        return True
+
+
+_signals: list[int] = []
+
+
+def _on_signal(number: int, frame: FrameType | None) -> NoReturn:
+    """Stop the work where it stands; whatever transaction is open is rolled back."""
+    _signals.append(number)
+    raise Interrupted(number)

@@ -1,0 +1,310 @@
+{#-
+    What stretches of days come to: the one place that prices, for what is invoiced and for what another plan would have cost.
+    Each macro is the SQL of a step and reads CTEs of these names from the model that calls it.
+-#}
+
+{#-
+    Which price list holds on each day of plan_segments (external_user_id, billing_period, from_date, to_date, plan_id), as SQL
+    of the same columns and price_valid_from (rule 18). Reads plan_prices (stg_billing__plan_prices).
+-#}
+{% macro price_segments() -%}
+    select
+        plan_segments.external_user_id,
+        plan_segments.billing_period,
+        greatest(plan_segments.from_date, plan_prices.valid_from) as from_date,
+        least(plan_segments.to_date, coalesce(plan_prices.valid_to, plan_segments.to_date)) as to_date,
+        plan_segments.plan_id,
+        plan_prices.valid_from as price_valid_from
+    from plan_segments
+    inner join plan_prices
+        on
+            plan_segments.plan_id = plan_prices.plan_id
+            and plan_segments.to_date > plan_prices.valid_from
+            and plan_segments.from_date < coalesce(plan_prices.valid_to, plan_segments.to_date)
+    where plan_prices.valid_to is null or plan_prices.valid_from < plan_prices.valid_to
+{%- endmacro %}
+
+{#-
+    The terms of each stretch (rule 20), as CTEs up to `stretches`: prorated to its days, with the credits that fall on them.
+    Reads price_segments (as above), used (the segments' key and nano_credits; a stretch without credits may be missing),
+    plan_prices, plans, currencies and periods (billing_period, day_count).
+-#}
+{% macro stretches() -%}
+days as (
+
+    select
+        price_segments.external_user_id,
+        price_segments.billing_period,
+        price_segments.plan_id,
+        price_segments.price_valid_from,
+        sum(datediff('day', price_segments.from_date, price_segments.to_date))::bigint as day_count
+    from price_segments
+    group by
+        price_segments.external_user_id,
+        price_segments.billing_period,
+        price_segments.plan_id,
+        price_segments.price_valid_from
+
+),
+
+terms as (
+
+    select
+        days.external_user_id,
+        days.billing_period,
+        days.plan_id,
+        days.price_valid_from,
+        days.day_count,
+        periods.day_count as period_day_count,
+        coalesce(plans.plan_name, plans.plan_id) as plan_name,
+        plans.currency,
+        currencies.exponent as currency_exponent,
+        plan_prices.tier_model,
+        {{ minor_units(
+            credits_to_nano("plan_prices.monthly_fee"), "days.day_count", "periods.day_count", "currencies.exponent"
+        ) }} as fee_minor,
+        {{ minor_units(
+            credits_to_nano("plan_prices.minimum_charge"), "days.day_count", "periods.day_count", "currencies.exponent"
+        ) }} as minimum_minor,
+        -- To the nano-credit, downwards.
+        {{ credits_to_nano("plan_prices.included_credits") }} * days.day_count // periods.day_count as allowance_nano,
+        coalesce(used.nano_credits, 0)::hugeint as used_nano
+    from days
+    inner join periods on days.billing_period = periods.billing_period
+    inner join plans on days.plan_id = plans.plan_id
+    inner join currencies on plans.currency = currencies.currency
+    inner join plan_prices
+        on
+            days.plan_id = plan_prices.plan_id
+            and days.price_valid_from = plan_prices.valid_from
+    left join used
+        on
+            days.external_user_id = used.external_user_id
+            and days.billing_period = used.billing_period
+            and days.plan_id = used.plan_id
+            and days.price_valid_from = used.price_valid_from
+
+),
+
+stretches as (
+
+    select
+        terms.external_user_id,
+        terms.billing_period,
+        terms.plan_id,
+        terms.price_valid_from,
+        terms.plan_name,
+        terms.currency,
+        terms.currency_exponent,
+        terms.tier_model,
+        terms.day_count,
+        terms.period_day_count,
+        terms.fee_minor,
+        terms.minimum_minor,
+        terms.allowance_nano,
+        terms.used_nano,
+        least(terms.used_nano, terms.allowance_nano) as included_nano
+    from terms
+
+)
+{%- endmacro %}
+
+{#-
+    What each of `stretches` comes to, line by line and rounded (rules 3, 20 to 22 and 26), as CTEs up to `lines`. Reads
+    stretches and tiers, the latter from stg_billing__plan_price_tiers by tiers_in_nano().
+-#}
+{% macro stretch_lines() -%}
+-- Which of the stretch's nano-credits, counted from its first, each tier prices. Graduated: those between its edges.
+-- Volume: all after the allowance, at the highest tier that they reach (rule 21).
+reached as (
+
+    select
+        stretches.external_user_id,
+        stretches.billing_period,
+        stretches.plan_id,
+        stretches.price_valid_from,
+        stretches.plan_name,
+        stretches.currency,
+        stretches.currency_exponent,
+        tiers.tier_from_credits,
+        tiers.unit_price,
+        case
+            when stretches.tier_model = 'volume' then stretches.included_nano
+            else stretches.included_nano + tiers.tier_from_nano
+        end as from_nano,
+        case
+            when stretches.tier_model = 'volume' or tiers.tier_to_nano is null then stretches.used_nano
+            else least(stretches.included_nano + tiers.tier_to_nano, stretches.used_nano)
+        end as to_nano
+    from stretches
+    inner join tiers
+        on
+            stretches.plan_id = tiers.plan_id
+            and stretches.price_valid_from = tiers.valid_from
+    where
+        case
+            when stretches.tier_model = 'volume'
+                then
+                    stretches.used_nano - stretches.included_nano >= tiers.tier_from_nano
+                    and stretches.used_nano - stretches.included_nano
+                    < coalesce(tiers.tier_to_nano, stretches.used_nano + 1)
+            else stretches.used_nano - stretches.included_nano > tiers.tier_from_nano
+        end
+
+),
+
+usage_lines as (
+
+    select
+        reached.external_user_id,
+        reached.billing_period,
+        reached.plan_id,
+        reached.price_valid_from,
+        reached.plan_name,
+        reached.currency,
+        reached.currency_exponent,
+        'usage' as line_type,
+        reached.tier_from_credits,
+        reached.unit_price,
+        reached.from_nano,
+        reached.to_nano,
+        {{ minor_units(
+            "reached.to_nano - reached.from_nano",
+            credits_to_nano("reached.unit_price"),
+            1,
+            "reached.currency_exponent",
+            scale=18,
+        ) }} as amount_minor,
+        case
+            when reached.tier_from_credits = 0 then 'usage'
+            else 'usage from ' || {{ plain_number("reached.tier_from_credits") }} || ' credits on'
+        end
+        || ', ' || {{ plain_number("reached.unit_price") }} || ' ' || reached.currency || ' a credit' as what
+    from reached
+
+),
+
+included_lines as (
+
+    select
+        stretches.external_user_id,
+        stretches.billing_period,
+        stretches.plan_id,
+        stretches.price_valid_from,
+        stretches.plan_name,
+        stretches.currency,
+        stretches.currency_exponent,
+        'included' as line_type,
+        null::decimal(18, 9) as tier_from_credits,
+        0::decimal(18, 9) as unit_price,
+        0::hugeint as from_nano,
+        stretches.included_nano as to_nano,
+        0::bigint as amount_minor,
+        'credits included, ' || {{ plain_number(nano_to_credits("stretches.allowance_nano")) }}
+        || ' for ' || stretches.day_count || ' of ' || stretches.period_day_count || ' days' as what
+    from stretches
+
+),
+
+fee_lines as (
+
+    select
+        stretches.external_user_id,
+        stretches.billing_period,
+        stretches.plan_id,
+        stretches.price_valid_from,
+        stretches.plan_name,
+        stretches.currency,
+        stretches.currency_exponent,
+        'fee' as line_type,
+        null::decimal(18, 9) as tier_from_credits,
+        null::decimal(18, 9) as unit_price,
+        0::hugeint as from_nano,
+        0::hugeint as to_nano,
+        stretches.fee_minor as amount_minor,
+        'fee for ' || stretches.day_count || ' of ' || stretches.period_day_count || ' days' as what
+    from stretches
+
+),
+
+usage_totals as (
+
+    select
+        usage_lines.external_user_id,
+        usage_lines.billing_period,
+        usage_lines.plan_id,
+        usage_lines.price_valid_from,
+        sum(usage_lines.amount_minor) as amount_minor
+    from usage_lines
+    group by
+        usage_lines.external_user_id,
+        usage_lines.billing_period,
+        usage_lines.plan_id,
+        usage_lines.price_valid_from
+
+),
+
+-- What the rounded usage lines fall short of the rounded minimum; fees do not count towards it.
+minimum_lines as (
+
+    select
+        stretches.external_user_id,
+        stretches.billing_period,
+        stretches.plan_id,
+        stretches.price_valid_from,
+        stretches.plan_name,
+        stretches.currency,
+        stretches.currency_exponent,
+        'minimum' as line_type,
+        null::decimal(18, 9) as tier_from_credits,
+        null::decimal(18, 9) as unit_price,
+        0::hugeint as from_nano,
+        0::hugeint as to_nano,
+        greatest(stretches.minimum_minor - coalesce(usage_totals.amount_minor, 0), 0)::bigint as amount_minor,
+        'minimum charge for ' || stretches.day_count || ' of ' || stretches.period_day_count || ' days' as what
+    from stretches
+    left join usage_totals
+        on
+            stretches.external_user_id = usage_totals.external_user_id
+            and stretches.billing_period = usage_totals.billing_period
+            and stretches.plan_id = usage_totals.plan_id
+            and stretches.price_valid_from = usage_totals.price_valid_from
+
+),
+
+lines as (
+
+    {% for lines in ["fee", "included", "usage", "minimum"] %}
+    select
+        external_user_id,
+        billing_period,
+        plan_id,
+        price_valid_from,
+        plan_name,
+        currency,
+        currency_exponent,
+        line_type,
+        tier_from_credits,
+        unit_price,
+        from_nano,
+        to_nano,
+        amount_minor,
+        what
+    from {{ lines }}_lines
+    {{ "union all" if not loop.last }}
+    {% endfor %}
+
+)
+{%- endmacro %}
+
+{#- The tiers of all price lists with their edges in nano-credits. -#}
+{% macro tiers_in_nano() -%}
+    select
+        plan_id,
+        valid_from,
+        tier_from_credits,
+        unit_price,
+        {{ credits_to_nano("tier_from_credits") }} as tier_from_nano,
+        {{ credits_to_nano("tier_to_credits") }} as tier_to_nano
+    from {{ ref("stg_billing__plan_price_tiers") }}
+{%- endmacro %}

@@ -1,0 +1,160 @@
+-- Purpose: everything that is wrong with the limits that people typed, in words. A row here stops the build before any
+--          limit is wanted: on each day a plan has one row of limits at most, and so has a user one of overrides.
+-- Grain: one row a fault (fault_number).
+{{ config(
+    post_hook={"sql": "{{ stop_on_faults('no quotas can be set, correct the seeds') }}", "transaction": false}
+) }}
+
+with
+
+plan_quota_rows as (
+
+    select * from {{ ref("plan_quotas") }}
+
+),
+
+plan_quotas as (
+
+    select * from {{ ref("stg_billing__plan_quotas") }}
+
+),
+
+override_rows as (
+
+    select * from {{ ref("user_quota_overrides") }}
+
+),
+
+overrides as (
+
+    select * from {{ ref("stg_billing__user_quota_overrides") }}
+
+),
+
+plans as (
+
+    select * from {{ ref("stg_billing__plans") }}
+
+),
+
+{% set limits = [
+    ("max_sandboxes", "count", true), ("max_concurrent", "count", true), ("max_storage_gb", "amount", true),
+    ("max_credit_cents", "amount", true),
+] -%}
+unreadable as (
+
+    {{ unreadable_cells([
+        ("plan_quota_rows", "plan_quotas.csv", ["plan_id"], [
+            ("valid_from", "day", false), ("valid_to", "day", true),
+        ] + limits),
+    ]) }}
+    union all
+    {{ unreadable_cells([
+        ("override_rows", "user_quota_overrides.csv", ["external_user_id"], [
+            ("valid_from", "day", false), ("valid_to", "day", true),
+        ] + limits),
+    ], words=["uncapped"]) }}
+
+),
+
+unknown as (
+
+    select
+        null::varchar as external_user_id,
+        plan_quotas.plan_id,
+        'plan_quotas.csv: ' || {{ named("plan", "plan_quotas.plan_id") }} || ' is not in plans.csv' as message
+    from plan_quotas
+    left join plans on plan_quotas.plan_id = plans.plan_id
+    where plans.plan_id is null
+    group by plan_quotas.plan_id
+    union all
+    select
+        overrides.external_user_id,
+        null::varchar as plan_id,
+        'user_quota_overrides.csv: ' || {{ named("user", "overrides.external_user_id") }}
+        || coalesce(' from ' || overrides.valid_from::varchar, '') || case
+            when overrides.external_user_id is null then ', which is nobody'
+            else ', which stands for nobody and has no quota'
+        end as message
+    from overrides
+    where
+        overrides.external_user_id is null
+        or overrides.external_user_id = '{{ unattributed() }}'
+
+),
+
+backwards as (
+
+    {% for rows, file, key, what in [
+        ("plan_quotas", "plan_quotas.csv", "plan_id", "plan"),
+        ("overrides", "user_quota_overrides.csv", "external_user_id", "user"),
+    ] %}
+    select
+        {{ rows ~ ".external_user_id" if what == "user" else "null::varchar" }} as external_user_id,
+        {{ rows ~ ".plan_id" if what == "plan" else "null::varchar" }} as plan_id,
+        {{ rows }}.valid_from as day,
+        '{{ file }}: ' || {{ named(what, rows ~ "." ~ key) }} || ' from ' || {{ rows }}.valid_from::varchar || ': valid_to '
+        || {{ rows }}.valid_to::varchar || ' is not after it' as message
+    from {{ rows }}
+    where {{ rows }}.valid_to <= {{ rows }}.valid_from
+    {{ "union all" if not loop.last }}
+    {% endfor %}
+
+),
+
+plan_overlaps as (
+
+    {{ overlapping_ranges("plan_quotas", "plan_id") }}
+
+),
+
+override_overlaps as (
+
+    {{ overlapping_ranges("overrides", "external_user_id") }}
+
+),
+
+doubled as (
+
+    select
+        null::varchar as external_user_id,
+        plan_overlaps.plan_id,
+        plan_overlaps.valid_from as day,
+        'plan_quotas.csv: ' || {{ named("plan", "plan_overlaps.plan_id") }} || ' has two rows on '
+        || plan_overlaps.valid_from::varchar as message
+    from plan_overlaps
+    union all
+    select
+        override_overlaps.external_user_id,
+        null::varchar as plan_id,
+        override_overlaps.valid_from as day,
+        'user_quota_overrides.csv: ' || {{ named("user", "override_overlaps.external_user_id") }} || ' has two rows on '
+        || override_overlaps.valid_from::varchar as message
+    from override_overlaps
+
+),
+
+faults as (
+
+    {% for kind in ["unreadable", "unknown", "backwards", "doubled"] %}
+    select
+        '{{ {"doubled": "overlap"}.get(kind, kind) }}' as fault,
+        {{ kind }}.external_user_id,
+        {{ kind }}.plan_id,
+        {{ kind ~ ".day" if kind in ("backwards", "doubled") else "null::date" }} as day,
+        {{ kind }}.message
+    from {{ kind }}
+    {{ "union all" if not loop.last }}
+    {% endfor %}
+
+)
+
+select
+    -- What cannot be read comes first: an end that is unreadable makes overlaps that are none.
+    row_number() over (order by faults.fault <> 'unreadable', faults.fault <> 'overlap', faults.message) as fault_number,
+    faults.fault,
+    faults.external_user_id,
+    faults.plan_id,
+    faults.day,
+    faults.message
+from faults

@@ -1,0 +1,106 @@
+-- Purpose: which limits are in force and were, for each user (rule 17), and beside those in force what is wanted as of a day.
+-- Grain: one row a user, quota and change of the limit (external_user_id, quota, version_number). A user who is to have a limit
+--        and of whom the vendor was never asked has one row, with the number 0.
+
+with
+
+limits as (
+
+    select * from {{ ref("int_quota_limits") }}
+
+),
+
+wanted as (
+
+    -- The variable quotas_as_of; the day on which the build runs where it is not set.
+    select * from {{ ref("int_wanted_quotas") }}
+    where
+        valid_from <= {{ quotas_as_of() }}
+        and {{ quotas_as_of() }} < coalesce(valid_to, date '9999-12-31')
+
+),
+
+versions as (
+
+    select
+        limits.external_user_id,
+        limits.quota,
+        limits.version_number,
+        limits.has_quota,
+        limits.limit_value,
+        limits.seen_from_utc as seen_from_at_utc,
+        -- The first one known holds for all time before.
+        case when limits.version_number > 1 then limits.seen_from_utc end as in_force_from_at_utc,
+        -- Versions are in the order of loads; should a clock have gone back, one was replaced as soon as any later one was seen.
+        min(limits.seen_from_utc) over (
+            partition by limits.external_user_id, limits.quota
+            order by limits.version_number
+            rows between 1 following and unbounded following
+        ) as in_force_to_at_utc,
+        limits.version_number = max(limits.version_number) over (
+            partition by limits.external_user_id, limits.quota
+        ) as is_current
+    from limits
+
+),
+
+known as (
+
+    select
+        versions.external_user_id,
+        versions.quota,
+        versions.version_number,
+        versions.has_quota,
+        versions.limit_value,
+        versions.seen_from_at_utc,
+        versions.in_force_from_at_utc,
+        versions.in_force_to_at_utc,
+        versions.is_current
+    from versions
+    union all
+    select
+        wanted.external_user_id,
+        wanted.quota,
+        0 as version_number,
+        null::boolean as has_quota,
+        null::decimal(38, 9) as limit_value,
+        null::timestamp as seen_from_at_utc,
+        null::timestamp as in_force_from_at_utc,
+        null::timestamp as in_force_to_at_utc,
+        true as is_current
+    from wanted
+    where not exists (
+        select 1
+        from limits
+        where
+            limits.external_user_id = wanted.external_user_id
+            and limits.quota = wanted.quota
+    )
+
+)
+
+select
+    known.external_user_id,
+    known.quota,
+    known.version_number::bigint as version_number,
+    known.has_quota,
+    known.limit_value::decimal(38, 9) as limit_value,
+    known.seen_from_at_utc,
+    known.in_force_from_at_utc,
+    known.in_force_to_at_utc,
+    known.is_current,
+    wanted.limit_value as wanted_limit_value,
+    wanted.wanted_by,
+    wanted.plan_id as wanted_plan_id,
+    case when known.is_current then wanted.quota is not null end as is_managed,
+    -- No quota, and one that nobody asked for, is uncapped here.
+    case
+        when known.is_current
+            then wanted.quota is not null and known.limit_value is distinct from wanted.limit_value
+    end as is_drifted
+from known
+left join wanted
+    on
+        known.is_current
+        and known.external_user_id = wanted.external_user_id
+        and known.quota = wanted.quota

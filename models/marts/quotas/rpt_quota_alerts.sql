@@ -1,0 +1,104 @@
+-- Purpose: who came to which share of a limit in the current period, and when; and for users close to a limit, the plan that
+--          would help and what this period would have cost on it.
+-- Grain: one row a user, quota and share that was reached (external_user_id, quota, threshold_percent), of the current period.
+-- Uncapped limits and users without a quota have none. Any use of a limit of zero is its 100 % (rule 16).
+
+with
+
+period as (
+
+    {{ current_period() }}
+
+),
+
+utilization as (
+
+    select * from {{ ref("fct_quota_utilization") }}
+
+),
+
+parts as (
+
+    select * from {{ ref("fct_session_period_credits") }}
+
+),
+
+concurrency as (
+
+    select * from {{ ref("int_concurrency_changes") }}
+
+),
+
+sandboxes as (
+
+    select * from {{ ref("int_user_sandboxes") }}
+
+),
+
+upgrades as (
+
+    select * from {{ ref("int_quota_upgrades") }}
+
+),
+
+thresholds as (
+
+    select unnest({{ quota_alert_percents() }})::integer as threshold_percent
+
+),
+
+targets as (
+
+    select
+        utilization.external_user_id,
+        utilization.billing_period,
+        utilization.quota,
+        thresholds.threshold_percent,
+        utilization.limit_value,
+        utilization.used_value,
+        utilization.utilization,
+        period.period_start_at_utc,
+        period.period_end_at_utc
+    from utilization
+    inner join period on utilization.billing_period = period.billing_period
+    inner join thresholds
+        on
+            utilization.used_value > 0
+            and utilization.used_value * 100 >= utilization.limit_value * thresholds.threshold_percent
+            and (utilization.limit_value > 0 or thresholds.threshold_percent = 100)
+
+),
+
+reached as (
+
+    {{ reached_moments() }}
+
+)
+
+select
+    targets.external_user_id,
+    targets.billing_period,
+    targets.quota,
+    targets.threshold_percent,
+    targets.limit_value,
+    targets.used_value,
+    targets.utilization,
+    reached.reached_at_utc as crossed_at_utc,
+    targets.threshold_percent = max(targets.threshold_percent) over (
+        partition by targets.external_user_id, targets.quota
+    ) as is_highest,
+    upgrades.current_plan_id,
+    upgrades.current_amount_minor,
+    {{ minor_to_amount("upgrades.current_amount_minor", "upgrades.currency_exponent") }} as current_amount,
+    case when upgrades.current_amount_minor is not null then upgrades.currency end as current_currency,
+    upgrades.upgrade_plan_id,
+    upgrades.upgrade_amount_minor,
+    {{ minor_to_amount("upgrades.upgrade_amount_minor", "upgrades.currency_exponent") }} as upgrade_amount,
+    case when upgrades.upgrade_plan_id is not null then upgrades.currency end as upgrade_currency
+from targets
+left join reached
+    on
+        targets.external_user_id = reached.external_user_id
+        and targets.quota = reached.quota
+        and targets.threshold_percent = reached.threshold_percent
+left join upgrades on targets.external_user_id = upgrades.external_user_id

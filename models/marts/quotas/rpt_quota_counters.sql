@@ -1,0 +1,105 @@
+-- Purpose: the vendor's own live counters beside ours at the same instant. They are shown, never billed.
+-- Grain: one row a user and counter (external_user_id, counter): the newest figure that the vendor told.
+
+with
+
+quotas as (
+
+    select * from {{ ref("stg_miosa__quotas") }}
+    where
+        rejection_reason is null
+        and has_quota
+
+),
+
+loads as (
+
+    select * from {{ ref("stg_miosa__loads") }}
+
+),
+
+sandboxes as (
+
+    select * from {{ ref("int_user_sandboxes") }}
+
+),
+
+sessions as (
+
+    select * from {{ ref("int_sessions") }}
+
+),
+
+told as (
+
+    {% for counter, column in [("concurrent", "running_session_count"), ("sandboxes", "sandbox_count")] %}
+    select
+        quotas.external_user_id,
+        '{{ counter }}' as counter,
+        quotas.{{ column }} as vendor_value,
+        quotas.load_id,
+        quotas.row_number
+    from quotas
+    where quotas.{{ column }} is not null
+    {{ "union all" if not loop.last }}
+    {% endfor %}
+
+),
+
+newest as (
+
+    select
+        told.external_user_id,
+        told.counter,
+        told.vendor_value,
+        loads.started_at_utc as read_at_utc
+    from told
+    inner join loads on told.load_id = loads.load_id
+    qualify row_number() over (
+        partition by told.external_user_id, told.counter order by told.load_id desc, told.row_number desc
+    ) = 1
+
+),
+
+ours as (
+
+    select
+        newest.external_user_id,
+        newest.counter,
+        count(*) as our_value
+    from newest
+    inner join sandboxes
+        on
+            newest.external_user_id = sandboxes.external_user_id
+            and newest.read_at_utc >= sandboxes.first_started_at_utc
+    where newest.counter = 'sandboxes'
+    group by newest.external_user_id, newest.counter
+    union all
+    -- One that still runs has no end yet: what stands for it is when it was last asked for, a moment before.
+    select
+        newest.external_user_id,
+        newest.counter,
+        count(*) as our_value
+    from newest
+    inner join sessions
+        on
+            newest.external_user_id = sessions.external_user_id
+            and newest.read_at_utc >= sessions.started_at_utc
+            and (newest.read_at_utc < sessions.end_at_utc or sessions.is_provisional)
+    where newest.counter = 'concurrent'
+    group by newest.external_user_id, newest.counter
+
+)
+
+select
+    newest.external_user_id,
+    newest.counter,
+    newest.read_at_utc,
+    newest.vendor_value,
+    coalesce(ours.our_value, 0)::bigint as our_value,
+    (newest.vendor_value - coalesce(ours.our_value, 0))::bigint as difference
+from newest
+left join ours
+    on
+        newest.external_user_id = ours.external_user_id
+        and newest.counter = ours.counter

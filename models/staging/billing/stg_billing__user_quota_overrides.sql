@@ -1,0 +1,26 @@
+-- Purpose: limits of single users that differ from those of their plan, from when to when, typed exactly.
+-- Grain: one row a user and first day (external_user_id, valid_from). What cannot be read is null here, and stops the
+--        build in int_quota_faults.
+-- An empty cell says nothing: the plan's limit stays. The word `uncapped` says that there is none.
+
+with
+
+user_quota_overrides as (
+
+    select * from {{ ref("user_quota_overrides") }}
+
+)
+
+select
+    user_quota_overrides.external_user_id,
+    {{ seed_day("user_quota_overrides.valid_from") }} as valid_from,
+    {{ seed_day("user_quota_overrides.valid_to") }} as valid_to,
+    user_quota_overrides.max_sandboxes is not null as has_sandboxes_override,
+    {{ seed_count("user_quota_overrides.max_sandboxes") }} as sandboxes_limit,
+    user_quota_overrides.max_concurrent is not null as has_concurrent_override,
+    {{ seed_count("user_quota_overrides.max_concurrent") }} as concurrent_limit,
+    user_quota_overrides.max_storage_gb is not null as has_storage_gb_override,
+    {{ seed_amount("user_quota_overrides.max_storage_gb") }} as storage_gb_limit,
+    user_quota_overrides.max_credit_cents is not null as has_credits_override,
+    {{ seed_amount("user_quota_overrides.max_credit_cents") }} as credits_limit
+from user_quota_overrides

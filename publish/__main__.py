@@ -1,0 +1,10 @@
+"""`python -m publish`."""
+
+from extract import early
+
+if __name__ == "__main__":
+    early.guard("publish")
+
+    from publish.cli import main
+
+    main()

@@ -1,0 +1,32 @@
+"""The command line: what can be published, and how it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NoReturn
+
+import click
+
+from extract import __version__, shell
+from publish.quotas.commands import quotas
+
+_STOPPED = "stopped; what was changed before stays changed, and raw.quota_changes tells of it; run again to go on"
+
+
+@click.group(no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.version_option(__version__, prog_name="publish")
+def command() -> None:
+    """Bring what the warehouse says to where it counts."""
+
+
+command.add_command(quotas)
+
+
+def outcome(arguments: Sequence[str] | None = None) -> tuple[int, str]:
+    """Run the command: its exit status, and one line for standard error (or none)."""
+    return shell.outcome(command, "publish", _STOPPED, arguments)
+
+
+def main() -> NoReturn:
+    """Run the command as a process."""
+    shell.main(command, "publish", _STOPPED)

@@ -1,0 +1,191 @@
+"""How close a user is to each limit: from the warehouse, or from the API as of this moment."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from extract import canonical
+from extract.client import Answer, Client
+from extract.clock import utc_now
+from extract.errors import ApiError, WarehouseError
+from extract.pages import read_document
+from extract.quotas import ACCEPTED, quota_path, take_quota
+from extract.run import check_rollup, rollup_params
+from extract.settings import next_month
+from extract.warehouse import Query
+from publish.quotas.comparison import in_force, limit_json, require_built
+from publish.quotas.limits import EXACT, FIELDS, Limit, Quota, number, number_text, read_quota
+
+_KNOWN = """
+select
+    exists (select 1 from marts.dim_users where external_user_id = $1 and is_attributed)
+    or exists (select 1 from intermediate.int_wanted_quotas where external_user_id = $1)
+    or exists (select 1 from raw.quotas where row_key = $1 and http_status <> 404)
+"""
+
+# The current period, as the marts take it: the newest complete one, because a session that crosses a month's end makes
+# the next month a period before it was asked for. Who used nothing in it and has no quota stands in no row of it;
+# sandboxes are counted for good.
+_USED = """
+with current_period as (
+    select arg_max(billing_period, {'is_complete': is_complete, 'billing_period': billing_period}) as billing_period
+    from marts.dim_billing_periods
+)
+select
+    current_period.billing_period,
+    quotas.quota,
+    coalesce(
+        used.used_value,
+        case when quotas.quota = 'sandboxes' then users.sandbox_count end,
+        0
+    )::decimal(38, 9),
+    used.limit_value,
+    used.reached_limit_at_utc
+from current_period
+cross join unnest($2::varchar[]) as quotas (quota)
+left join marts.fct_quota_utilization as used
+    on
+        current_period.billing_period = used.billing_period
+        and quotas.quota = used.quota
+        and used.external_user_id = $1
+left join marts.dim_users as users on users.external_user_id = $1
+"""
+
+_PLACES = Decimal("0.000000001")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One quota of a user."""
+
+    quota: str
+    limit: Limit
+    used: Decimal
+    reached_at: datetime | None = None
+    """When the limit was reached, as far as the marts know of this very limit; UTC."""
+
+    @property
+    def headroom(self) -> Decimal | None:
+        """The limit less what was used; None without a limit."""
+        return None if self.limit.value is None else EXACT.subtract(self.limit.value, self.used)
+
+    @property
+    def is_reached(self) -> bool:
+        """Whether nothing is left."""
+        return self.headroom is not None and self.headroom <= 0
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a user stands."""
+
+    external_user_id: str
+    source: str
+    """`warehouse` or `api`."""
+    billing_period: str | None
+    lines: Sequence[Line]
+
+    @property
+    def has_headroom(self) -> bool:
+        """Whether something is left of every quota that is limited."""
+        return not any(line.is_reached for line in self.lines)
+
+    def as_json(self) -> dict[str, Any]:
+        """The document of `check --json`. Amounts are texts, so that no reader makes floats of them."""
+        return {
+            "external_user_id": self.external_user_id,
+            "source": self.source,
+            "billing_period": self.billing_period,
+            "has_headroom": self.has_headroom,
+            "quotas": [
+                {
+                    "quota": line.quota,
+                    "limit": limit_json(line.limit),
+                    "used": number_text(line.used),
+                    "headroom": None if line.headroom is None else number_text(line.headroom),
+                    "is_reached": line.is_reached,
+                    "reached_limit_at_utc": None if line.reached_at is None else f"{line.reached_at.isoformat()}Z",
+                }
+                for line in self.lines
+            ],
+        }
+
+
+def check_warehouse(query: Query, warehouse: Path, user: str) -> Standing | None:
+    """Where a user stands in the current period, against the limits by the newest answer; None for a user unknown.
+
+    Raises `WarehouseError`, also where the user's quota was never read.
+    """
+    require_built(query, warehouse)
+    if query(_KNOWN, [user]) != [(True,)]:
+        return None
+    quota = in_force(query, [user]).get(user)
+    if quota is None:
+        raise WarehouseError("this user's quota was never read: run `python -m extract`, or check with --live")
+    used = {row[1]: row for row in query(_USED, [user, list(FIELDS)])}
+    lines, period = [], None
+    for name in FIELDS:
+        period, _, amount, limit_then, reached_at = used[name]
+        limit = quota.limit(name)
+        lines.append(Line(name, limit, amount, reached_at if limit.value == limit_then else None))
+    return Standing(user, "warehouse", period, lines)
+
+
+def check_api(client: Client, user: str) -> Standing | None:
+    """Where a user stands by the vendor's own figures, this month so far; None for one it knows nothing of.
+
+    Counters come from the quota, credits and storage from the rollup. Raises `ApiError`.
+    """
+    path = quota_path(user)
+    if path is None:
+        return None
+    now = utc_now()
+    month = datetime(now.year, now.month, 1)
+    status, payload, normalized = client.get(path, {}, take_quota, accept=ACCEPTED)
+    quota = read_quota(status, payload if normalized is None else normalized)
+    rollup = client.get("/usage", rollup_params(month), _read_rollup)
+    own = [line for line in rollup if isinstance(line, dict) and line.get("external_user_id") == user]
+    if not quota.has_quota and not own:
+        return None
+    hours = (next_month(month) - month) // timedelta(hours=1)
+    used = {
+        **_counted(quota),
+        "credits": _sum(own, "credit_cents"),
+        "storage_gb": EXACT.quantize(EXACT.divide(_sum(own, "storage_gb_hours"), Decimal(hours)), _PLACES),
+    }
+    lines = [Line(name, quota.limit(name), used[name]) for name in FIELDS]
+    return Standing(user, "api", f"{month:%Y-%m}", lines)
+
+
+def _counted(quota: Quota) -> dict[str, Decimal]:
+    """The vendor's live counters. Where there is a limit on what it does not count, nobody can tell what is left."""
+    missing = [name for name in ("sandboxes", "concurrent") if name in quota.caps and name not in quota.used]
+    if missing:
+        raise ApiError(f"the API does not tell how many {missing[0]} are in use: check without --live")
+    return {name: quota.used.get(name, Decimal(0)) for name in ("sandboxes", "concurrent")}
+
+
+def _read_rollup(answer: Answer) -> list[Any]:
+    """The lines of the vendor's rollup."""
+    payload, normalized, value = read_document(answer.body)
+    check_rollup(value)
+    said = canonical.parse(payload if normalized is None else normalized)
+    inner = said.get("data")
+    results: list[Any] = (said if isinstance(said.get("results"), list) else inner)["results"]
+    return results
+
+
+def _sum(lines: Sequence[dict[str, Any]], name: str) -> Decimal:
+    """The sum of a figure. Raises `ApiError` for one that is none."""
+    total = Decimal(0)
+    for line in lines:
+        value = number(line.get(name, "0"))
+        if value is None:
+            raise ApiError(f"the API's rollup has a {name} that is no number")
+        total = EXACT.add(total, value)
+    return total

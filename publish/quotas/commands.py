@@ -1,0 +1,271 @@
+"""`publish quotas`: what is asked for on the command line, and how it is shown."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, NoReturn, TypeVar
+
+import click
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from extract.client import Client
+from extract.clock import utc_now
+from extract.errors import ConfigurationError, ExtractError
+from extract.progress import bars
+from extract.settings import ApiSettings, FileSettings, read_settings_as
+from extract.shell import redacted, working
+from extract.upkeep import Folding
+from extract.warehouse import Query, Warehouse, reading
+from publish.quotas.applying import BRAKE_PERCENT, Applying, Outcome
+from publish.quotas.checking import Standing, check_api, check_warehouse
+from publish.quotas.comparison import Comparison, compare
+from publish.quotas.limits import number_text
+
+NOTHING, DIFFERS, UNKNOWN_USER = 0, 3, 4
+"""Exit statuses beside 1 (failed) and 2 (wrong usage). DIFFERS is also that of a user with no headroom."""
+
+_HAS_PSEUDONYMS = "select count(*) > 0 from raw.settings where name = 'id_hash_check'"
+_WIDTH = 120
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def _options(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    """Several options as one decorator."""
+
+    def decorate(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+_file_options = _options(
+    click.option("--warehouse", type=click.Path(), help="The DuckDB file. [env: WAREHOUSE_PATH]"),
+    click.option("--lock-seconds", type=float, help="Seconds to wait for a file that is held. [default: 30]"),
+    click.option("--verbose", is_flag=True, default=None, help="Tell of each request and retry."),
+)
+_api_options = _options(
+    click.option("--base-url", help="The API's address. [env: MIOSA_BASE_URL]"),
+    click.option("--threads", type=int, help="Requests at a time. [default: 8]"),
+    click.option("--max-tries", type=int, help="Tries a request. [default: 12]"),
+    click.option("--max-seconds", type=float, help="Seconds a request, its retries included. [default: 600]"),
+    click.option("--request-seconds", type=float, help="Seconds a single try. [default: 120]"),
+)
+_json_option = click.option("--json", "as_json", is_flag=True, help="A JSON document instead of a table.")
+
+
+@click.group(no_args_is_help=False)
+def quotas() -> None:
+    """Users' limits at the vendor: what differs from what is wanted, changing it, and who has headroom.
+
+    What is wanted is what the seeds plan_quotas and user_quota_overrides ask for today (UTC), as of the last dbt build.
+    """
+
+
+@quotas.command()
+@_file_options
+@_json_option
+def diff(as_json: bool, **options: Any) -> int:
+    """Show which limits are not what is wanted.
+
+    Compares with the newest answers that were landed; sends nothing, and needs no key. Exit status: 0 nothing differs,
+    3 something does, 1 failed, 2 wrong usage.
+    """
+    settings = read_settings_as(FileSettings, **options)
+    with working("publish", settings):
+        with reading(settings.warehouse, settings.lock_seconds) as query:
+            comparison = compare(query, settings.warehouse, utc_now().date())
+        if as_json:
+            click.echo(json.dumps(comparison.as_json(), ensure_ascii=False, indent=2))
+        else:
+            _show_comparison(comparison)
+    return DIFFERS if comparison.differences else NOTHING
+
+
+@quotas.command()
+@_file_options
+@_api_options
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@click.option("--limit", type=click.IntRange(1), help="Only the first so many users, by id.")
+@click.option("--force", is_flag=True, help=f"Even for more than {BRAKE_PERCENT} per cent of all users at once.")
+def apply(yes: bool, limit: int | None, force: bool, **options: Any) -> int:
+    """Change the limits that are not what is wanted, at the vendor.
+
+    Shows what differs and asks for confirmation. Looks at each user's quota first, changes it only where it has to be
+    (limits that nothing asks for stay as they are), and reads it back. Exit status: 0 all is as wanted, 1 not for
+    everybody, 2 wrong usage, 3 not confirmed.
+    """
+    settings = read_settings_as(ApiSettings, **options)
+    if not yes and not sys.stdin.isatty():
+        raise ConfigurationError("this is no terminal to confirm on: look at `publish quotas diff`, then give --yes")
+    with working("publish", settings, "raw.quota_changes tells what was sent"):
+        day = utc_now().date()
+        with reading(settings.warehouse, settings.lock_seconds) as query:
+            comparison = compare(query, settings.warehouse, day)
+            _refuse_pseudonyms(settings, query)
+        comparison = comparison if limit is None else comparison.first(limit)
+        _show_comparison(comparison)
+        if not comparison.differences:
+            return NOTHING
+        users = comparison.differing_users
+        if len(users) * 100 > BRAKE_PERCENT * comparison.users and not force:
+            raise ExtractError(
+                f"this would change the quotas of {len(users):,} of {comparison.users:,} users, more than "
+                f"{BRAKE_PERCENT} per cent: nothing was changed; if it is meant, give --force, or go on by --limit"
+            )
+        if not yes and not click.confirm(f"Change the quotas of {len(users):,} users at {settings.base_url}?"):
+            click.echo("Nothing was changed.")
+            return DIFFERS
+        with _open(settings) as (warehouse, client):
+            again = compare(warehouse.query, settings.warehouse, day)
+            again = again if limit is None else again.first(limit)
+            if again.differences != comparison.differences:
+                raise ExtractError("what differs is no longer what was shown: nothing was changed; run again")
+            redact = partial(redacted, settings=settings)
+            with bars() as shown:
+                bar = shown.stage("quotas", len(users))
+                applying = Applying(client, warehouse, bar, redact, settings.threads)
+                outcome = applying.apply({user: comparison.wanted[user] for user in users})
+        return _tell(outcome)
+
+
+@quotas.command()
+@_file_options
+@_api_options
+@_json_option
+@click.option("--live", is_flag=True, help="Ask the API instead of the warehouse: this month so far.")
+@click.argument("user")
+def check(user: str, as_json: bool, live: bool, **options: Any) -> int:
+    """Show where USER (an external user id) stands: limits, use, headroom, and what is reached.
+
+    From the warehouse: use in the newest complete period by the last dbt build, limits by the newest answer. Exit
+    status: 0 headroom in every quota, 3 none left in some, 4 unknown user, 1 failed, 2 wrong usage.
+    """
+    if live:
+        asking = read_settings_as(ApiSettings, **options)
+        with working("publish", asking), Client(asking) as client:
+            if asking.id_hash_key is not None:
+                _refuse_by_key()
+            standing = check_api(client, user)
+    else:
+        settings = read_settings_as(FileSettings, **options)
+        with working("publish", settings), reading(settings.warehouse, settings.lock_seconds) as query:
+            standing = check_warehouse(query, settings.warehouse, user)
+    if standing is None:
+        where = "the API has no quota and no use this month of it" if live else "the warehouse does not name it"
+        click.echo(f"publish: unknown user {_shown(user)}: {where}", err=True)
+        return UNKNOWN_USER
+    if as_json:
+        click.echo(json.dumps(standing.as_json(), ensure_ascii=False, indent=2))
+    else:
+        _show_standing(standing)
+    return NOTHING if standing.has_headroom else DIFFERS
+
+
+@contextmanager
+def _open(settings: ApiSettings) -> Iterator[tuple[Warehouse, Client]]:
+    """The warehouse for writing, and the API."""
+    stop = threading.Event()
+    try:
+        with (
+            Folding(settings.warehouse) as folding,
+            Warehouse(settings.warehouse, settings.lock_seconds, on_close=folding.fold) as warehouse,
+            Client(settings, stop) as client,
+        ):
+            yield warehouse, client
+    finally:
+        stop.set()
+
+
+def _refuse_pseudonyms(settings: ApiSettings, query: Query) -> None:
+    """Refuse to change anything where the real ids are not known."""
+    if settings.id_hash_key is not None:
+        _refuse_by_key()
+    if query(_HAS_PSEUDONYMS, []) == [(True,)]:
+        raise ConfigurationError(
+            f"{settings.warehouse} holds pseudonyms: the vendor knows quotas by the real ids only, which are not "
+            "known here, so none can be changed from it"
+        )
+
+
+def _refuse_by_key() -> NoReturn:
+    raise ConfigurationError(
+        "MIOSA_ID_HASH_KEY is set, so users are known by pseudonyms only: the vendor knows quotas by the real ids"
+    )
+
+
+def _tell(outcome: Outcome) -> int:
+    """Say what came of applying, and who failed; the exit status."""
+    click.echo(
+        f"{len(outcome.changed):,} users changed, {len(outcome.already):,} found to be as wanted already, "
+        f"{len(outcome.failed):,} failed, {outcome.untried:,} not tried. Next: dbt build"
+    )
+    for user, why in outcome.failed:
+        click.echo(f"publish: {_shown(user)}: {' '.join(why.split())}", err=True)
+    if outcome.stopped_by is not None:
+        click.echo("publish: stopped there: the others would not fare better; what is done stays done", err=True)
+    return 1 if outcome.failed else NOTHING
+
+
+def _show_comparison(comparison: Comparison) -> None:
+    """Print what differs."""
+    users = len(comparison.differing_users)
+    title = f"{comparison.day}: {users:,} of {comparison.users:,} users differ, {len(comparison.wanted):,} are managed"
+    if not comparison.differences:
+        click.echo(title.replace(f"{users:,} of", "none of", 1))
+        return
+    rows = [
+        (_shown(each.external_user_id), each.quota, str(each.in_force), str(each.wanted), each.wanted.why)
+        for each in comparison.differences
+    ]
+    _print_table(title, ("user", "quota", "in force", "wanted", "why"), rows, right=(2, 3))
+
+
+def _show_standing(standing: Standing) -> None:
+    """Print where a user stands."""
+    source = "by the API, so far" if standing.source == "api" else "by the warehouse"
+    rows = [
+        (
+            line.quota,
+            str(line.limit),
+            number_text(line.used),
+            "" if line.headroom is None else number_text(line.headroom),
+            ("reached" + (f" {line.reached_at:%Y-%m-%d %H:%M:%S}Z" if line.reached_at else ""))
+            if line.is_reached
+            else "",
+        )
+        for line in standing.lines
+    ]
+    title = f"{_shown(standing.external_user_id)} in {standing.billing_period or 'no period'}, {source}"
+    _print_table(title, ("quota", "limit", "used", "headroom", ""), rows, right=(1, 2, 3))
+
+
+def _shown(user: str) -> str:
+    """An id to show: quoted where it would not be seen for what it is."""
+    if not user.isprintable():
+        return json.dumps(user)
+    return user if user and user == user.strip() else json.dumps(user, ensure_ascii=False)
+
+
+def _print_table(
+    title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()
+) -> None:
+    """Print rows of texts, which are shown as they are: ids may hold what would be markup."""
+    table = Table(title=Text(title), title_justify="left", box=box.SIMPLE_HEAD)
+    for index, column in enumerate(columns):
+        table.add_column(column, justify="right" if index in right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    # A pipe tells no width; its lines should not depend on that.
+    console = Console() if sys.stdout.isatty() else Console(width=_WIDTH)
+    console.print(table)

@@ -1,0 +1,143 @@
+"""A user's quota as the vendor tells it, in both shapes, and as it is sent back. Amounts are exact decimals."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import ROUND_HALF_UP, Context, Decimal
+from typing import Any, Literal
+
+from extract import canonical
+from extract.errors import ApiError
+
+FIELDS = {
+    "credits": "max_credit_cents",
+    "concurrent": "max_concurrent",
+    "sandboxes": "max_sandboxes",
+    "storage_gb": "max_storage_gb",
+}
+"""The quotas, as the marts name them, and the vendor's name of each one's limit."""
+
+State = Literal["limit", "uncapped", "no_quota", "unknown"]
+
+EXACT = Context(prec=100, rounding=ROUND_HALF_UP)
+"""Arithmetic that rounds nothing of the sizes that occur here."""
+
+# The older shape's name of a counter first.
+_COUNTERS = (("sandboxes", "sandboxes"), ("sandboxes", "total_sandboxes"), ("concurrent", "concurrent"))
+_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+_DECIMALS, _WHOLE_DIGITS = 9, 20
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """One limit: a number, or why there is none."""
+
+    state: State
+    value: Decimal | None = None
+    """The number, in the quota's unit; None in any other state."""
+
+    def __str__(self) -> str:
+        """The limit, to show."""
+        return self.state.replace("_", " ") if self.value is None else number_text(self.value)
+
+
+UNKNOWN = Limit("unknown")
+"""The limit of a user whose quota was never read, or could not be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """What the vendor answered about a user's quota."""
+
+    has_quota: bool
+    caps: Mapping[str, Decimal]
+    """The limits that are set, by quota."""
+    others: Mapping[str, Any] = field(default_factory=dict)
+    """Limits that are set and that nobody here knows, as JSON values: kept when the quota is replaced."""
+    used: Mapping[str, Decimal] = field(default_factory=dict)
+    """The live counters, by quota, as far as the vendor has them."""
+
+    def limit(self, quota: str) -> Limit:
+        """One limit."""
+        if not self.has_quota:
+            return Limit("no_quota")
+        value = self.caps.get(quota)
+        return Limit("uncapped") if value is None else Limit("limit", value)
+
+
+NO_QUOTA = Quota(has_quota=False, caps={})
+
+
+def read_quota(status: int, text: str | None) -> Quota:
+    """Read an answer about a quota, as the models do. Raises `ApiError` for one that cannot be read."""
+    if status == 404:
+        return NO_QUOTA
+    value = _object(canonical.parse(text or "null"), "is no object")
+    quota = value if value.get("data") is None else _object(value["data"], "has data that is no object")
+    limits = quota if quota.get("limits") is None else _object(quota["limits"], "has limits that are no object")
+    if "limits" not in quota and not any(name in quota for name in FIELDS.values()):
+        raise ApiError("the answer about the quota names no limit")
+    usage = quota.get("usage")
+    counters = usage if isinstance(usage, dict) else {}
+    return Quota(
+        has_quota=True,
+        caps={quota: _limit(limits[name], name) for quota, name in FIELDS.items() if limits.get(name) is not None},
+        others={
+            name: value
+            for name, value in limits.items()
+            if name.startswith("max_") and name not in FIELDS.values() and value is not None
+        },
+        used={
+            quota: counted
+            for quota, name in _COUNTERS
+            if (counted := number(counters.get(name))) is not None and _is_held(counted)
+        },
+    )
+
+
+def quota_body(caps: Mapping[str, Decimal], others: Mapping[str, Any]) -> str | None:
+    """The body that sets these limits and no other; None where nothing is capped, so that no quota is needed."""
+    numbers = {FIELDS[quota]: canonical.Number(number_text(value)) for quota, value in sorted(caps.items())}
+    members = {**others, **numbers}
+    return canonical.dump(members) if members else None
+
+
+def number(value: Any) -> Decimal | None:
+    """A number of the vendor's, as JSON spells one, also inside a string; None for anything else."""
+    return Decimal(value) if isinstance(value, str) and _NUMBER.fullmatch(value) else None
+
+
+def number_text(value: Decimal) -> str:
+    """A number without an exponent and without needless zeros.
+
+    >>> number_text(Decimal("1E+2")), number_text(Decimal("0.500000000"))
+    ('100', '0.5')
+    """
+    text = f"{value:f}"
+    return (text.rstrip("0").rstrip(".") if "." in text else text) or "0"
+
+
+def _object(value: Any, fault: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ApiError(f"the answer about the quota {fault}")
+    return value
+
+
+def _limit(value: Any, name: str) -> Decimal:
+    """A limit: a number from 0, exactly as far as the warehouse holds one."""
+    found = number(value)
+    if found is None or not _is_held(found):
+        raise ApiError(f"the answer about the quota has a {name} that cannot be read")
+    return found.copy_abs()  # -0 is zero; abs() would round
+
+
+def _is_held(value: Decimal) -> bool:
+    """Whether the warehouse holds a number: not negative, 9 decimals, 20 digits before the point."""
+    sign, digits, exponent = value.as_tuple()
+    if not any(digits):
+        return True
+    significand = "".join(map(str, digits)).rstrip("0")
+    places = int(exponent) + len(digits) - len(significand)
+    return not sign and places >= -_DECIMALS and len(significand.lstrip("0")) + places <= _WHOLE_DIGITS
