@@ -8,7 +8,7 @@ export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 # The makefile never needs the key of the real API; what it starts gets one of its own.
 unexport MIOSA_API_KEY
 
-.PHONY: help setup setup-dev demo test test-full lint audit bench-extract bench-quotas backup-ledger restore-ledger docs lock clean
+.PHONY: help setup setup-dev demo test test-full lint audit bench-extract bench-forecast bench-quotas backup-ledger restore-ledger docs lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{ printf "  make %-14s %s\n", $$1, $$2 }'
@@ -56,6 +56,9 @@ benchmarks/.dlt/.installed: benchmarks/requirements-dlt.lock
 
 bench-extract: setup benchmarks/.dlt/.installed ## the extractor beside a bare loop and dlt (minutes)
 	$(BIN)/python -m benchmarks.extract
+
+bench-forecast: setup ## the forecast of credits against what then came, by its own SQL (a minute)
+	$(BIN)/python -m benchmarks.forecast
 
 bench-quotas: setup ## the quotas of 100,000 users at 10 ms latency (5 minutes)
 	$(BIN)/python -m benchmarks.quotas

@@ -212,7 +212,7 @@ def main() -> int:
     ]:
         console.print(f"  {suggestion}", highlight=False, soft_wrap=True)
         console.print(f"      {what}", style="dim", highlight=False)
-    console.print("\nThe month end against the real API, and six finance questions with their SQL: README.md")
+    console.print("\nThe month end against the real API, and seven finance questions with their SQL: README.md")
     return 0
 
 

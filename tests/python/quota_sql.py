@@ -253,7 +253,7 @@ def make_scene(seed: int, user_count: int) -> Scene:
     now = rng.choice((FIRST_DAY + 30 * DAY, midway, midway, instants[0] + 9 * DAY))
     shared = [instant for instant in instants if instant < now] or [now]
     starts = [rng.choice((rng.randrange(FIRST_DAY - 5 * DAY, now), rng.choice(shared))) for _ in range(4)]
-    starts = [*sorted(starts), now]
+    starts = sorted({*starts, now})
     loads = [Load(number, "run", "quotas", None, None, start) for number, start in enumerate(starts, start=1)]
     users = [f"u{number:03d}" for number in range(user_count)]
     sessions = [session for user in (*users, UNATTRIBUTED) for session in _sessions(rng, user, instants)]

@@ -41,8 +41,8 @@ def test_the_readmes_build_passes_with_every_data_test_and_unit_test(demo: Run) 
     assert {result["status"] for result in results} == {"success", "pass", "no-op"}
 
 
-def test_there_are_six_finance_questions() -> None:
-    assert list(QUESTIONS) == ["1", "2", "3", "4", "5", "6"]
+def test_there_are_seven_finance_questions() -> None:
+    assert list(QUESTIONS) == ["1", "2", "3", "4", "5", "6", "7"]
 
 
 def test_question_1_lists_every_user_of_the_period_with_the_periods_credits(demo: Run) -> None:
@@ -96,6 +96,20 @@ def test_question_6_leads_from_an_invoice_line_to_the_raw_rows(demo: Run) -> Non
     pieces = {(row["session_id"], row["usage_date"]): row["credits"] for row in rows}
     assert [{"credits": sum(pieces.values())}] == line
     assert all(f'"{row["session_id"]}"' in row["payload"] for row in rows)
+
+
+def test_question_7_lists_each_user_who_is_over_the_limit_on_credits_once(demo: Run) -> None:
+    rows = query(demo.warehouse, QUESTIONS["7"])
+    users = [row["external_user_id"] for row in rows]
+    over = query(
+        demo.warehouse,
+        "select external_user_id, reached_limit_at_utc from marts.fct_quota_utilization"
+        " where billing_period = '2026-10' and quota = 'credits' and status in ('at_limit', 'over_limit')",
+    )
+    assert over
+    assert len(users) == len(set(users))
+    told = {row["external_user_id"]: (row["expected_reached_at_utc"], row["share_reached_percent"]) for row in rows}
+    assert {row["external_user_id"]: (row["reached_limit_at_utc"], 100) for row in over}.items() <= told.items()
 
 
 def test_the_bi_snippet_of_the_readme_reads_and_cannot_leave_the_file(

@@ -122,6 +122,16 @@ ann,tiers,2026-09-01,
 ben,least,2026-10-01,
 cid,flat,2026-09-01,
 """,
+    # ann has what her plan wants, but for sandboxes; ben is to have another limit on credits. hal is only to have one.
+    "plan_quotas": """\
+plan_id,valid_from,valid_to,max_sandboxes,max_concurrent,max_storage_gb,max_credit_cents
+tiers,2026-01-01,,9,2,,100
+least,2026-01-01,,5,0,1,20
+""",
+    "user_quota_overrides": """\
+external_user_id,valid_from,valid_to,max_sandboxes,max_concurrent,max_storage_gb,max_credit_cents
+hal,2026-01-01,,,,,5
+""",
 }
 DEARER = {"plan_prices": SEEDS["plan_prices"].replace("flat,2026-01-01,,300", "flat,2026-01-01,,310")}
 """The price that cid drifts by, in September too."""
@@ -1122,12 +1132,77 @@ FAULTS = (
         " where external_user_id = 'ben' and check_name = 'user_periods_vs_invoices'",
         *(OWN_STEPS,),
     ),
+    # Quotas: what is wanted, alerts, counters, the forecast
+    fault(
+        "a limit is wanted on no day",
+        "int_wanted_quotas",
+        "update {table} set valid_to = valid_from where external_user_id = 'ann' and quota = 'credits'",
+        "int_wanted_quotas_runs_lie_apart",
+    ),
+    fault(
+        "a plan wants a limit and is not named",
+        "int_wanted_quotas",
+        "update {table} set plan_id = null where external_user_id = 'ann' and quota = 'credits'",
+        "int_wanted_quotas_overrides_or_a_plan",
+    ),
+    fault(
+        "the limit in force has ended",
+        "dim_quota_limits",
+        "update {table} set in_force_to_at_utc = '2026-10-31' where external_user_id = 'ann' and quota = 'credits'",
+        "dim_quota_limits_one_is_current",
+    ),
+    fault(
+        "a drift is not told",
+        "dim_quota_limits",
+        "update {table} set is_drifted = false where external_user_id = 'ben' and quota = 'credits'",
+        "dim_quota_limits_drift_is_of_what_is_wanted",
+    ),
+    fault(
+        "a share is not reached",
+        "rpt_quota_alerts",
+        "update {table} set limit_value = limit_value * 100 where external_user_id = 'ben' and quota = 'credits'",
+        "rpt_quota_alerts_shares_are_reached",
+    ),
+    fault(
+        "a share has no moment",
+        "rpt_quota_alerts",
+        "update {table} set crossed_at_utc = null where external_user_id = 'ben' and quota = 'credits'",
+        "rpt_quota_alerts_moments_but_of_storage",
+    ),
+    fault(
+        "an upgrade has no price",
+        "rpt_quota_alerts",
+        "update {table} set upgrade_plan_id = 'flat', upgrade_amount_minor = null where external_user_id = 'ben'",
+        "rpt_quota_alerts_upgrades_are_priced",
+    ),
+    fault(
+        "a counter's difference is wrong",
+        "rpt_quota_counters",
+        "update {table} set difference = difference + 1 where external_user_id = 'ben' and counter = 'sandboxes'",
+        "rpt_quota_counters_difference_is_the_rest",
+    ),
+    fault(
+        "less is expected than the lower of the two",
+        "fct_quota_forecast",
+        "update {table} set low_expected_credits = expected_credits + 1 where external_user_id = 'ben'",
+        "fct_quota_forecast_lies_between_low_and_high",
+    ),
+    fault(
+        "a limit is reached at no moment",
+        "fct_quota_forecast",
+        "update {table} set run_rate_reached_at_utc = null where external_user_id = 'ben'",
+        "fct_quota_forecast_limits_are_reached_when_expected",
+    ),
     # Plans and prices. In a build the hook of int_pricing_faults stops most of these first; it does not run here.
     fault(
         "a user is on two plans on a day",
         "user_plans",
         "insert into {table} values ('ann', 'least', '2026-10-06', null)",
         *(SESSION_DAYS, OWN_STEPS, BILLED, ONE_PRICE_A_PART),
+        "unique_combination_int_wanted_quotas_external_user_id__quota__valid_from",
+        "unique_combination_dim_quota_limits_external_user_id__quota__version_number",
+        "unique_combination_int_quota_upgrades_external_user_id",
+        "unique_combination_rpt_quota_alerts_external_user_id__quota__threshold_percent",
     ),
     fault(
         "a plan has two price lists on a day",

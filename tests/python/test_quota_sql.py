@@ -164,7 +164,7 @@ FAULTS = {
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_planted_fault_is_found(models: CompiledModels, tmp_path: Path, fault: str) -> None:
-    """Each fault shows in one of three scenes."""
+    """Each fault shows in one of twelve scenes."""
     name, wrong, instead = FAULTS[fault]
     warehouse = QuotaWarehouse(models)
     broken = [
@@ -175,7 +175,7 @@ def test_a_planted_fault_is_found(models: CompiledModels, tmp_path: Path, fault:
     warehouse.statements = broken
 
     def check_all() -> None:
-        for seed in range(3):
+        for seed in range(12):
             check(warehouse, make_scene(seed, 120), tmp_path)
 
     with pytest.raises(AssertionError):
