@@ -1,0 +1,1 @@
+"""How long `dbt build` takes, beside one hand-written statement, and how fast finance's queries are."""
