@@ -1,17 +1,22 @@
 """The whole path on a simulated API (`make demo`): extract over real HTTP, `dbt build`, and the tables that come out.
 
-Two months are closed; then the vendor corrects a session of the first, and what that does to the invoices is shown.
+Of the last three whole months two are closed; then the vendor corrects a session of the first, and what that does to
+the invoices is shown. In the month that runs, a user close to his limits upgrades, the quota is set at the API, and his
+alerts are gone. That month is the real one because a limit counts from when it was first seen: a month that has ended
+keeps the one it had.
 Leaves `demo.duckdb` in the repository's root, beside a warehouse of the user's own, which it never touches.
 """
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -27,11 +32,63 @@ from simulator.tenant import Tenant
 
 ROOT = Path(__file__).resolve().parents[1]
 WAREHOUSE = ROOT / "demo.duckdb"
-SEEDS = "simulator/demo_seeds"
-MONTHS = ["2026-08", "2026-09", "2026-10"]
+SEEDS = "target/demo_seeds"
+"""A copy of the demo's seeds, with its months in place of those that are typed there."""
+
+NOW = datetime.now(UTC).replace(microsecond=0)
+
+
+def _months(count: int) -> list[str]:
+    """The last whole months before now, oldest first."""
+    found: list[str] = []
+    day = NOW.replace(day=1)
+    while len(found) < count:
+        day = (day - timedelta(days=1)).replace(day=1)
+        found.insert(0, f"{day:%Y-%m}")
+    return found
+
+
+MONTHS = _months(3)
+TYPED_MONTHS = ["2026-08", "2026-09", "2026-10"]
+"""The months that stand in the seeds."""
+
+THIS_MONTH = f"{NOW:%Y-%m}"
 FIRST_MONTH, LAST_MONTH = MONTHS[0], MONTHS[-1]
 CLOSED = MONTHS[:2]
 CORRECTED_USER = "user-0001"
+UPGRADED_USER = "user-0004"
+LIMITS_OF_PLAN = {
+    "starter": {"max_sandboxes": 20, "max_concurrent": 2, "max_credit_cents": 100},
+    "team": {"max_sandboxes": 50, "max_concurrent": 10, "max_credit_cents": 1000},
+    "team_eu": {"max_sandboxes": 50, "max_concurrent": 10, "max_credit_cents": 1000},
+}
+"""As in the seeds: what the vendor has when the demo begins."""
+
+PLAN_OF_USER = {"user-0001": "team", "user-0002": "team", "user-0003": "team_eu", UPGRADED_USER: "starter"}
+
+ALERTS = """
+select
+    quota,
+    threshold_percent,
+    limit_value,
+    used_value,
+    crossed_at_utc,
+    current_plan_id,
+    current_amount,
+    upgrade_plan_id,
+    upgrade_amount,
+    upgrade_currency
+from marts.rpt_quota_alerts
+where external_user_id = ? and billing_period = ? and is_highest
+order by quota
+"""
+
+LIMITS_IN_FORCE = """
+select quota, version_number, limit_value, seen_from_at_utc, is_current, wanted_limit_value, wanted_plan_id, is_drifted
+from marts.dim_quota_limits
+where external_user_id = ?
+order by quota, version_number
+"""
 
 CREDITS_BY_USER = """
 select
@@ -160,7 +217,9 @@ def main() -> int:
     for leftover in (WAREHOUSE, WAREHOUSE.with_name("demo.duckdb.wal")):
         leftover.unlink(missing_ok=True)
     options = Options()
-    tenant = generate_tenant(months=len(MONTHS), last_month=LAST_MONTH)
+    tenant = generate_tenant(months=len(MONTHS), last_month=LAST_MONTH, now=NOW)
+    _use_quotas(tenant)
+    _copy_seeds()
     with serve(tenant, options) as server:
         environment = os.environ | {
             "MIOSA_API_KEY": options.api_key,
@@ -168,20 +227,22 @@ def main() -> int:
             "WAREHOUSE_PATH": str(WAREHOUSE),
             "SEEDS_PATH": SEEDS,
         }
-        extract = [sys.executable, "-m", "extract", "--from", FIRST_MONTH, "--to", LAST_MONTH]
-        build = [str(Path(sys.executable).with_name("dbt")), "--quiet", "build"]
+        extract = [sys.executable, "-m", "extract", "--from", FIRST_MONTH, "--to", THIS_MONTH]
+        # Unit tests do not look at the warehouse: `make test` runs them.
+        build = [str(Path(sys.executable).with_name("dbt")), "--quiet", "build", "--exclude-resource-type", "unit_test"]
 
-        def run(title: str, command: list[str]) -> int:
+        def run(title: str, command: list[str], expected: int = 0) -> int:
             console.rule(title, align="left")
             status = subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode  # noqa: S603 - our own
-            if status:
-                console.print(f"This step failed with exit status {status}: see what it printed above.", style="bold")
-            return status
+            if status == expected:
+                return 0
+            console.print(f"This step failed with exit status {status}: see what it printed above.", style="bold")
+            return status or 1
 
         steps = [(f"Extract from a simulated API, {server.base_url}", extract)]
         for month in CLOSED:
             closing = [*build, "--vars", f'{{close_period: "{month}"}}']
-            steps.append((f"Build every model, run every test, close {month} (dbt build --vars ...)", closing))
+            steps.append((f"Build every model, run every data test, close {month} (dbt build --vars ...)", closing))
         for title, command in steps:
             if status := run(title, command):
                 return status
@@ -191,9 +252,21 @@ def main() -> int:
             f"{_text(was)} credits become {_text(now)}.",
             style="bold",
         )
-        for title, command in [("Extract again: one row has changed", extract), ("Build again (dbt build)", build)]:
-            if status := run(title, command):
+        _show_alerts(console, f"{UPGRADED_USER} is close to his limits in {THIS_MONTH}, and this would help")
+        console.print(f"\n{UPGRADED_USER} goes from starter to team today (user_plans.csv).", style="bold")
+        _upgrade()
+        publish = [sys.executable, "-m", "publish", "quotas"]
+        rebuild = [*build[:2], "run", "--select", "stg_miosa__quotas", "int_quota_limits+"]
+        for title, command, expected in [
+            ("Extract again: one row has changed", extract, 0),
+            ("Build again (dbt build)", build, 0),
+            ("What is not as wanted at the vendor (publish quotas diff)", [*publish, "diff"], 3),
+            ("Set it (publish quotas apply)", [*publish, "apply", "--yes"], 0),
+            ("Bring the marts of quotas up to date (dbt run --select ...)", rebuild, 0),
+        ]:
+            if status := run(title, command, expected):
                 return status
+    _show_alerts(console, f"The alerts of {UPGRADED_USER} after that: none")
     with duckdb.connect(WAREHOUSE, read_only=True) as connection:
         _show(console, connection)
     console.print(f"\nDone in {time.monotonic() - started:.0f} s. Where to go next:\n", style="bold")
@@ -214,6 +287,71 @@ def main() -> int:
         console.print(f"      {what}", style="dim", highlight=False)
     console.print("\nThe month end against the real API, and seven finance questions with their SQL: README.md")
     return 0
+
+
+def _use_quotas(tenant: Tenant) -> None:
+    """Give the users on plans the limits of their plans, and let one come close to his in the month that runs."""
+    for user, plan in PLAN_OF_USER.items():
+        tenant.put_quota(user, {**LIMITS_OF_PLAN[plan], "max_storage_gb": None})
+    month_start = NOW.replace(day=1, hour=0, minute=0, second=0)
+    end = max(NOW - timedelta(minutes=1), month_start + timedelta(seconds=1))
+    start = max(end - timedelta(hours=1), month_start)
+    for number in (1, 2):
+        tenant.add_session(
+            json.dumps(
+                {
+                    "id": f"ses_upgrade_{number}",
+                    "computer_id": f"sbx-{UPGRADED_USER}-1",
+                    "external_user_id": UPGRADED_USER,
+                    "started_at": f"{start:%Y-%m-%dT%H:%M:%SZ}",
+                    "ended_at": f"{end:%Y-%m-%dT%H:%M:%SZ}",
+                    "duration_sec": int((end - start).total_seconds()),
+                    "credit_cost": 45,
+                }
+            )
+        )
+
+
+def _copy_seeds() -> None:
+    """Copy the demo's seeds, with its months in place of those that are typed there."""
+    shutil.rmtree(ROOT / SEEDS, ignore_errors=True)
+    shutil.copytree(ROOT / "simulator" / "demo_seeds", ROOT / SEEDS)
+    for path in (ROOT / SEEDS).glob("*.csv"):
+        text = path.read_text(encoding="utf-8")
+        # In brackets first: a month that was put in place must not be taken for one that is typed.
+        for typed, month in zip(TYPED_MONTHS, MONTHS, strict=True):
+            text = text.replace(f"{typed}-", f"<{month}>-")
+        path.write_text(text.replace("<", "").replace(">", ""), encoding="utf-8")
+
+
+def _upgrade() -> None:
+    """Move the user to the bigger plan from today on."""
+    path = ROOT / SEEDS / "user_plans.csv"
+    text = path.read_text(encoding="utf-8")
+    on_starter = f"{UPGRADED_USER},starter,{FIRST_MONTH}-01,"
+    if on_starter not in text:
+        raise LookupError(f"{path} does not have {UPGRADED_USER} on starter")
+    today = f"{NOW:%Y-%m-%d}"
+    path.write_text(text.replace(on_starter, f"{on_starter}{today}\n{UPGRADED_USER},team,{today},"), encoding="utf-8")
+
+
+def _show_alerts(console: Console, title: str) -> None:
+    """Print the user's alerts of the month that runs, and the limits behind them."""
+    with duckdb.connect(WAREHOUSE, read_only=True) as connection:
+        alerts = connection.execute(ALERTS, [UPGRADED_USER, THIS_MONTH]).fetchall()
+        limits = connection.execute(LIMITS_IN_FORCE, [UPGRADED_USER]).fetchall()
+    _table(
+        console,
+        title,
+        ["quota", "reached %", "limit", "used", "when (UTC)", "plan", "amount", "upgrade", "would be", "currency"],
+        alerts,
+    )
+    _table(
+        console,
+        f"The limits of {UPGRADED_USER}: in force since when, and what is wanted today",
+        ["quota", "version", "limit", "seen (UTC)", "current", "wanted", "plan", "drifted"],
+        limits,
+    )
 
 
 def _correct_a_session(tenant: Tenant) -> tuple[str, Decimal, Decimal]:

@@ -121,8 +121,8 @@ FAULTS = {
     ),
     "what is not managed drifts": (
         "dim_quota_limits",
-        "wanted.quota is not null and known.limit_value",
-        "known.limit_value",
+        "wanted.limit_value) and wanted.quota is not null",
+        "wanted.limit_value)",
     ),
     "a version ends with the first one": ("dim_quota_limits", "1 following and", "unbounded preceding and"),
     "a share is reached when it is passed": (
@@ -146,7 +146,7 @@ FAULTS = {
         "having sum(stretches.day_count) = any_value(stretches.period_day_count)",
         "",
     ),
-    "the dearest plan is offered": ("int_quota_upgrades", "by offers.amount_minor,", "by offers.amount_minor desc,"),
+    "the dearest plan is offered": ("int_quota_upgrades", "by amount_minor,", "by amount_minor desc,"),
     "a session that ends when counted still runs": (
         "rpt_quota_counters",
         "newest.read_at_utc < sessions.end_at_utc",

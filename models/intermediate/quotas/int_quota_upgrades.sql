@@ -198,8 +198,8 @@ used as (
         on
             price_segments.external_user_id = user_days.external_user_id
             and price_segments.billing_period = user_days.billing_period
-            and user_days.usage_date >= price_segments.from_date
-            and user_days.usage_date < price_segments.to_date
+            and price_segments.from_date <= user_days.usage_date
+            and price_segments.to_date > user_days.usage_date
     group by
         price_segments.external_user_id,
         price_segments.billing_period,
@@ -244,7 +244,7 @@ cheapest as (
 
     select * from offers
     qualify row_number() over (
-        partition by offers.external_user_id order by offers.amount_minor, offers.plan_id
+        partition by external_user_id order by amount_minor, plan_id
     ) = 1
 
 ),

@@ -8,7 +8,8 @@ with
 
 users as (
 
-    select external_user_id from {{ ref("dim_users") }} where is_attributed
+    select external_user_id from {{ ref("dim_users") }}
+    where is_attributed
     union
     select external_user_id from {{ ref("int_quota_limits") }}
     union
@@ -45,7 +46,9 @@ plans as (
 default_plan as (
 
     -- A default plan that does not exist is nobody's.
-    select plans.plan_id from plans where plans.plan_id = {{ text_variable("default_plan_id") }}
+    select plans.plan_id
+    from plans
+    where plans.plan_id = {{ text_variable("default_plan_id") }}
 
 ),
 

@@ -96,7 +96,7 @@ select
     -- No quota, and one that nobody asked for, is uncapped here.
     case
         when known.is_current
-            then wanted.quota is not null and known.limit_value is distinct from wanted.limit_value
+            then (known.limit_value is distinct from wanted.limit_value) and wanted.quota is not null
     end as is_drifted
 from known
 left join wanted

@@ -70,10 +70,10 @@ recent_parts as (
     from sessions
     inner join clock
         on
-            clock.as_of_at_utc > sessions.started_at_utc
+            sessions.started_at_utc < clock.as_of_at_utc
             and (
-                clock.window_start_at_utc < sessions.end_at_utc
-                or clock.window_start_at_utc = sessions.started_at_utc
+                sessions.end_at_utc > clock.window_start_at_utc
+                or sessions.started_at_utc = clock.window_start_at_utc
             )
 
 ),
