@@ -103,7 +103,7 @@ billable as (
         -- the texts, which would then be read twice.
         case
             when
-                figures.own_user is distinct from '{{ unattributed() }}'
+                coalesce(figures.own_user <> '{{ unattributed() }}', true)
                 and (not figures.says_end or figures.ended_us >= figures.start_us)
                 and (not figures.says_seconds or figures.seconds >= 0)
                 and (not figures.says_cost_1 or figures.cost_1 >= 0)
