@@ -12,106 +12,86 @@ session_periods as (
 
     select
         session_id,
-        external_user_id,
         billing_period,
-        sandbox_id,
-        is_provisional,
+        any_value(external_user_id) as external_user_id,
+        any_value(sandbox_id) as sandbox_id,
+        bool_or(is_provisional) as is_provisional,
         sum(usage_seconds) as usage_seconds,
         sum(nano_credits) as nano_credits
     from session_days
-    group by all
+    group by session_id, billing_period
 
 ),
 
-expected as (
+user_days as (
 
     select
-        'fct_user_day_credits' as fact,
         external_user_id,
-        usage_date::varchar as place,
+        usage_date,
         count(distinct session_id) as session_count,
-        0 as sandbox_count,
         sum(usage_seconds) as usage_seconds,
-        sum(nano_credits) as nano_credits,
-        0 as provisional_nano_credits
+        sum(nano_credits) as nano_credits
     from session_days
-    group by all
-    union all
+    group by external_user_id, usage_date
+
+),
+
+user_periods as (
+
     select
-        'fct_user_period_credits' as fact,
         external_user_id,
-        billing_period as place,
-        count(distinct session_id) as session_count,
+        billing_period,
+        count(*) as session_count,
         count(distinct sandbox_id) as sandbox_count,
         sum(usage_seconds) as usage_seconds,
         sum(nano_credits) as nano_credits,
-        sum(case when is_provisional then nano_credits else 0 end) as provisional_nano_credits
+        coalesce(sum(nano_credits) filter (where is_provisional), 0) as provisional_nano_credits
     from session_periods
-    group by all
-    union all
-    select
-        'fct_session_period_credits' as fact,
-        external_user_id,
-        billing_period || ' ' || session_id as place,
-        1 as session_count,
-        0 as sandbox_count,
-        usage_seconds,
-        nano_credits,
-        case when is_provisional then nano_credits else 0 end as provisional_nano_credits
-    from session_periods
-
-),
-
-actual as (
-
-    select
-        'fct_user_day_credits' as fact,
-        external_user_id,
-        usage_date::varchar as place,
-        session_count,
-        0 as sandbox_count,
-        usage_seconds,
-        {{ credits_to_nano("credits") }} as nano_credits,
-        0 as provisional_nano_credits
-    from {{ ref("fct_user_day_credits") }}
-    union all
-    select
-        'fct_user_period_credits' as fact,
-        external_user_id,
-        billing_period as place,
-        session_count,
-        sandbox_count,
-        usage_seconds,
-        {{ credits_to_nano("credits") }} as nano_credits,
-        {{ credits_to_nano("provisional_credits") }} as provisional_nano_credits
-    from {{ ref("fct_user_period_credits") }}
-    union all
-    select
-        'fct_session_period_credits' as fact,
-        external_user_id,
-        billing_period || ' ' || session_id as place,
-        1 as session_count,
-        0 as sandbox_count,
-        usage_seconds,
-        {{ credits_to_nano("credits") }} as nano_credits,
-        case when is_provisional then {{ credits_to_nano("credits") }} else 0 end as provisional_nano_credits
-    from {{ ref("fct_session_period_credits") }}
+    group by external_user_id, billing_period
 
 )
 
 select
-    coalesce(expected.fact, actual.fact) as fact,
-    coalesce(expected.external_user_id, actual.external_user_id) as external_user_id,
-    coalesce(expected.place, actual.place) as place
-from expected
-full outer join actual
+    'fct_user_day_credits' as fact,
+    coalesce(parts.external_user_id, facts.external_user_id) as external_user_id,
+    coalesce(parts.usage_date, facts.usage_date)::varchar as place
+from user_days as parts
+full outer join {{ ref("fct_user_day_credits") }} as facts
     on
-        expected.fact = actual.fact
-        and expected.external_user_id = actual.external_user_id
-        and expected.place = actual.place
+        parts.external_user_id = facts.external_user_id
+        and parts.usage_date = facts.usage_date
 where
-    expected.session_count is distinct from actual.session_count
-    or expected.sandbox_count is distinct from actual.sandbox_count
-    or expected.usage_seconds is distinct from actual.usage_seconds
-    or expected.nano_credits is distinct from actual.nano_credits
-    or expected.provisional_nano_credits is distinct from actual.provisional_nano_credits
+    parts.session_count is distinct from facts.session_count
+    or parts.usage_seconds is distinct from facts.usage_seconds
+    or parts.nano_credits is distinct from {{ credits_to_nano("facts.credits") }}
+union all
+select
+    'fct_user_period_credits' as fact,
+    coalesce(parts.external_user_id, facts.external_user_id) as external_user_id,
+    coalesce(parts.billing_period, facts.billing_period) as place
+from user_periods as parts
+full outer join {{ ref("fct_user_period_credits") }} as facts
+    on
+        parts.external_user_id = facts.external_user_id
+        and parts.billing_period = facts.billing_period
+where
+    parts.session_count is distinct from facts.session_count
+    or parts.sandbox_count is distinct from facts.sandbox_count
+    or parts.usage_seconds is distinct from facts.usage_seconds
+    or parts.nano_credits is distinct from {{ credits_to_nano("facts.credits") }}
+    or parts.provisional_nano_credits is distinct from {{ credits_to_nano("facts.provisional_credits") }}
+union all
+select
+    'fct_session_period_credits' as fact,
+    coalesce(parts.external_user_id, facts.external_user_id) as external_user_id,
+    coalesce(parts.session_id, facts.session_id) as place
+from session_periods as parts
+full outer join {{ ref("fct_session_period_credits") }} as facts
+    on
+        parts.session_id = facts.session_id
+        and parts.billing_period = facts.billing_period
+where
+    parts.external_user_id is distinct from facts.external_user_id
+    or parts.is_provisional is distinct from facts.is_provisional
+    or parts.usage_seconds is distinct from facts.usage_seconds
+    or parts.nano_credits is distinct from {{ credits_to_nano("facts.credits") }}
