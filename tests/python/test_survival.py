@@ -286,6 +286,8 @@ def test_sigkill_at_any_moment_leaves_whole_loads_and_a_run_afterwards_lands_the
                 landed_by_the_killed.append(landed)
         for victim in victims:
             undisturbed_run(now.base_url, victim.warehouse)
+            # That one took the quotas that the killed run had asked for as they were then; this one asks anew.
+            undisturbed_run(now.base_url, victim.warehouse)
     assert len(landed_by_the_killed) == KILLS
     assert {0} < set(landed_by_the_killed), "no run was killed between two of its landings"
     assert len(set(landed_by_the_killed)) > 3, landed_by_the_killed
