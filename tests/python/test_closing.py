@@ -419,6 +419,8 @@ def test_without_prices_nothing_is_closed_and_header_only_seeds_are_text(closed:
     }
     columns = {name: content.splitlines()[0].split(",") for name, content in SEEDS.items()}
     columns["currencies"] = ["currency", "exponent"]
+    for name in ("plan_quotas", "user_quota_overrides"):
+        columns[name] = (pipeline.ROOT / "seeds" / f"{name}.csv").read_text(encoding="utf-8").strip().split(",")
     pipeline.write_seeds(billing.seeds, **{name: ",".join(names) + "\n" for name, names in columns.items()})
     shown = billing.rows("marts.fct_invoice_lines")
     said = billing.is_refused("not everything went well (", "--full-refresh", close="2025-05")
@@ -439,13 +441,21 @@ def test_a_fault_in_the_seeds_stops_the_build_with_one_sentence(closed: Billing,
     """Rule 18: it names the user, the plan and the day, and nothing is priced."""
     billing = closed.copy(tmp_path)
     user_plans = SEEDS["user_plans"] + "ann,0007,2025-05-10,2025-05-11\n"
-    pipeline.write_seeds(billing.seeds, **SEEDS | {"user_plans": user_plans})
+    plan_quotas = (pipeline.ROOT / "seeds" / "plan_quotas.csv").read_text(
+        encoding="utf-8"
+    ) + "gone,2025-05-10,,0.5,,,\n"
+    pipeline.write_seeds(billing.seeds, **SEEDS | {"user_plans": user_plans, "plan_quotas": plan_quotas})
     shown = billing.marts()
     done = billing.build("--exclude-resource-type", "test", "unit_test", fails=True)
     assert done.returncode != 0
     sentences = [text for text in done.stdout.splitlines() if "nothing can be priced, correct the seeds: " in text]
     assert {text.split("nothing can be priced, correct the seeds: ")[1] for text in sentences} == {
         "user_plans.csv: user 'ann' is on two plans on 2025-05-10, '0007' is one of them"
+    }
+    sentences = [text for text in done.stdout.splitlines() if "no quotas can be set, correct the seeds: " in text]
+    assert {text.split("no quotas can be set, correct the seeds: ")[1] for text in sentences} == {
+        "plan_quotas.csv: plan 'gone' from '2025-05-10': max_sandboxes '0.5' is not a count: a whole number, not "
+        "negative and under 10^9; plan_quotas.csv: plan 'gone' is not in plans.csv"
     }
     # dbt writes what it ran below target/, by the seed's path: an absolute one must not lead it to the seed itself.
     assert (billing.seeds / "user_plans.csv").read_text(encoding="utf-8") == user_plans
