@@ -130,6 +130,8 @@ def dbt(
     return _dbt().run(
         [
             *(command, "--target-path", str(beside / "target"), "--log-path", str(beside / "logs"), "--no-use-colors"),
+            # Two threads of one interpreter would only wait for each other, where the tables hold a few rows.
+            *(("--threads", "1") if command == "build" else ()),
             *(("--vars", json.dumps(variables)) if variables else ()),
             *arguments,
         ],
