@@ -217,6 +217,8 @@ class Closing:
                 **inherited,
                 "WAREHOUSE_PATH": str(warehouse),
                 "SEEDS_PATH": str(beside / "seeds"),
+                # So that a commit to this repository while the test runs makes no close another one.
+                "CODE_VERSION": "of the test",
                 "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
                 "PYTHONUNBUFFERED": "1",
             },
