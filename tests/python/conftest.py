@@ -16,6 +16,7 @@ LONGEST = (
     "test_billing_sql.py",
     "test_documents.py",
     "test_publish_quotas.py",
+    "test_quota_sql.py",
     "test_extract_process.py",
 )
 
