@@ -109,6 +109,14 @@ stretches as (
 )
 {%- endmacro %}
 
+{#- The columns that a line has from its stretch, read from one of the steps. -#}
+{% macro of_stretch(step) -%}
+    {%- set columns = [
+        "external_user_id", "billing_period", "plan_id", "price_valid_from", "plan_name", "currency", "currency_exponent",
+    ] -%}
+    {{ step }}.{{ columns | join(", " ~ step ~ ".") }}
+{%- endmacro %}
+
 {#-
     What each of `stretches` comes to, line by line and rounded (rules 3, 20 to 22 and 26), as CTEs up to `lines`. Reads
     stretches and tiers, the latter from stg_billing__plan_price_tiers by tiers_in_nano().
@@ -119,13 +127,7 @@ stretches as (
 reached as (
 
     select
-        stretches.external_user_id,
-        stretches.billing_period,
-        stretches.plan_id,
-        stretches.price_valid_from,
-        stretches.plan_name,
-        stretches.currency,
-        stretches.currency_exponent,
+        {{ of_stretch("stretches") }},
         tiers.tier_from_credits,
         tiers.unit_price,
         case
@@ -156,13 +158,7 @@ reached as (
 usage_lines as (
 
     select
-        reached.external_user_id,
-        reached.billing_period,
-        reached.plan_id,
-        reached.price_valid_from,
-        reached.plan_name,
-        reached.currency,
-        reached.currency_exponent,
+        {{ of_stretch("reached") }},
         'usage' as line_type,
         reached.tier_from_credits,
         reached.unit_price,
@@ -187,13 +183,7 @@ usage_lines as (
 included_lines as (
 
     select
-        stretches.external_user_id,
-        stretches.billing_period,
-        stretches.plan_id,
-        stretches.price_valid_from,
-        stretches.plan_name,
-        stretches.currency,
-        stretches.currency_exponent,
+        {{ of_stretch("stretches") }},
         'included' as line_type,
         null::decimal(18, 9) as tier_from_credits,
         0::decimal(18, 9) as unit_price,
@@ -209,13 +199,7 @@ included_lines as (
 fee_lines as (
 
     select
-        stretches.external_user_id,
-        stretches.billing_period,
-        stretches.plan_id,
-        stretches.price_valid_from,
-        stretches.plan_name,
-        stretches.currency,
-        stretches.currency_exponent,
+        {{ of_stretch("stretches") }},
         'fee' as line_type,
         null::decimal(18, 9) as tier_from_credits,
         null::decimal(18, 9) as unit_price,
@@ -248,13 +232,7 @@ usage_totals as (
 minimum_lines as (
 
     select
-        stretches.external_user_id,
-        stretches.billing_period,
-        stretches.plan_id,
-        stretches.price_valid_from,
-        stretches.plan_name,
-        stretches.currency,
-        stretches.currency_exponent,
+        {{ of_stretch("stretches") }},
         'minimum' as line_type,
         null::decimal(18, 9) as tier_from_credits,
         null::decimal(18, 9) as unit_price,
@@ -276,13 +254,7 @@ lines as (
 
     {% for lines in ["fee", "included", "usage", "minimum"] %}
     select
-        external_user_id,
-        billing_period,
-        plan_id,
-        price_valid_from,
-        plan_name,
-        currency,
-        currency_exponent,
+        {{ of_stretch(lines ~ "_lines") }},
         line_type,
         tier_from_credits,
         unit_price,

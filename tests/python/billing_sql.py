@@ -94,6 +94,18 @@ class CompiledModels:
         models = (self._models[name] for name in TopologicalSorter(parents).static_order())
         return [(model["relation_name"], model["compiled_code"]) for model in models]
 
+    def empty_warehouse(self) -> duckdb.DuckDBPyConnection:
+        """A warehouse in memory, under the name that the models were compiled for, with an empty ledger."""
+        connection = duckdb.connect(config={"threads": 2})
+        connection.execute("set TimeZone = 'UTC'")
+        connection.execute(f"attach ':memory:' as {self.database}")
+        for schema in ("seeds", "staging", "intermediate", "marts", "ledger"):
+            connection.execute(f"create schema {self.database}.{schema}")
+        connection.execute(f"use {self.database}")
+        for table, columns in LEDGER.items():
+            connection.execute(f"create table ledger.{table} ({columns})")
+        return connection
+
 
 class BillingWarehouse:
     """One warehouse in memory: its ledger stays, everything else is built anew with each state."""
@@ -101,14 +113,7 @@ class BillingWarehouse:
     def __init__(self, models: CompiledModels) -> None:
         """Make an empty one."""
         self.models = models
-        self.connection = duckdb.connect(config={"threads": 2})
-        self.connection.execute("set TimeZone = 'UTC'")
-        self.connection.execute(f"attach ':memory:' as {models.database}")
-        for schema in ("seeds", "staging", "intermediate", "marts", "ledger"):
-            self.connection.execute(f"create schema {models.database}.{schema}")
-        self.connection.execute(f"use {models.database}")
-        for table, columns in LEDGER.items():
-            self.connection.execute(f"create table ledger.{table} ({columns})")
+        self.connection = models.empty_warehouse()
 
     def build(self, prices: Prices, parts: Iterable[DayPart], folder: Path) -> None:
         """Load a state and run every model. Raises `duckdb.Error` where the prices have faults."""

@@ -9,13 +9,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import duckdb
-
 import histories
 import oracle
 import pipeline
 from billing_oracle import Currency, Plan, Price, Prices, Tier, UserPlan
-from billing_sql import AS_OF_DAY, LEDGER, CompiledModels, load_seeds, with_variables
+from billing_sql import AS_OF_DAY, CompiledModels, load_seeds, with_variables
 from oracle import MICROSECONDS_PER_DAY, NANO, UNATTRIBUTED, Known, Load, Mart, QuotaAnswer, Session
 from quota_oracle import UNCAPPED, PlanQuota, QuotaOverride, Scene
 
@@ -46,14 +44,7 @@ class QuotaWarehouse:
     def __init__(self, models: CompiledModels) -> None:
         """Make an empty one."""
         self.statements = models.statements_up_to(TARGETS, GIVEN)
-        self.connection = duckdb.connect(config={"threads": 2})
-        self.connection.execute("set TimeZone = 'UTC'")
-        self.connection.execute(f"attach ':memory:' as {models.database}")
-        for schema in ("seeds", "staging", "intermediate", "marts", "ledger"):
-            self.connection.execute(f"create schema {models.database}.{schema}")
-        self.connection.execute(f"use {models.database}")
-        for table, columns in LEDGER.items():
-            self.connection.execute(f"create table ledger.{table} ({columns})")
+        self.connection = models.empty_warehouse()
 
     def _table(self, name: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         """A table of `name type` columns; timestamps are given in microseconds, decimals in billionths."""

@@ -257,6 +257,7 @@ current_amounts as (
         recomputed_lines.currency,
         sum(recomputed_lines.amount_minor)::bigint as amount_minor
     from recomputed_lines
+    inner join periods on recomputed_lines.billing_period = periods.billing_period
     group by recomputed_lines.external_user_id, recomputed_lines.billing_period, recomputed_lines.currency
 
 )
