@@ -62,27 +62,31 @@
     {{ return(names[:5] | join(", ") ~ (" and " ~ (names | length - 5) ~ " more" if names | length > 5 else "")) }}
 {% endmacro %}
 
+{#- Why a run was not a whole build that went well, or none where it was. -#}
+{% macro whole_build_faults(results) %}
+    {%- set failed, done = [], [] -%}
+    {%- for result in results -%}
+        {%- do done.append(result.node.unique_id) -%}
+        {%- if result.status | string not in ("success", "pass", "no-op") -%}
+            {%- do failed.append(result.node.name) -%}
+        {%- endif -%}
+    {%- endfor -%}
+    {%- set left_out = [] -%}
+    {%- for node in graph.nodes.values() if node.resource_type != "operation" and node.unique_id not in done -%}
+        {%- do left_out.append(node.name) -%}
+    {%- endfor -%}
+    {%- if failed -%}
+        {{ return("not everything went well (" ~ some_names(failed) ~ "): see above") }}
+    {%- elif left_out or flags.EMPTY -%}
+        {{ return("a closing builds and tests the whole project: leave out --select, --exclude and --empty") }}
+    {%- endif -%}
+{% endmacro %}
+
 {#- on-run-end: closes the period, or fails with a sentence and changes nothing. -#}
 {% macro close_period(results) %}
     {%- if execute and period_to_close() is not none -%}
-        {%- set failed, done = [], [] -%}
-        {%- for result in results -%}
-            {%- do done.append(result.node.unique_id) -%}
-            {%- if result.status | string not in ("success", "pass", "no-op") -%}
-                {%- do failed.append(result.node.name) -%}
-            {%- endif -%}
-        {%- endfor -%}
-        {%- set left_out = [] -%}
-        {%- for node in graph.nodes.values() if node.resource_type != "operation" and node.unique_id not in done -%}
-            {%- do left_out.append(node.name) -%}
-        {%- endfor -%}
-        {%- if failed -%}
-            {{ refuse_to_close("not everything went well (" ~ some_names(failed) ~ "): see above") }}
-        {%- elif left_out or flags.EMPTY -%}
-            {{ refuse_to_close("a closing builds and tests the whole project: leave out --select, --exclude and --empty") }}
-        {%- else -%}
-            {{ close_built_period(results) }}
-        {%- endif -%}
+        {%- set faults = whole_build_faults(results) -%}
+        {{ refuse_to_close(faults) if faults is not none else close_built_period(results) }}
     {%- endif -%}
 {% endmacro %}
 

@@ -45,9 +45,10 @@
 
 {#-
     A query of what the ledger's lines and pieces come to, by invoice period: counts, totals, and a checksum over every
-    cell of every line and piece. The same query writes the figures of a closing and proves them later.
+    cell of every line and piece. The same query writes the figures of a closing and proves them later. Without pieces, which
+    a month's build has no time to read all of, there is neither their count nor a checksum.
 -#}
-{% macro ledger_totals() %}
+{% macro ledger_totals(with_pieces=true) %}
     {%- set line_cells = [] -%}
     {%- for column in ledger_tables()["closed_invoice_lines"] -%}
         {%- do line_cells.append("(lines." ~ column ~ ")::varchar") -%}
@@ -60,15 +61,18 @@
         lines.invoice_period as billing_period,
         count(distinct lines.invoice_id) as invoice_count,
         count(*) as line_count,
+        {%- if with_pieces %}
         coalesce(sum(piece_digests.piece_count), 0)::bigint as piece_count,
-        sum(lines.quantity_credits)::decimal(38, 9) as credits,
         sha256(
             string_agg(
                 {{ text_key(line_cells, hash="sha256") }} || coalesce(piece_digests.digest, ''),
                 '' order by lines.line_id
             )
-        ) as checksum
+        ) as checksum,
+        {%- endif %}
+        sum(lines.quantity_credits)::decimal(38, 9) as credits
     from ledger.closed_invoice_lines as lines
+    {%- if with_pieces %}
     left join (
         select
             pieces.line_id,
@@ -81,6 +85,7 @@
         from ledger.closed_line_pieces as pieces
         group by pieces.line_id
     ) as piece_digests on lines.line_id = piece_digests.line_id
+    {%- endif %}
     group by lines.invoice_period
 {% endmacro %}
 
@@ -121,6 +126,7 @@
 {% macro restore_ledger() %}
     {%- set folder = env_var("LEDGER_FOLDER") -%}
     {%- do create_ledger() -%}
+    {%- do open_history() -%}
     {%- if closed_so_far()[0] > 0 -%}
         {{ exceptions.raise_compiler_error(
             "this warehouse has closed periods already, nothing was restored: a ledger is only ever restored into an empty one"
@@ -142,32 +148,38 @@
         ) }}
     {%- endif -%}
     {%- set kept = closed_so_far() -%}
+    {#- What was built of no ledger is no history to go on from. -#}
+    {%- call statement("forget_history") -%}
+        delete from touched.built_by
+    {%- endcall -%}
     {%- do adapter.commit() -%}
     {%- do print(kept[0] ~ " closed periods restored, the newest " ~ kept[1]) -%}
 {% endmacro %}
 
 {#-
     A query of the periods of the ledger that are not as they were closed: lines or pieces other than their counts, totals
-    and checksum say, lines of no closed period, or a gap between periods (rule 23). No row: the ledger is intact.
+    and checksum say, lines of no closed period, or a gap between periods (rule 23). No row: the ledger is intact; without
+    pieces, its lines' counts and totals are.
 -#}
-{% macro ledger_faults() %}
+{% macro ledger_faults(with_pieces=true) %}
     select
         coalesce(closed_periods.billing_period, totals.billing_period) as billing_period,
-        closed_periods.checksum,
-        totals.checksum as checksum_today
+        closed_periods.checksum
     from (
         select
             *,
             lag(billing_period) over (order by billing_period) as previous_period
         from ledger.closed_periods
     ) as closed_periods
-    full outer join ({{ ledger_totals() }}) as totals on closed_periods.billing_period = totals.billing_period
+    full outer join ({{ ledger_totals(with_pieces) }}) as totals on closed_periods.billing_period = totals.billing_period
     left join ({{ ledger_amounts() }}) as amounts on closed_periods.billing_period = amounts.billing_period
     where
         closed_periods.billing_period is null
+        {%- if with_pieces %}
         or closed_periods.checksum is distinct from coalesce(totals.checksum, sha256(''))
-        or closed_periods.line_count is distinct from coalesce(totals.line_count, 0)
         or closed_periods.piece_count is distinct from coalesce(totals.piece_count, 0)
+        {%- endif %}
+        or closed_periods.line_count is distinct from coalesce(totals.line_count, 0)
         or closed_periods.invoice_count is distinct from coalesce(totals.invoice_count, 0)
         or closed_periods.credits is distinct from coalesce(totals.credits, 0)
         or closed_periods.amounts_minor is distinct from coalesce(amounts.amounts_minor, '')

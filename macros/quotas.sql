@@ -30,15 +30,25 @@
 
 {#-
     When use first came to a share of a limit in a period (rules 15 and 17), as SQL of (external_user_id, billing_period,
-    quota, threshold_percent, reached_at_utc). It reads four CTEs: targets (external_user_id, billing_period, quota,
-    threshold_percent, limit_value, never null, and the period's bounds), parts (fct_session_period_credits), concurrency
-    (int_concurrency_changes) and sandboxes (int_user_sandboxes).
+    quota, threshold_percent, reached_at_utc), for some of the quotas. It reads CTEs: targets (external_user_id,
+    billing_period, quota, threshold_percent, limit_value, never null, and used_value), and by quota parts
+    (fct_session_period_credits), concurrency (int_concurrency_changes), or sandboxes (int_user_sandboxes) and
+    targets.period_start_at_utc.
 
     Credits: the end of the session part, in order of part end and session id, with which the running sum comes to the share.
     Concurrent, sandboxes: the first instant of the period with use at or over it; a limit of zero is reached by the first
     use. Storage has no moment: only its mean over the period is known.
 -#}
-{% macro reached_moments() -%}
+{% macro reached_moments(quotas) -%}
+    {%- for quota in quotas %}
+    {{ {
+        "credits": credits_reached_moments, "concurrent": concurrent_reached_moments, "sandboxes": sandboxes_reached_moments,
+    }[quota]() }}
+    {{ "union all" if not loop.last }}
+    {%- endfor %}
+{%- endmacro %}
+
+{% macro credits_reached_moments() -%}
     select
         targets.external_user_id,
         targets.billing_period,
@@ -57,8 +67,12 @@
                 rows between unbounded preceding and current row
             ) as credits_so_far
         from parts
+        -- Where the sum of the period does not come to it, no part of it does.
         semi join (
-            select distinct external_user_id, billing_period from targets where quota = 'credits'
+            select distinct external_user_id, billing_period from targets
+            where
+                quota = 'credits'
+                and used_value * 100 >= limit_value * threshold_percent
         ) as measured_parts
             on
                 parts.external_user_id = measured_parts.external_user_id
@@ -70,7 +84,9 @@
             and running.credits_so_far * 100 >= targets.limit_value * targets.threshold_percent
     where targets.quota = 'credits'
     group by all
-    union all
+{%- endmacro %}
+
+{% macro concurrent_reached_moments() -%}
     select
         targets.external_user_id,
         targets.billing_period,
@@ -84,23 +100,34 @@
             and targets.billing_period = concurrency.billing_period
             and concurrency.running_session_count > 0
             and concurrency.running_session_count * 100 >= targets.limit_value * targets.threshold_percent
-    where targets.quota = 'concurrent'
+    where
+        targets.quota = 'concurrent'
+        and targets.used_value * 100 >= targets.limit_value * targets.threshold_percent
     group by all
-    union all
+{%- endmacro %}
+
+{#- The sandbox whose number is the share, or the first one, is the one that came to it. -#}
+{% macro sandboxes_reached_moments() -%}
     select
         targets.external_user_id,
         targets.billing_period,
         targets.quota,
         targets.threshold_percent,
-        greatest(min(sandboxes.first_started_at_utc), any_value(targets.period_start_at_utc)) as reached_at_utc
+        greatest(sandboxes.first_started_at_utc, targets.period_start_at_utc) as reached_at_utc
     from targets
     inner join sandboxes
         on
             targets.external_user_id = sandboxes.external_user_id
-            and sandboxes.sandbox_number * 100 >= targets.limit_value * targets.threshold_percent
-            and targets.period_end_at_utc > sandboxes.first_started_at_utc
-    where targets.quota = 'sandboxes'
-    group by all
+            and sandboxes.sandbox_number = greatest(
+                {{ ratio_upwards(
+                    credits_to_nano("targets.limit_value") ~ " * targets.threshold_percent", "100000000000::hugeint"
+                ) }},
+                1
+            )
+    where
+        targets.quota = 'sandboxes'
+        and targets.used_value > 0
+        and targets.used_value * 100 >= targets.limit_value * targets.threshold_percent
 {%- endmacro %}
 
 {#-

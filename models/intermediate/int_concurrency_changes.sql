@@ -3,12 +3,14 @@
 --        (external_user_id, billing_period, changed_at_utc).
 -- A part that is carried in from the period before starts at the period's start. Starts and ends of one instant are
 -- taken together, so an end at the instant of a start does not overlap it. Sessions of no length do not count.
+{{ config(materialized="incremental", meta={"kept_by": "user_period"}, pre_hook="{{ drop_touched() }}") }}
 
 with
 
 parts as (
 
     select * from {{ ref("fct_session_period_credits") }}
+    {{ touched_only("user_period") }}
     where part_end_at_utc > part_start_at_utc
 
 ),

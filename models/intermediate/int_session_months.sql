@@ -1,13 +1,19 @@
 -- Purpose: each session of staging split by billing period in one step, to hold the sums of its days against
---          (parts of any grain sum to the session, rule 13). For rpt_reconciliation and rpt_vendor_attribution only.
+--          (parts of any grain sum to the session, rule 13). For the reconciliation only.
 -- Grain: one row a session and billing period (session_id, billing_period).
-{{ config(materialized="view") }}
+{{ config(
+    materialized="incremental",
+    meta={"kept_by": "session"},
+    pre_hook=["{{ touch_their_periods() }}", "{{ drop_touched() }}"],
+    post_hook="{{ touch_their_periods() }}",
+) }}
 
 with
 
 sessions as (
 
     select * from {{ ref("int_sessions") }}
+    {{ touched_only("session") }}
 
 ),
 
@@ -28,6 +34,7 @@ months as (
 
 select
     months.session_id,
+    months.row_hash,
     months.external_user_id,
     {{ billing_period("months.month_start_at_utc") }} as billing_period,
     {{ split_part(

@@ -1,11 +1,17 @@
 -- Purpose: the sessions that count: neither rejected nor void, each with its owner (rule 9) and its interval (rule 12).
 -- Grain: one row a session (session_id).
+{{ config(
+    materialized="incremental",
+    meta={"kept_by": "session"},
+    pre_hook=["{{ touch_new_owners() }}", "{{ drop_touched() }}"],
+) }}
 
 with
 
 sessions as (
 
     select * from {{ ref("stg_miosa__usage_sessions") }}
+    {{ touched_only("session") }}
 
 ),
 
@@ -29,6 +35,8 @@ intervals as (
         sessions.external_project_id,
         sessions.workspace_id,
         sessions.load_id,
+        sessions.row_number,
+        sessions.row_hash,
         sessions.started_at_utc,
         sessions.duration_seconds,
         sessions.cost_nano_credits,
@@ -36,6 +44,7 @@ intervals as (
         coalesce(
             sessions.external_user_id, owners.external_user_id, '{{ unattributed() }}'
         ) as external_user_id,
+        sessions.external_user_id is null as is_owned_by_sandbox,
         sessions.external_user_id is not null or owners.external_user_id is not null as is_attributed,
         -- What has run so far, where it still runs: as far as the vendor says, else up to when it was asked.
         coalesce(
@@ -56,10 +65,13 @@ select
     intervals.session_id,
     intervals.external_user_id,
     intervals.is_attributed,
+    intervals.is_owned_by_sandbox,
     intervals.sandbox_id,
     intervals.external_project_id,
     intervals.workspace_id,
     intervals.load_id,
+    intervals.row_number,
+    intervals.row_hash,
     intervals.started_at_utc,
     intervals.end_at_utc,
     intervals.is_provisional,

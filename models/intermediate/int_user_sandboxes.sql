@@ -8,9 +8,8 @@ first_starts as (
     select
         external_user_id,
         sandbox_id,
-        min(started_at_utc) as first_started_at_utc
-    from {{ ref("int_sessions") }}
-    where sandbox_id is not null
+        min(first_started_at_utc) as first_started_at_utc
+    from {{ ref("int_sandbox_periods") }}
     group by external_user_id, sandbox_id
 
 )

@@ -12,15 +12,15 @@ periods as (
 
 ),
 
-sessions as (
-
-    select * from {{ ref("int_sessions") }}
-
-),
-
 user_periods as (
 
     select * from {{ ref("fct_user_period_credits") }}
+
+),
+
+whole_sessions as (
+
+    select * from {{ ref("int_user_periods") }}
 
 ),
 
@@ -38,45 +38,20 @@ summaries as (
 
 ),
 
-counted as (
+ours as (
 
     select
         user_periods.external_user_id,
         user_periods.billing_period,
         user_periods.credits as split_credits,
-        0::decimal(38, 9) as start_credits,
-        0::decimal(38, 9) as end_credits
+        {{ nano_to_credits("whole_sessions.started_nano_credits") }} as start_credits,
+        {{ nano_to_credits("whole_sessions.ended_nano_credits") }} as end_credits
     from user_periods
-    union all
-    select
-        sessions.external_user_id,
-        {{ billing_period("sessions.started_at_utc") }} as billing_period,
-        0::decimal(38, 9) as split_credits,
-        {{ nano_to_credits("sessions.cost_nano_credits") }} as start_credits,
-        0::decimal(38, 9) as end_credits
-    from sessions
-    union all
-    select
-        sessions.external_user_id,
-        {{ billing_period(last_day("sessions.started_at_utc", "sessions.end_at_utc")) }} as billing_period,
-        0::decimal(38, 9) as split_credits,
-        0::decimal(38, 9) as start_credits,
-        {{ nano_to_credits("sessions.cost_nano_credits") }} as end_credits
-    from sessions
-
-),
-
-ours as (
-
-    select
-        counted.external_user_id,
-        counted.billing_period,
-        sum(counted.split_credits) as split_credits,
-        sum(counted.start_credits) as start_credits,
-        sum(counted.end_credits) as end_credits
-    from counted
-    inner join periods on counted.billing_period = periods.billing_period
-    group by counted.external_user_id, counted.billing_period
+    inner join whole_sessions
+        on
+            user_periods.external_user_id = whole_sessions.external_user_id
+            and user_periods.billing_period = whole_sessions.billing_period
+    inner join periods on user_periods.billing_period = periods.billing_period
 
 ),
 

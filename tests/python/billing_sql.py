@@ -44,6 +44,9 @@ select
     external_user_id, billing_period, is_attributed, count(distinct session_id) as session_count,
     (sum(nano_credits)::decimal(29, 0) * 0.000000001) as credits
 from {database}.intermediate.int_session_days group by all;
+create or replace table {database}.intermediate.int_user_periods as
+select external_user_id, billing_period, min(usage_date) filter (where nano_credits > 0) as first_credits_date
+from {database}.intermediate.int_session_days group by all;
 create or replace table {database}.staging.stg_miosa__usage_sessions (
     started_at_utc timestamp, cost_nano_credits bigint, rejection_reason varchar
 );
@@ -67,7 +70,10 @@ class CompiledModels:
     @cached_property
     def statements(self) -> list[tuple[str, str]]:
         """Name and SQL of each model that is built from the seeds, the ledger or the parts."""
-        given = {"int_session_days", "fct_user_day_credits", "fct_user_period_credits", "stg_miosa__usage_sessions"}
+        given = {
+            *("int_session_days", "int_user_periods", "fct_user_day_credits", "fct_user_period_credits"),
+            "stg_miosa__usage_sessions",
+        }
         models = {name for name, node in self._models.items() if "billing" in node["fqn"]}
         assert {parent for name in models for parent in self._parents(name)} >= given
         return self._ordered(models)

@@ -8,7 +8,7 @@ expected_checks as (
     select
         periods.billing_period,
         checks.check_name
-    from (select distinct billing_period from {{ ref("int_session_days") }}) as periods
+    from (select distinct billing_period from {{ ref("int_user_periods") }}) as periods
     cross join (
         values
         ('raw_vs_staging'),

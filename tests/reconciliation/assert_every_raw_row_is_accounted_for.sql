@@ -6,7 +6,7 @@ raw_keys as (
     select distinct
         row_key,
         has_id
-    from {{ source("raw", "usage_sessions") }}
+    from {{ touched_part(source("raw", "usage_sessions"), "session") }}
 
 ),
 
@@ -18,7 +18,7 @@ staged as (
         session_id,
         is_void,
         rejection_reason
-    from {{ ref("stg_miosa__usage_sessions") }}
+    from {{ touched_part(ref("stg_miosa__usage_sessions")) }}
 
 ),
 
@@ -37,7 +37,7 @@ accounts as (
         on
             raw_keys.row_key = staged.row_key
             and raw_keys.has_id = staged.has_session_id
-    left join {{ ref("int_sessions") }} as sessions on staged.session_id = sessions.session_id
+    left join {{ touched_part(ref("int_sessions")) }} as sessions on staged.session_id = sessions.session_id
     group by all
 
 )

@@ -4,7 +4,7 @@ with
 
 session_days as (
 
-    select * from {{ ref("int_session_days") }}
+    select * from {{ touched_part(ref("int_session_days"), "user_period") }}
 
 ),
 
@@ -56,7 +56,7 @@ select
     coalesce(parts.external_user_id, facts.external_user_id) as external_user_id,
     coalesce(parts.usage_date, facts.usage_date)::varchar as place
 from user_days as parts
-full outer join {{ ref("fct_user_day_credits") }} as facts
+full outer join {{ touched_part(ref("fct_user_day_credits")) }} as facts
     on
         parts.external_user_id = facts.external_user_id
         and parts.usage_date = facts.usage_date
@@ -70,7 +70,7 @@ select
     coalesce(parts.external_user_id, facts.external_user_id) as external_user_id,
     coalesce(parts.billing_period, facts.billing_period) as place
 from user_periods as parts
-full outer join {{ ref("fct_user_period_credits") }} as facts
+full outer join {{ touched_part(ref("fct_user_period_credits")) }} as facts
     on
         parts.external_user_id = facts.external_user_id
         and parts.billing_period = facts.billing_period
@@ -86,7 +86,7 @@ select
     coalesce(parts.external_user_id, facts.external_user_id) as external_user_id,
     coalesce(parts.session_id, facts.session_id) as place
 from session_periods as parts
-full outer join {{ ref("fct_session_period_credits") }} as facts
+full outer join {{ touched_part(ref("fct_session_period_credits")) }} as facts
     on
         parts.session_id = facts.session_id
         and parts.billing_period = facts.billing_period

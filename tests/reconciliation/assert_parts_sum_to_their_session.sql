@@ -10,7 +10,7 @@ sums as (
         min(part_start_at_utc) as start_at_utc,
         max(part_end_at_utc) as end_at_utc,
         sum(epoch_us(part_end_at_utc) - epoch_us(part_start_at_utc)) as elapsed_microseconds
-    from {{ ref("int_session_days") }}
+    from {{ touched_part(ref("int_session_days")) }}
     group by session_id
 
 )
@@ -19,7 +19,7 @@ select
     sessions.session_id,
     sessions.cost_nano_credits,
     sums.nano_credits
-from {{ ref("int_sessions") }} as sessions
+from {{ touched_part(ref("int_sessions")) }} as sessions
 full outer join sums on sessions.session_id = sums.session_id
 where
     sums.nano_credits is distinct from sessions.cost_nano_credits

@@ -16,7 +16,7 @@ pieces as (
         all_pieces.usage_date,
         sum(all_pieces.credits) as credits
     from {{ ref("fct_invoice_line_pieces") }} as all_pieces
-    inner join {{ ref("fct_invoice_lines") }} as lines on all_pieces.line_id = lines.line_id
+    inner join {{ touched_part(ref("fct_invoice_lines"), "user_period", "service_period") }} as lines on all_pieces.line_id = lines.line_id
     group by lines.external_user_id, all_pieces.session_id, all_pieces.usage_date
 
 ),
@@ -28,7 +28,7 @@ session_days as (
         all_days.session_id,
         all_days.usage_date,
         {{ nano_to_credits("all_days.nano_credits") }} as credits
-    from {{ ref("int_session_days") }} as all_days
+    from {{ touched_part(ref("int_session_days"), "user_period") }} as all_days
     inner join periods on all_days.billing_period = periods.billing_period
     where all_days.is_attributed
 

@@ -13,7 +13,8 @@ totals as (
     select
         billing_period,
         {{ nano_to_credits("sum(nano_credits)") }} as credits
-    from {{ ref("int_session_months") }}
+    from {{ ref("int_step_credits") }}
+    where step = 'staging'
     group by billing_period
 
 ),

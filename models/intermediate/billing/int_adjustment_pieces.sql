@@ -2,6 +2,11 @@
 --          credits less all that stands in the ledger.
 -- Grain: one row a user, service period, currency, session and UTC day that differs
 --        (external_user_id, service_period, currency, session_id, usage_date).
+{{ config(
+    materialized="incremental",
+    meta={"kept_by": "user_period", "period_column": "service_period"},
+    pre_hook="{{ drop_touched() }}",
+) }}
 
 with
 
@@ -15,12 +20,14 @@ periods as (
 recomputed_pieces as (
 
     select * from {{ ref("int_recomputed_pieces") }}
+    {{ touched_only("user_period") }}
 
 ),
 
 closed_lines as (
 
     select * from {{ source("ledger", "closed_invoice_lines") }}
+    {{ touched_only("user_period", "service_period") }}
 
 ),
 

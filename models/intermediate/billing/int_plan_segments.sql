@@ -16,12 +16,19 @@ user_plans as (
 
 ),
 
+user_periods as (
+
+    select * from {{ ref("int_user_periods") }}
+    where
+        first_credits_date is not null
+        and external_user_id <> '{{ unattributed() }}'
+
+),
+
 user_days as (
 
     select * from {{ ref("fct_user_day_credits") }}
-    where
-        credits > 0
-        and external_user_id <> '{{ unattributed() }}'
+    where credits > 0
 
 ),
 
@@ -44,15 +51,45 @@ assigned as (
 
 ),
 
--- Credits on a single unassigned day put all unassigned days of the period on the default plan.
-on_default as (
+-- Where one assignment holds for the whole period, or none at all, no day has to be looked at.
+partly_assigned as (
 
+    select
+        assigned.external_user_id,
+        assigned.billing_period
+    from assigned
+    inner join periods on assigned.billing_period = periods.billing_period
+    group by assigned.external_user_id, assigned.billing_period
+    having
+        not bool_or(
+            assigned.from_date = periods.period_start
+            and assigned.to_date = periods.period_end
+        )
+
+),
+
+used_unassigned as (
+
+    select
+        user_periods.external_user_id,
+        user_periods.billing_period,
+        user_periods.first_credits_date as usage_date
+    from user_periods
+    left join assigned
+        on
+            user_periods.external_user_id = assigned.external_user_id
+            and user_periods.billing_period = assigned.billing_period
+    where assigned.external_user_id is null
+    union all
     select
         user_days.external_user_id,
         user_days.billing_period,
-        min(user_days.usage_date) as first_used_date
+        user_days.usage_date
     from user_days
-    inner join periods on user_days.billing_period = periods.billing_period
+    inner join partly_assigned
+        on
+            user_days.external_user_id = partly_assigned.external_user_id
+            and user_days.billing_period = partly_assigned.billing_period
     left join assigned
         on
             user_days.external_user_id = assigned.external_user_id
@@ -60,7 +97,19 @@ on_default as (
             and user_days.usage_date >= assigned.from_date
             and user_days.usage_date < assigned.to_date
     where assigned.external_user_id is null
-    group by user_days.external_user_id, user_days.billing_period
+
+),
+
+-- Credits on a single unassigned day put all unassigned days of the period on the default plan.
+on_default as (
+
+    select
+        used_unassigned.external_user_id,
+        used_unassigned.billing_period,
+        min(used_unassigned.usage_date) as first_used_date
+    from used_unassigned
+    inner join periods on used_unassigned.billing_period = periods.billing_period
+    group by used_unassigned.external_user_id, used_unassigned.billing_period
 
 ),
 

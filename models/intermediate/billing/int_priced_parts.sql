@@ -2,12 +2,19 @@
 --          stretch's nano-credits it holds, in the order in which they fill the allowance and the tiers (rule 29).
 -- Grain: one row a session and UTC day with credits (session_id, usage_date).
 -- A stretch is all days of a period with the same plan and price list, contiguous or not (rule 20).
+{{ config(
+    materialized="incremental",
+    meta={"kept_by": "user_period"},
+    pre_hook=["{{ touch_what_moved() }}", "{{ drop_touched() }}"],
+    post_hook="{{ know_what_it_was_made_of() }}",
+) }}
 
 with
 
 session_days as (
 
     select * from {{ ref("int_session_days") }}
+    {{ touched_only("user_period") }}
     where
         is_attributed
         and nano_credits > 0
@@ -17,6 +24,7 @@ session_days as (
 price_segments as (
 
     select * from {{ ref("int_price_segments") }}
+    {{ touched_only("user_period") }}
 
 ),
 

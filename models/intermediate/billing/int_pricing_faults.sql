@@ -301,6 +301,7 @@ priced_days as (
     left join price_segments
         on
             plan_segments.external_user_id = price_segments.external_user_id
+            and plan_segments.billing_period = price_segments.billing_period
             and plan_segments.plan_id = price_segments.plan_id
             and plan_segments.from_date <= price_segments.from_date
             and plan_segments.to_date >= price_segments.to_date

@@ -20,6 +20,10 @@ tiers as (
 {{ stretch_lines() }}
 
 select
+    {{ invoice_line_id(
+        "lines.external_user_id", "lines.billing_period", "lines.billing_period", "lines.line_type", "lines.currency",
+        "lines.plan_id", "lines.price_valid_from", "lines.tier_from_credits",
+    ) }} as line_id,
     lines.external_user_id,
     lines.billing_period,
     lines.plan_id,

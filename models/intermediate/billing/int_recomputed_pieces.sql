@@ -1,29 +1,34 @@
 -- Purpose: which session's credits of which day each recomputed line holds (rule 29). Parts fill the allowance, then the
 --          tiers, in their order; a part that crosses an edge is cut.
--- Grain: one row a recomputed line, session and UTC day (the line's key, session_id, usage_date).
+-- Grain: one row a recomputed line, session and UTC day (line_id, session_id, usage_date).
+{{ config(
+    materialized="incremental",
+    meta={"kept_by": "user_period"},
+    pre_hook=["{{ touch_what_moved() }}", "{{ drop_touched() }}"],
+    post_hook="{{ know_what_it_was_made_of() }}",
+) }}
 
 with
 
 priced_parts as (
 
     select * from {{ ref("int_priced_parts") }}
+    {{ touched_only("user_period") }}
 
 ),
 
 lines as (
 
     select * from {{ ref("int_recomputed_lines") }}
+    {{ touched_only("user_period") }}
     where to_nano > from_nano
 
 )
 
 select
+    lines.line_id,
     lines.external_user_id,
     lines.billing_period,
-    lines.plan_id,
-    lines.price_valid_from,
-    lines.line_type,
-    lines.tier_from_credits,
     lines.currency,
     priced_parts.session_id,
     priced_parts.usage_date,

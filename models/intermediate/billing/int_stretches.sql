@@ -11,12 +11,6 @@ price_segments as (
 
 ),
 
-priced_parts as (
-
-    select * from {{ ref("int_priced_parts") }}
-
-),
-
 plan_prices as (
 
     select * from {{ ref("stg_billing__plan_prices") }}
@@ -43,18 +37,7 @@ periods as (
 
 used as (
 
-    select
-        priced_parts.external_user_id,
-        priced_parts.billing_period,
-        priced_parts.plan_id,
-        priced_parts.price_valid_from,
-        sum(priced_parts.nano_credits) as nano_credits
-    from priced_parts
-    group by
-        priced_parts.external_user_id,
-        priced_parts.billing_period,
-        priced_parts.plan_id,
-        priced_parts.price_valid_from
+    select * from {{ ref("int_stretch_credits") }}
 
 ),
 

@@ -1,5 +1,6 @@
 -- Purpose: which sessions' credits, of which days, each invoice line holds: the way from a line to the vendor's rows.
 -- Grain: one row an invoice line, session and UTC day (line_id, session_id, usage_date).
+{{ config(materialized="view") }}
 
 with
 
@@ -29,11 +30,7 @@ closed_pieces as (
 )
 
 select
-    {{ invoice_line_id(
-        "recomputed_pieces.external_user_id", "recomputed_pieces.billing_period", "recomputed_pieces.billing_period",
-        "recomputed_pieces.line_type", "recomputed_pieces.currency", "recomputed_pieces.plan_id",
-        "recomputed_pieces.price_valid_from", "recomputed_pieces.tier_from_credits",
-    ) }} as line_id,
+    recomputed_pieces.line_id,
     recomputed_pieces.session_id,
     recomputed_pieces.usage_date,
     {{ nano_to_credits("recomputed_pieces.nano_credits") }} as credits

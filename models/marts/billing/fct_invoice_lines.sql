@@ -37,6 +37,7 @@ closed_lines as (
 open_lines as (
 
     select
+        recomputed_lines.line_id,
         recomputed_lines.external_user_id,
         recomputed_lines.billing_period as invoice_period,
         recomputed_lines.billing_period as service_period,
@@ -54,6 +55,10 @@ open_lines as (
     inner join periods on recomputed_lines.billing_period = periods.billing_period
     union all
     select
+        {{ invoice_line_id(
+            "adjustments.external_user_id", "periods.billing_period", "adjustments.service_period", "'adjustment'",
+            "adjustments.currency", "null::varchar", "null::date", "null::decimal(18, 9)",
+        ) }} as line_id,
         adjustments.external_user_id,
         periods.billing_period as invoice_period,
         adjustments.service_period,
@@ -75,10 +80,7 @@ open_lines as (
 lines as (
 
     select
-        {{ invoice_line_id(
-            "open_lines.external_user_id", "open_lines.invoice_period", "open_lines.service_period", "open_lines.line_type",
-            "open_lines.currency", "open_lines.plan_id", "open_lines.price_valid_from", "open_lines.tier_from_credits",
-        ) }} as line_id,
+        open_lines.line_id,
         {{ invoice_id(
             "open_lines.external_user_id", "open_lines.invoice_period", "open_lines.currency"
         ) }} as invoice_id,

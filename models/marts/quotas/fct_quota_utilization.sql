@@ -4,201 +4,21 @@
 
 with
 
-periods as (
+measured as (
 
-    select * from {{ ref("dim_billing_periods") }}
-
-),
-
-user_periods as (
-
-    select * from {{ ref("fct_user_period_credits") }}
+    select * from {{ ref("int_measured_quotas") }}
 
 ),
 
-parts as (
+reached_limits as (
 
-    select * from {{ ref("fct_session_period_credits") }}
-
-),
-
-concurrency as (
-
-    select * from {{ ref("int_concurrency_changes") }}
+    select * from {{ ref("int_reached_limits") }}
 
 ),
 
 sandboxes as (
 
     select * from {{ ref("int_user_sandboxes") }}
-
-),
-
-rollups as (
-
-    select * from {{ ref("stg_miosa__usage_rollups") }}
-    where rejection_reason is null
-
-),
-
-limits as (
-
-    select * from {{ ref("int_quota_limits") }}
-
-),
-
-newest_load as (
-
-    select max(started_at_utc) as started_at_utc from {{ ref("stg_miosa__loads") }}
-
-),
-
-measured_periods as (
-
-    -- Against the limit in force at the period's end; while the period runs, at the newest load.
-    select
-        periods.billing_period,
-        periods.period_start_at_utc,
-        periods.period_end_at_utc,
-        least(periods.period_end_at_utc, newest_load.started_at_utc) as measured_at_utc,
-        datediff('hour', periods.period_start_at_utc, periods.period_end_at_utc) as period_hours
-    from periods
-    cross join newest_load
-
-),
-
-measured_users as (
-
-    select
-        user_periods.external_user_id,
-        user_periods.billing_period
-    from user_periods
-    union
-    select
-        limits.external_user_id,
-        measured_periods.billing_period
-    from limits
-    cross join measured_periods
-    where limits.has_quota
-
-),
-
-limits_in_force as (
-
-    select
-        limits.external_user_id,
-        limits.quota,
-        limits.has_quota,
-        limits.limit_value,
-        measured_periods.billing_period,
-        bool_or(
-            limits.version_number > 1
-            and limits.limit_value is distinct from limits.previous_limit_value
-            and limits.seen_from_utc > measured_periods.period_start_at_utc
-            and limits.seen_from_utc < measured_periods.period_end_at_utc
-            and limits.seen_from_utc <= measured_periods.measured_at_utc
-        ) over (
-            partition by limits.external_user_id, limits.quota, measured_periods.billing_period
-        ) as has_limit_changed
-    from limits
-    cross join measured_periods
-    qualify
-        -- The newest version seen by then; where none was, the first one known holds for all time before.
-        row_number() over (
-            partition by limits.external_user_id, limits.quota, measured_periods.billing_period
-            order by
-                (limits.seen_from_utc <= measured_periods.measured_at_utc) desc,
-                case
-                    when limits.seen_from_utc <= measured_periods.measured_at_utc then -limits.version_number
-                    else limits.version_number
-                end
-        ) = 1
-
-),
-
-storage as (
-
-    -- The vendor reports gigabyte-hours; the figure is their mean over the period.
-    select
-        rollups.external_user_id,
-        rollups.billing_period,
-        {{ rounded_ratio(
-            credits_to_nano("sum(rollups.storage_gb_hours)"), "any_value(measured_periods.period_hours) * 1000000000::hugeint", 9,
-            "decimal(38, 9)"
-        ) }} as used_value
-    from rollups
-    inner join measured_periods on rollups.billing_period = measured_periods.billing_period
-    group by rollups.external_user_id, rollups.billing_period
-
-),
-
-sandbox_counts as (
-
-    select
-        sandboxes.external_user_id,
-        measured_periods.billing_period,
-        count(*) as used_value
-    from sandboxes
-    inner join measured_periods on sandboxes.first_started_at_utc < measured_periods.period_end_at_utc
-    group by sandboxes.external_user_id, measured_periods.billing_period
-
-),
-
-used as (
-
-    select
-        measured_users.external_user_id,
-        measured_users.billing_period,
-        'credits' as quota,
-        user_periods.credits as used_value
-    from measured_users
-    left join user_periods using (external_user_id, billing_period)
-    union all
-    select
-        measured_users.external_user_id,
-        measured_users.billing_period,
-        'concurrent' as quota,
-        user_periods.peak_concurrent::decimal(38, 9) as used_value
-    from measured_users
-    left join user_periods using (external_user_id, billing_period)
-    union all
-    select
-        measured_users.external_user_id,
-        measured_users.billing_period,
-        'sandboxes' as quota,
-        sandbox_counts.used_value::decimal(38, 9) as used_value
-    from measured_users
-    left join sandbox_counts using (external_user_id, billing_period)
-    union all
-    select
-        measured_users.external_user_id,
-        measured_users.billing_period,
-        'storage_gb' as quota,
-        storage.used_value
-    from measured_users
-    left join storage using (external_user_id, billing_period)
-
-),
-
-measured as (
-
-    select
-        used.external_user_id,
-        used.billing_period,
-        used.quota,
-        limits_in_force.limit_value,
-        measured_periods.period_start_at_utc,
-        measured_periods.period_end_at_utc,
-        coalesce(limits_in_force.has_quota, false) as has_quota,
-        coalesce(limits_in_force.has_limit_changed, false) as has_limit_changed,
-        coalesce(used.used_value, 0)::decimal(38, 9) as used_value
-    from used
-    inner join measured_periods on used.billing_period = measured_periods.billing_period
-    left join limits_in_force
-        on
-            used.external_user_id = limits_in_force.external_user_id
-            and used.billing_period = limits_in_force.billing_period
-            and used.quota = limits_in_force.quota
 
 ),
 
@@ -210,8 +30,8 @@ targets as (
         measured.quota,
         100 as threshold_percent,
         measured.limit_value,
-        measured.period_start_at_utc,
-        measured.period_end_at_utc
+        measured.used_value,
+        measured.period_start_at_utc
     from measured
     where measured.limit_value is not null
 
@@ -219,7 +39,19 @@ targets as (
 
 reached as (
 
-    {{ reached_moments() }}
+    select
+        reached_limits.external_user_id,
+        reached_limits.billing_period,
+        reached_limits.quota,
+        reached_limits.reached_at_utc
+    from reached_limits
+    union all
+    select
+        sandbox_moments.external_user_id,
+        sandbox_moments.billing_period,
+        sandbox_moments.quota,
+        sandbox_moments.reached_at_utc
+    from ({{ reached_moments(["sandboxes"]) }}) as sandbox_moments
 
 )
 

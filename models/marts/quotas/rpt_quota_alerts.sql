@@ -71,7 +71,7 @@ targets as (
 
 reached as (
 
-    {{ reached_moments() }}
+    {{ reached_moments(["credits", "concurrent", "sandboxes"]) }}
 
 )
 

@@ -12,57 +12,26 @@
 
 with
 
-raw_credits as (
+{% for step in ["raw", "staging", "session_periods", "user_days"] %}
+{{ step }}_credits as (
 
     select
         external_user_id,
         billing_period,
-        credits
-    from {{ ref("int_raw_user_periods") }}
+        {{ nano_to_credits("nano_credits") }} as credits
+    from {{ ref("int_step_credits") }}
+    where step = '{{ step }}'
 
 ),
 
-staging_credits as (
-
-    select
-        external_user_id,
-        billing_period,
-        {{ nano_to_credits("sum(nano_credits)") }} as credits
-    from {{ ref("int_session_months") }}
-    group by external_user_id, billing_period
-
-),
-
-session_periods_credits as (
-
-    select
-        external_user_id,
-        billing_period,
-        sum(credits) as credits
-    from {{ ref("fct_session_period_credits") }}
-    group by external_user_id, billing_period
-
-),
-
-user_days_credits as (
-
-    select
-        external_user_id,
-        billing_period,
-        sum(credits) as credits
-    from {{ ref("fct_user_day_credits") }}
-    group by external_user_id, billing_period
-
-),
-
+{% endfor %}
 user_periods_credits as (
 
     select
         external_user_id,
         billing_period,
-        sum(credits) as credits
+        credits
     from {{ ref("fct_user_period_credits") }}
-    group by external_user_id, billing_period
 
 ),
 

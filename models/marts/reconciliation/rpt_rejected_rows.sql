@@ -11,26 +11,32 @@ loads as (
 
 rejected as (
 
-    {% for source_name in ["usage_sessions", "sandboxes"] %}
     select
         staged.load_id,
-        '{{ source_name }}' as source,
-        staged.{{ {"usage_sessions": "session_id", "sandboxes": "sandbox_id"}[source_name] }} as row_id,
+        'usage_sessions' as source,
+        staged.session_id as row_id,
+        staged.rejection_reason as reason,
+        staged.rejected_payload as payload,
+        staged.row_number
+    from {{ ref("stg_miosa__usage_sessions") }} as staged
+    where staged.rejection_reason is not null
+    union all
+    select
+        staged.load_id,
+        'sandboxes' as source,
+        staged.sandbox_id as row_id,
         staged.rejection_reason as reason,
         raw_rows.payload,
         staged.row_number
-    from {{ ref("stg_miosa__" ~ source_name) }} as staged
-    inner join {{ source("raw", source_name) }} as raw_rows
+    from {{ ref("stg_miosa__sandboxes") }} as staged
+    inner join {{ source("raw", "sandboxes") }} as raw_rows
         on
             staged.load_id = raw_rows.load_id
             and staged.row_number = raw_rows.row_number
     where
         staged.rejection_reason is not null
-        {%- if source_name == "sandboxes" %}
         and staged.is_current
-        {%- endif %}
     union all
-    {% endfor %}
     select
         staged.load_id,
         'quotas' as source,

@@ -23,7 +23,7 @@ vendor_totals as (
 
 session_periods as (
 
-    select distinct billing_period from {{ ref("fct_session_period_credits") }}
+    select distinct billing_period from {{ ref("int_user_periods") }}
 
 ),
 

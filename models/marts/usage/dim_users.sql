@@ -4,9 +4,15 @@
 
 with
 
-sessions as (
+periods as (
 
-    select * from {{ ref("int_sessions") }}
+    select * from {{ ref("int_user_periods") }}
+
+),
+
+sandboxes as (
+
+    select * from {{ ref("int_user_sandboxes") }}
 
 ),
 
@@ -26,12 +32,21 @@ quotas as (
 usage as (
 
     select
-        sessions.external_user_id,
-        min(sessions.started_at_utc) as first_seen_at_utc,
-        max(sessions.end_at_utc) as last_seen_at_utc,
-        count(distinct sessions.sandbox_id) as sandbox_count
-    from sessions
-    group by sessions.external_user_id
+        periods.external_user_id,
+        min(periods.first_start_at_utc) as first_seen_at_utc,
+        max(periods.last_end_at_utc) as last_seen_at_utc
+    from periods
+    group by periods.external_user_id
+
+),
+
+sandbox_counts as (
+
+    select
+        sandboxes.external_user_id,
+        count(*) as sandbox_count
+    from sandboxes
+    group by sandboxes.external_user_id
 
 ),
 
@@ -50,6 +65,7 @@ select
     users.external_user_id <> '{{ unattributed() }}' as is_attributed,
     usage.first_seen_at_utc,
     usage.last_seen_at_utc,
-    coalesce(usage.sandbox_count, 0) as sandbox_count
+    coalesce(sandbox_counts.sandbox_count, 0) as sandbox_count
 from users
 left join usage on users.external_user_id = usage.external_user_id
+left join sandbox_counts on users.external_user_id = sandbox_counts.external_user_id

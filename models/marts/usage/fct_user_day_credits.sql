@@ -1,11 +1,13 @@
 -- Purpose: what each user used and was charged on each UTC day.
 -- Grain: one row a user and UTC day with a session part (external_user_id, usage_date).
+{{ config(materialized="incremental", meta={"kept_by": "user_period"}, pre_hook="{{ drop_touched() }}") }}
 
 with
 
 session_days as (
 
     select * from {{ ref("int_session_days") }}
+    {{ touched_only("user_period") }}
 
 )
 

@@ -1,11 +1,13 @@
 -- Purpose: what each user used and was charged in each billing period: the figure that everything else adds up to.
 -- Grain: one row a user and billing period with a session part (external_user_id, billing_period).
+{{ config(materialized="incremental", meta={"kept_by": "user_period"}, pre_hook="{{ drop_touched() }}") }}
 
 with
 
 parts as (
 
     select * from {{ ref("fct_session_period_credits") }}
+    {{ touched_only("user_period") }}
 
 ),
 
@@ -16,6 +18,7 @@ concurrency as (
         billing_period,
         max(running_session_count) as peak_concurrent
     from {{ ref("int_concurrency_changes") }}
+    {{ touched_only("user_period") }}
     group by external_user_id, billing_period
 
 ),

@@ -1,12 +1,18 @@
 -- Purpose: the current version of each usage session, typed; with the reason, where it cannot be billed.
 -- Grain: one row a session id (row_key); rows without a usable id have a key of their own each.
 -- Every current row of raw is here: billable ones, rejected ones (rejection_reason) and voids (is_void).
+{{ config(
+    materialized="incremental",
+    meta={"kept_by": "session"},
+    pre_hook=["{{ touch_new_sessions() }}", "{{ drop_touched() }}"],
+) }}
 
 with
 
 versions as (
 
     select * from {{ source("raw", "usage_sessions") }}
+    {{ touched_only("place") }}
 
 ),
 
@@ -30,9 +36,11 @@ current_versions as (
     select
         versions.load_id,
         versions.row_number,
+        versions.row_hash,
         versions.row_key,
         versions.has_id,
         versions.is_void,
+        versions.payload,
         {{ json_fields(
             "coalesce(versions.payload_normalized, versions.payload)",
             texts=["started_at", "ended_at", "duration_sec", "credit_cost", "credits_used"],
@@ -54,9 +62,11 @@ typed as (
     select
         current_versions.load_id,
         current_versions.row_number,
+        current_versions.row_hash,
         current_versions.row_key,
         current_versions.has_id,
         current_versions.is_void,
+        current_versions.payload,
         current_versions.fields.started_at as started_at_text,
         current_versions.fields.ended_at as ended_at_text,
         current_versions.fields.duration_sec as duration_text,
@@ -80,6 +90,7 @@ typed as (
 select
     typed.load_id,
     typed.row_number,
+    typed.row_hash,
     typed.row_key,
     typed.is_void,
     typed.sandbox_id,
@@ -121,5 +132,6 @@ select
             {{ credit_amount_fault("typed.credits_used_text", "typed.credits_used_nano") }},
             case when typed.credit_cost_nano <> typed.credits_used_nano then 'cost_fields_differ' end
         )
-    end as rejection_reason
+    end as rejection_reason,
+    case when rejection_reason is not null then typed.payload end as rejected_payload
 from typed

@@ -1,18 +1,36 @@
--- Purpose: credits by user and billing period straight from raw, in one statement that shares none of the steps of the
---          models (versions, validity, ownership, intervals and the split are written a second time), so that
+-- Purpose: what each session cost in each billing period straight from raw, in one statement that shares none of the steps
+--          of the models (versions, validity, ownership, intervals and the split are written a second time), so that
 --          rpt_reconciliation has something to hold them against. Only the readers of numbers and times are shared.
--- Grain: one row a user and billing period (external_user_id, billing_period).
+-- Grain: one row a session that can be billed and billing period (session_id, billing_period).
+{{ config(
+    materialized="incremental",
+    meta={"kept_by": "session"},
+    pre_hook=["{{ touch_their_periods() }}", "{{ drop_touched() }}"],
+    post_hook="{{ touch_their_periods() }}",
+) }}
+-- depends_on: {{ ref("int_sessions") }}  (which finds the sessions whose owner is new)
 
 with
 
+candidates as (
+
+    select
+        row_key,
+        has_id,
+        (load_id::hugeint << 40) + row_number as place
+    from {{ source("raw", "usage_sessions") }}
+    {{ touched_only("place") }}
+
+),
+
 newest as (
 
-    -- Versions by joining the highest place a key has, not by ranking.
+    -- Versions by the highest place a key has, not by ranking.
     select
         candidates.row_key,
         candidates.has_id,
-        max((candidates.load_id::hugeint << 40) + candidates.row_number) as place
-    from {{ source("raw", "usage_sessions") }} as candidates
+        max(candidates.place) as place
+    from candidates
     group by candidates.row_key, candidates.has_id
 
 ),
@@ -20,6 +38,7 @@ newest as (
 documents as (
 
     select
+        sessions.row_hash,
         sessions.row_key,
         sessions.load_id,
         coalesce(sessions.payload_normalized, sessions.payload) as document
@@ -36,6 +55,7 @@ documents as (
 parsed as (
 
     select
+        documents.row_hash,
         documents.row_key,
         documents.load_id,
         {{ json_fields(
@@ -50,6 +70,7 @@ parsed as (
 figures as (
 
     select
+        parsed.row_hash,
         parsed.row_key,
         {{ json_id("parsed.fields.external_user_id") }} as own_user,
         {{ json_id("parsed.fields.computer_id") }} as sandbox_id,
@@ -97,6 +118,8 @@ owners as (
 billable as (
 
     select
+        figures.row_hash,
+        figures.row_key,
         coalesce(figures.own_user, owners.owner, '{{ unattributed() }}') as external_user_id,
         coalesce(figures.cost_1, figures.cost_2, 0::hugeint) as nano,
         -- Null, and so in no month, where the session can't be billed. No filter: it would be pushed below the reading of
@@ -149,6 +172,8 @@ months as (
 spent as (
 
     select
+        months.row_hash,
+        months.row_key,
         months.external_user_id,
         {{ billing_period("months.month_start_at_utc") }} as billing_period,
         case
@@ -169,8 +194,9 @@ spent as (
 )
 
 select
+    spent.row_hash,
+    spent.row_key as session_id,
     spent.external_user_id,
     spent.billing_period,
-    {{ nano_to_credits("sum(spent.nano)") }} as credits
+    spent.nano::bigint as nano_credits
 from spent
-group by spent.external_user_id, spent.billing_period

@@ -1,0 +1,255 @@
+{#-
+    What a build has to do. A table that grows with history is kept up to date by what changed, so that a month costs what
+    the month holds. The schema `touched` says what changed:
+
+    touched.sessions        places in raw of sessions that are new, or whose owner is, since the tables were made of them
+    touched.user_periods    users' periods in which such a session has, or had, a part, or whose prices or limits moved
+    touched.known_…         what else a table was made of, as it was then: see kept_beside()
+    touched.built_by        the code by which the whole warehouse was built; no row while that is not so
+
+    They grow in the transactions that change tables, and are emptied when a whole build went well, tests included. So a
+    build that was killed, that failed or that built a part leaves nothing undone: the next one does it again.
+
+    A model that is kept so is `incremental`, says in meta.kept_by what its rows go by, and drops in a hook what it makes
+    again. What it reads, it reads through touched_only().
+    session         by row_hash
+    user_period     by external_user_id and billing_period (or meta.period_column)
+
+    Everything is built in full on --full-refresh, when a period is closed (its invoices shall stand on figures made from
+    scratch), and where the code of a kept model, or a macro that it uses, is another than the one it was built by.
+-#}
+
+{#- Whether this run may only do what was touched. -#}
+{% macro history_stands() %}
+    {%- if flags.FULL_REFRESH or period_to_close() is not none -%}
+        {{ return(false) }}
+    {%- endif -%}
+    {{ return(first_row("select 1 from touched.built_by") is not none) }}
+{% endmacro %}
+
+{#- dbt asks this for each incremental model and seed. -#}
+{% macro should_full_refresh() %}
+    {%- if model.resource_type != "model" -%}
+        {{ return(flags.FULL_REFRESH) }}
+    {%- endif -%}
+    {{ return(not history_stands()) }}
+{% endmacro %}
+
+{#- The models that are kept so. -#}
+{% macro kept_models() %}
+    {%- set kept = [] -%}
+    {%- for node in graph.nodes.values() if node.resource_type == "model" and node.config.meta.get("kept_by") -%}
+        {%- do kept.append(node) -%}
+    {%- endfor -%}
+    {{ return(kept | sort(attribute="unique_id")) }}
+{% endmacro %}
+
+{#- A digest of all that the kept models' SQL is made of: their code, the macros it uses, theirs, and the variables. -#}
+{% macro history_fingerprint() %}
+    {%- set texts, macros, waiting = [var("max_duration_digits") | string], [], [] -%}
+    {%- for node in kept_models() -%}
+        {%- do texts.append(node.raw_code) -%}
+        {%- do waiting.extend(node.depends_on.macros) -%}
+    {%- endfor -%}
+    {#- A macro comes after those that name it: each round adds the next ones, until none is new. -#}
+    {%- for round in range(20) if waiting -%}
+        {%- set found = [] -%}
+        {%- for unique_id in waiting if unique_id.startswith("macro." ~ project_name ~ ".") and unique_id not in macros -%}
+            {%- do macros.append(unique_id) -%}
+            {%- do found.extend(context[unique_id.split(".")[2]].macro.depends_on.macros) -%}
+        {%- endfor -%}
+        {%- do waiting.clear() -%}
+        {%- do waiting.extend(found) -%}
+    {%- endfor -%}
+    {%- for unique_id in macros | sort -%}
+        {%- do texts.append(context[unique_id.split(".")[2]].macro.macro_sql) -%}
+    {%- endfor -%}
+    {{ return(local_md5(texts | join("\n"))) }}
+{% endmacro %}
+
+{#- What a kept model was made of besides sessions, as columns of the relation that it then read. -#}
+{% macro kept_beside() %}
+    {{ return({
+        "int_priced_parts": {
+            "of": "int_price_segments", "where": "true",
+            "columns": {
+                "external_user_id": "varchar", "billing_period": "varchar", "from_date": "date", "to_date": "date",
+                "plan_id": "varchar", "price_valid_from": "date",
+            },
+        },
+        "int_recomputed_pieces": {
+            "of": "int_recomputed_lines", "where": "to_nano > from_nano",
+            "columns": {
+                "external_user_id": "varchar", "billing_period": "varchar", "line_id": "varchar", "from_nano": "hugeint",
+                "to_nano": "hugeint",
+            },
+        },
+        "int_reached_limits": {
+            "of": "int_measured_quotas", "where": "limit_value is not null and quota in ('credits', 'concurrent')",
+            "columns": {
+                "external_user_id": "varchar", "billing_period": "varchar", "quota": "varchar", "limit_value": "decimal(38, 9)",
+            },
+        },
+    }) }}
+{% endmacro %}
+
+{#- on-run-start: makes what is missing, and forgets what the warehouse was built by when this run builds it anew. -#}
+{% macro open_history() %}
+    {%- if execute -%}
+        {%- call statement("open_history", auto_begin=True) -%}
+            create schema if not exists touched;
+            create table if not exists touched.sessions (row_hash bigint, load_id bigint, row_number bigint);
+            create table if not exists touched.user_periods (external_user_id varchar, billing_period varchar);
+            create table if not exists touched.built_by (fingerprint varchar);
+            {%- for name, beside in kept_beside().items() %}
+            create table if not exists touched.known_{{ beside.of }} (
+                {%- for column, type in beside.columns.items() %}{{ column }} {{ type }}{{ ", " if not loop.last }}{% endfor -%}
+            );
+            {%- endfor %}
+            {%- if flags.WHICH in ("build", "run") %}
+            delete from touched.built_by
+            where fingerprint <> '{{ history_fingerprint() }}' {{ "or true" if flags.FULL_REFRESH }};
+            {%- endif %}
+        {%- endcall -%}
+        {%- do adapter.commit() -%}
+    {%- endif -%}
+{% endmacro %}
+
+{#- on-run-end: after a whole build that went well, nothing is left to do. -#}
+{% macro close_history(results) %}
+    {%- if execute and flags.WHICH == "build" and whole_build_faults(results) is none -%}
+        {%- call statement("close_history", auto_begin=True) -%}
+            delete from touched.sessions;
+            delete from touched.user_periods;
+            delete from touched.built_by;
+            insert into touched.built_by values ('{{ history_fingerprint() }}');
+        {%- endcall -%}
+        {%- do adapter.commit() -%}
+    {%- endif -%}
+{% endmacro %}
+
+{#- SQL behind a relation that leaves of it what was touched; nothing in a build in full. by: place (in raw), session, user_period. -#}
+{% macro touched_only(by, period_column="billing_period") -%}
+    {%- if model.resource_type == "model" and is_incremental() -%}
+        {{ only_touched(by, period_column) }}
+    {%- endif -%}
+{%- endmacro %}
+
+{#- The same, always. -#}
+{% macro only_touched(by, period_column="billing_period") -%}
+    {%- if by == "place" -%}
+        semi join touched.sessions using (load_id, row_number)
+    {%- elif by == "session" -%}
+        semi join touched.sessions using (row_hash)
+    {%- elif period_column == "billing_period" -%}
+        semi join touched.user_periods using (external_user_id, billing_period)
+    {%- else -%}
+        semi join (
+            select external_user_id, billing_period as {{ period_column }} from touched.user_periods
+        ) using (external_user_id, {{ period_column }})
+    {%- endif -%}
+{%- endmacro %}
+
+{#- Whether data tests read only what this run touched. -#}
+{% macro tests_touched_only() %}
+    {{ return(execute and flags.WHICH == "build" and history_stands()) }}
+{% endmacro %}
+
+{#-
+    What a data test reads of a relation: in a build that did only what was touched, that; all of it at a closing, on
+    --full-refresh, and whenever it is `dbt test` that runs. by: as above; without it, what the model is kept by.
+-#}
+{% macro touched_part(relation, by=none, period_column="billing_period") -%}
+    {%- set of = namespace(by=by, period_column=period_column) -%}
+    {%- if tests_touched_only() -%}
+        {%- for node in kept_models() if by is none and node.relation_name == relation | string -%}
+            {%- set of.by = node.config.meta.kept_by -%}
+            {%- set of.period_column = node.config.meta.get("period_column", "billing_period") -%}
+        {%- endfor -%}
+        {%- if of.by is not none -%}
+            {{ return("(from " ~ relation ~ " " ~ only_touched(of.by, of.period_column) ~ ")") }}
+        {%- endif -%}
+    {%- endif -%}
+    {{ return(relation) }}
+{%- endmacro %}
+
+{#- dbt asks this for what a generic test reads. -#}
+{% macro get_where_subquery(relation) -%}
+    {%- set where = config.get("where", "") -%}
+    {%- set part = touched_part(relation) -%}
+    {{ return("(select * from " ~ part ~ " where " ~ where ~ ") as dbt_subquery" if where else part) }}
+{%- endmacro %}
+
+{#- Hook of a kept model, last before it: drops what it makes again. -#}
+{% macro drop_touched() -%}
+    {%- if is_incremental() -%}
+        {%- if model.config.meta.kept_by == "session" -%}
+            delete from {{ this }} where row_hash in (select row_hash from touched.sessions)
+        {%- else -%}
+            delete from {{ this }}
+            where (external_user_id, {{ model.config.meta.get("period_column", "billing_period") }}) in (
+                select (external_user_id, billing_period) from touched.user_periods
+            )
+        {%- endif -%}
+    {%- endif -%}
+{%- endmacro %}
+
+{#- Hook before the staged sessions: the rows of loads that they do not know, and what else has these rows' hashes. -#}
+{% macro touch_new_sessions() -%}
+    {%- if is_incremental() -%}
+        insert into touched.sessions
+        select row_hash, load_id, row_number
+        from {{ source("raw", "usage_sessions") }}
+        where load_id > (select coalesce(max(load_id), 0) from {{ this }});
+        insert into touched.sessions
+        select row_hash, load_id, row_number
+        from {{ this }}
+        where row_hash in (select row_hash from touched.sessions)
+    {%- endif -%}
+{%- endmacro %}
+
+{#- Hook before the sessions with their owners: those whose sandbox has another owner than when they were made. -#}
+{% macro touch_new_owners() -%}
+    {%- if is_incremental() -%}
+        insert into touched.sessions
+        select sessions.row_hash, sessions.load_id, sessions.row_number
+        from {{ this }} as sessions
+        left join {{ ref("int_sandbox_owners") }} as owners on sessions.sandbox_id = owners.sandbox_id
+        where
+            sessions.is_owned_by_sandbox
+            and sessions.external_user_id <> coalesce(owners.external_user_id, '{{ unattributed() }}')
+    {%- endif -%}
+{%- endmacro %}
+
+{#- Hook before and after a model by session and period: the periods from which touched sessions go, and to which they come. -#}
+{% macro touch_their_periods() -%}
+    {%- if is_incremental() -%}
+        insert into touched.user_periods
+        select distinct external_user_id, billing_period
+        from {{ this }}
+        where row_hash in (select row_hash from touched.sessions)
+    {%- endif -%}
+{%- endmacro %}
+
+{#- Hook before a model of kept_beside(): the periods in which what it was made of has changed. -#}
+{% macro touch_what_moved() -%}
+    {%- if is_incremental() -%}
+        {%- set beside = kept_beside()[this.identifier] -%}
+        {%- set columns = beside.columns | join(", ") -%}
+        {%- set today = "select " ~ columns ~ " from " ~ ref(beside.of) ~ " where " ~ beside.where -%}
+        {%- set before = "select " ~ columns ~ " from touched.known_" ~ beside.of -%}
+        insert into touched.user_periods
+        select distinct external_user_id, billing_period
+        from (({{ today }} except all {{ before }}) union all ({{ before }} except all {{ today }}))
+    {%- endif -%}
+{%- endmacro %}
+
+{#- Hook after it: that is known now. -#}
+{% macro know_what_it_was_made_of() -%}
+    {%- if model.config.materialized == "incremental" and target.type == "duckdb" -%}
+        {%- set beside = kept_beside()[this.identifier] -%}
+        delete from touched.known_{{ beside.of }};
+        insert into touched.known_{{ beside.of }}
+        select {{ beside.columns | join(", ") }} from {{ ref(beside.of) }} where {{ beside.where }}
+    {%- endif -%}
+{%- endmacro %}

@@ -1,0 +1,59 @@
+-- Purpose: when use came to a limit of credits or of concurrent sessions (rules 15 and 17). That of sandboxes hangs on all of
+--          a user's past, and is told in fct_quota_utilization.
+-- Grain: one row a user, billing period and quota whose limit was reached (external_user_id, billing_period, quota).
+{{ config(
+    materialized="incremental",
+    meta={"kept_by": "user_period"},
+    pre_hook=["{{ touch_what_moved() }}", "{{ drop_touched() }}"],
+    post_hook="{{ know_what_it_was_made_of() }}",
+) }}
+
+with
+
+measured as (
+
+    select * from {{ ref("int_measured_quotas") }}
+    {{ touched_only("user_period") }}
+
+),
+
+parts as (
+
+    select * from {{ ref("fct_session_period_credits") }}
+    {{ touched_only("user_period") }}
+
+),
+
+concurrency as (
+
+    select * from {{ ref("int_concurrency_changes") }}
+    {{ touched_only("user_period") }}
+
+),
+
+targets as (
+
+    select
+        measured.external_user_id,
+        measured.billing_period,
+        measured.quota,
+        100 as threshold_percent,
+        measured.limit_value,
+        measured.used_value
+    from measured
+    where measured.limit_value is not null
+
+),
+
+reached as (
+
+    {{ reached_moments(["credits", "concurrent"]) }}
+
+)
+
+select
+    reached.external_user_id,
+    reached.billing_period,
+    reached.quota,
+    reached.reached_at_utc
+from reached

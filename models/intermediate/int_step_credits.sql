@@ -1,0 +1,21 @@
+-- Purpose: what each step comes to by user and billing period, to hold each against the one before (rule 32).
+-- Grain: one row a step, user and billing period that it has (step, external_user_id, billing_period).
+{{ config(materialized="incremental", meta={"kept_by": "user_period"}, pre_hook="{{ drop_touched() }}") }}
+{%- set steps = [
+    ("raw", "int_raw_session_periods", "nano_credits"),
+    ("staging", "int_session_months", "nano_credits"),
+    ("session_periods", "fct_session_period_credits", credits_to_nano("credits")),
+    ("user_days", "fct_user_day_credits", credits_to_nano("credits")),
+] %}
+
+{% for step, model_name, nano_credits in steps %}
+select
+    '{{ step }}' as step,
+    external_user_id,
+    billing_period,
+    sum({{ nano_credits }})::hugeint as nano_credits
+from {{ ref(model_name) }}
+{{ touched_only("user_period") }}
+group by external_user_id, billing_period
+{{ "union all" if not loop.last }}
+{% endfor %}
