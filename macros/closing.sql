@@ -20,7 +20,7 @@
 {#- SQL that fails with a sentence. -#}
 {% macro refuse_to_close(why) %}
     {%- set sentence = period_to_close() ~ " was not closed: " ~ why -%}
-    select error('{{ sentence | replace("'", "''") }}')
+    select {{ fail_with(text_literal(sentence)) }}
 {% endmacro %}
 
 {#- The month after a period, as a period. -#}
@@ -144,7 +144,7 @@
             '{{ period }}', timestamp '{{ closed_at }}', (select max(load_id) from {{ relations["stg_miosa__loads"] }}),
             {{ code_version() }}, '{{ invocation_id }}', coalesce(totals.invoice_count, 0), coalesce(totals.line_count, 0),
             coalesce(totals.piece_count, 0), coalesce(totals.credits, 0), coalesce(amounts.amounts_minor, ''),
-            coalesce(totals.checksum, sha256(''))
+            coalesce(totals.checksum, {{ sha256("''") }})
         from (select 1) as one
         left join ({{ ledger_totals() }}) as totals on totals.billing_period = '{{ period }}'
         left join ({{ ledger_amounts() }}) as amounts on amounts.billing_period = '{{ period }}'

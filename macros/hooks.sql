@@ -1,5 +1,12 @@
-{#- Stops a run on a warehouse that nothing was extracted into, with a sentence instead of a failing query. -#}
-{% macro require_raw_layer() %}
+{#- Stops a run whose engine would not compute as the models expect, or that the engine cannot do at all, before anything is built. -#}
+{% macro require_settings() %}{{ return(adapter.dispatch("require_settings")()) }}{% endmacro %}
+
+{% macro default__require_settings() %}{% endmacro %}
+
+{#- Sees to it that raw can be read, or stops the run with a sentence instead of a failing query. -#}
+{% macro require_raw_layer() %}{{ return(adapter.dispatch("require_raw_layer")()) }}{% endmacro %}
+
+{% macro default__require_raw_layer() %}
     {%- if execute and flags.WHICH in ("build", "run", "test", "snapshot", "compile", "show") -%}
         {%- set loads = adapter.get_relation(database=target.database, schema="raw", identifier="loads") -%}
         {%- if loads is none -%}

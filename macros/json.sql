@@ -2,21 +2,39 @@
     Reading JSON text without a float on the way. Facts about DuckDB that these macros rest on, each pinned by a unit
     test: a structure with a DECIMAL field keeps the text of every number as it was (without one, numbers go through a
     double); a VARCHAR field gives a string's content or a number's text; a JSON field keeps the quotes, and so tells
-    a string from a number.
+    a string from a number. What Spark's rest on is in engines/spark_json.sql.
 -#}
 
-{#- The named fields of an object as a STRUCT of texts, in one parse. `texts`: content of whatever is there, numbers
-    as their text. `values`: JSON text, to be read with json_string. Missing and null fields are null. -#}
-{% macro json_fields(document, texts=[], values=[]) -%}
+{#-
+    The named fields of an object as a STRUCT of texts, in one parse. `texts`: content of whatever is there, numbers as their
+    text. `values`: JSON text, to be read with json_id. `documents`: JSON text, to be read with these macros again. Missing and
+    null fields are null.
+-#}
+{% macro json_fields(document, texts=[], values=[], documents=[]) -%}
+    {{ return(adapter.dispatch("json_fields")(document, texts, values, documents)) }}
+{%- endmacro %}
+
+{% macro default__json_fields(document, texts, values, documents) -%}
     from_json(
         {{ document }},
         '{ {%- for name in texts %}"{{ name }}":"VARCHAR",{% endfor -%}
-        {%- for name in values %}"{{ name }}":"JSON",{% endfor -%} "keep number texts":"DECIMAL(1,0)"}'
+        {%- for name in values + documents %}"{{ name }}":"JSON",{% endfor -%} "keep number texts":"DECIMAL(1,0)"}'
     )
 {%- endmacro %}
 
-{#- The objects of a JSON array as a list of such STRUCTs. -#}
+{#- The items of a JSON array as a list of JSON texts. -#}
+{% macro json_items(document) -%}{{ return(adapter.dispatch("json_items")(document)) }}{%- endmacro %}
+
+{% macro default__json_items(document) -%}
+    from_json({{ document }}, '["JSON"]')
+{%- endmacro %}
+
+{#- The objects of a JSON array as a list of STRUCTs, as json_fields gives them. -#}
 {% macro json_objects(document, texts=[], values=[]) -%}
+    {{ return(adapter.dispatch("json_objects")(document, texts, values)) }}
+{%- endmacro %}
+
+{% macro default__json_objects(document, texts, values) -%}
     from_json(
         {{ document }},
         '[{ {%- for name in texts %}"{{ name }}":"VARCHAR",{% endfor -%}
@@ -24,8 +42,29 @@
     )
 {%- endmacro %}
 
+{#- Columns item, fields and line_number, in a row for each item of a list and of another of the same length. -#}
+{% macro each_item(items, fields) -%}{{ return(adapter.dispatch("each_item")(items, fields)) }}{%- endmacro %}
+
+{% macro default__each_item(items, fields) -%}
+    unnest({{ items }}) as item,
+        unnest({{ fields }}) as fields,
+        generate_subscripts({{ items }}, 1) as line_number
+{%- endmacro %}
+
+{#- Whether an object has one of some keys. Null where the text is null. -#}
+{% macro json_has_any_key(document, keys) -%}{{ return(adapter.dispatch("json_has_any_key")(document, keys)) }}{%- endmacro %}
+
+{% macro default__json_has_any_key(document, keys) -%}
+    list_has_any(
+        json_keys({{ document }}),
+        ['{{ keys | join("', '") }}']
+    )
+{%- endmacro %}
+
 {#- An id (rule 9): the content of a JSON string; null when it is anything else, or empty. Never trimmed or folded. -#}
-{% macro json_id(value) -%}
+{% macro json_id(value) -%}{{ return(adapter.dispatch("json_id")(value)) }}{%- endmacro %}
+
+{% macro default__json_id(value) -%}
     case
         when {{ value }}::varchar in ('""', '') or {{ value }}::varchar not like '"%' then null
         when not contains({{ value }}::varchar, '\') then ({{ value }}::varchar)[2:-2]

@@ -26,7 +26,9 @@
 {% endmacro %}
 
 {#- Creates what is missing of the ledger. Committed here, because dbt rolls back what a run's first hooks left open. -#}
-{% macro create_ledger() %}
+{% macro create_ledger() %}{{ return(adapter.dispatch("create_ledger")()) }}{% endmacro %}
+
+{% macro default__create_ledger() %}
     {%- if execute -%}
         {%- call statement("create_ledger", auto_begin=True) -%}
             create schema if not exists ledger;
@@ -51,11 +53,11 @@
 {% macro ledger_totals(with_pieces=true) %}
     {%- set line_cells = [] -%}
     {%- for column in ledger_tables()["closed_invoice_lines"] -%}
-        {%- do line_cells.append("(lines." ~ column ~ ")::varchar") -%}
+        {%- do line_cells.append("(lines." ~ column ~ ")::string") -%}
     {%- endfor -%}
     {%- set piece_cells = [] -%}
     {%- for column in ledger_tables()["closed_line_pieces"] -%}
-        {%- do piece_cells.append("(pieces." ~ column ~ ")::varchar") -%}
+        {%- do piece_cells.append("(pieces." ~ column ~ ")::string") -%}
     {%- endfor %}
     select
         lines.invoice_period as billing_period,
@@ -63,12 +65,9 @@
         count(*) as line_count,
         {%- if with_pieces %}
         coalesce(sum(piece_digests.piece_count), 0)::bigint as piece_count,
-        sha256(
-            string_agg(
-                {{ text_key(line_cells, hash="sha256") }} || coalesce(piece_digests.digest, ''),
-                '' order by lines.line_id
-            )
-        ) as checksum,
+        {{ sha256(joined_texts(
+            text_key(line_cells, hash="sha256") ~ " || coalesce(piece_digests.digest, '')", "", "lines.line_id"
+        )) }} as checksum,
         {%- endif %}
         sum(lines.quantity_credits)::decimal(38, 9) as credits
     from ledger.closed_invoice_lines as lines
@@ -77,11 +76,9 @@
         select
             pieces.line_id,
             count(*) as piece_count,
-            sha256(
-                string_agg(
-                    {{ text_key(piece_cells, hash="sha256") }}, '' order by pieces.session_id, pieces.usage_date
-                )
-            ) as digest
+            {{ sha256(joined_texts(
+                text_key(piece_cells, hash="sha256"), "", "pieces.session_id, pieces.usage_date"
+            )) }} as digest
         from ledger.closed_line_pieces as pieces
         group by pieces.line_id
     ) as piece_digests on lines.line_id = piece_digests.line_id
@@ -93,7 +90,7 @@
 {% macro ledger_amounts() %}
     select
         amounts.invoice_period as billing_period,
-        string_agg(amounts.currency || ' ' || amounts.amount_minor::varchar, ', ' order by amounts.currency) as amounts_minor
+        {{ joined_texts("amounts.currency || ' ' || amounts.amount_minor::string", ", ", "amounts.currency") }} as amounts_minor
     from (
         select
             lines.invoice_period,
@@ -176,7 +173,7 @@
     where
         closed_periods.billing_period is null
         {%- if with_pieces %}
-        or closed_periods.checksum is distinct from coalesce(totals.checksum, sha256(''))
+        or closed_periods.checksum is distinct from coalesce(totals.checksum, {{ sha256("''") }})
         or closed_periods.piece_count is distinct from coalesce(totals.piece_count, 0)
         {%- endif %}
         or closed_periods.line_count is distinct from coalesce(totals.line_count, 0)
@@ -184,5 +181,5 @@
         or closed_periods.credits is distinct from coalesce(totals.credits, 0)
         or closed_periods.amounts_minor is distinct from coalesce(amounts.amounts_minor, '')
         or closed_periods.previous_period
-        <> strftime(strptime(closed_periods.billing_period, '%Y-%m') - interval 1 month, '%Y-%m')
+        <> {{ billing_period(period_start("closed_periods.billing_period") ~ " - interval 1 month") }}
 {% endmacro %}

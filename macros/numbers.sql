@@ -6,12 +6,12 @@
 
 {#- Whether a text is a number by JSON's grammar (rule 7): no blanks, no separators, no leading zeros or plus sign. -#}
 {% macro is_json_number(text) -%}
-    regexp_full_match({{ text }}, '-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?')
+    {{ full_match(text, "-?(0|[1-9][0-9]*)([.][0-9]+)?([eE][+-]?[0-9]+)?") }}
 {%- endmacro %}
 
 {#- The digits of a JSON number without sign, point, exponent and the zeros around; empty for zero. -#}
 {% macro json_number_significand(text) -%}
-    trim(replace(regexp_extract({{ text }}, '^-?([0-9.]+)', 1), '.', ''), '0')
+    trim(both '0' from replace(regexp_extract({{ text }}, '^-?([0-9.]+)', 1), '.', ''))
 {%- endmacro %}
 
 {#- e in `significand * 10^e`. An exponent beyond 64 bits counts as 10^15 of its sign, which is out of every range. -#}
@@ -20,19 +20,19 @@
         coalesce(
             try_cast(nullif(regexp_extract({{ text }}, '[eE]([+-]?[0-9]+)$', 1), '') as integer),
             case
-                when regexp_matches({{ text }}, '[eE]-') then -1000000000000000
-                when regexp_matches({{ text }}, '[eE]') then 1000000000000000
+                when lower({{ text }}) like '%e-%' then -1000000000000000
+                when lower({{ text }}) like '%e%' then 1000000000000000
                 else 0
             end
         )::bigint
-        - length(regexp_extract({{ text }}, '\.([0-9]+)', 1))
+        - length(regexp_extract({{ text }}, '[.]([0-9]+)', 1))
         + length(replace(regexp_extract({{ text }}, '^-?([0-9.]+)', 1), '.', ''))
-        - length(rtrim(replace(regexp_extract({{ text }}, '^-?([0-9.]+)', 1), '.', ''), '0'))
+        - length(trim(trailing '0' from replace(regexp_extract({{ text }}, '^-?([0-9.]+)', 1), '.', '')))
     )
 {%- endmacro %}
 
 {#-
-    A JSON number times 10^scale, exactly, as HUGEINT. Null when the text is no JSON number, when the value has more
+    A JSON number times 10^scale, exactly, as a wide integer. Null when the text is no JSON number, when the value has more
     than `scale` decimals, or when it is 10^whole_digits or more. whole_digits + scale must not exceed 37.
     Plain spellings, nearly all rows, take the short way; CASE evaluates the long one for the others only.
 -#}
@@ -40,9 +40,9 @@
     {%- set significand = json_number_significand(text) -%}
     {%- set exponent = json_number_exponent(text) -%}
     case
-        when regexp_full_match(
-            {{ text }}, '(0|[1-9][0-9]{0,{{ whole_digits - 1 }}})' || '{{ "(\\.[0-9]{1," ~ scale ~ "})?" if scale else "" }}'
-        )
+        when {{ full_match(
+            text, "(0|[1-9][0-9]{0," ~ (whole_digits - 1) ~ "})" ~ ("([.][0-9]{1," ~ scale ~ "})?" if scale else "")
+        ) }}
             then
                 -- The digits before the point and, filled up, after it: a product of decimals costs eight times as much.
                 try_cast(
@@ -53,10 +53,10 @@
                                 || left('{{ "0" * scale }}', {{ scale }} - length(split_part({{ text }}, '.', 2)))
                         else {{ text }} || '{{ "0" * scale }}'
                     end
-                    {%- else %}{{ text }}{% endif %} as {{ "bigint" if whole_digits + scale <= 18 else "hugeint" }}
-                )::hugeint
+                    {%- else %}{{ text }}{% endif %} as {{ "bigint" if whole_digits + scale <= 18 else wide_integer() }}
+                )::{{ wide_integer() }}
         when not {{ is_json_number(text) }} then null
-        when {{ significand }} = '' then 0::hugeint
+        when {{ significand }} = '' then 0::{{ wide_integer() }}
         when {{ exponent }} + {{ scale }} < 0 then null
         when length({{ significand }}) + {{ exponent }} > {{ whole_digits }} then null
         else
@@ -64,7 +64,7 @@
                 case when {{ text }} like '-%' then '-' else '' end
                 || {{ significand }}
                 || repeat('0', ({{ exponent }} + {{ scale }})::bigint)
-                as hugeint
+                as {{ wide_integer() }}
             )
     end
 {%- endmacro %}
@@ -87,9 +87,9 @@
     (({{ nano }})::decimal(29, 0) * 0.000000001::decimal(9, 9))
 {%- endmacro %}
 
-{#- Credits or an amount of money, DECIMAL with up to 9 decimals, as whole billionths, HUGEINT. -#}
+{#- Credits or an amount of money, DECIMAL with up to 9 decimals, as whole billionths, a wide integer. -#}
 {% macro credits_to_nano(credits) -%}
-    (({{ credits }})::decimal(38, 9) * 1000000000)::hugeint
+    (({{ credits }})::decimal(38, 9) * 1000000000)::{{ wide_integer() }}
 {%- endmacro %}
 
 {#-
@@ -97,19 +97,26 @@
     The one place that rounds a ratio. Null when the denominator is null or zero.
 -#}
 {% macro rounded_ratio(numerator, denominator, scale, type) -%}
+    {%- set wide = wide_integer() %}
     (
         (
-            (({{ numerator }})::hugeint * 2{{ "0" * scale }}::hugeint + ({{ denominator }})::hugeint)
-            // nullif(({{ denominator }})::hugeint * 2, 0)
+            {{ wide_quotient(
+                "((" ~ numerator ~ ")::" ~ wide ~ " * 2" ~ "0" * scale ~ "::" ~ wide ~ " + (" ~ denominator ~ ")::" ~ wide ~ ")",
+                "nullif((" ~ denominator ~ ")::" ~ wide ~ " * 2, 0)",
+            ) }}
         )::decimal(38, 0)
         * 0.{{ "0" * (scale - 1) }}1::decimal({{ scale }}, {{ scale }})
     )::{{ type }}
 {%- endmacro %}
 
-{#- numerator ÷ denominator, both whole, the one not negative and the other positive, rounded up, HUGEINT. Null when the
+{#- numerator ÷ denominator, both whole, the one not negative and the other positive, rounded up, a wide integer. Null when the
     denominator is zero. -#}
 {% macro ratio_upwards(numerator, denominator) -%}
-    ((({{ numerator }})::hugeint + ({{ denominator }})::hugeint - 1) // nullif(({{ denominator }})::hugeint, 0))
+    {%- set wide = wide_integer() %}
+    ({{ wide_quotient(
+        "((" ~ numerator ~ ")::" ~ wide ~ " + (" ~ denominator ~ ")::" ~ wide ~ " - 1)",
+        "nullif((" ~ denominator ~ ")::" ~ wide ~ ", 0)",
+    ) }})
 {%- endmacro %}
 
 {#- A figure of the vendor's own, as DECIMAL(38,9): half away from zero where it has more decimals (it is compared,

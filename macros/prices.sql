@@ -3,7 +3,7 @@
 {#- A day typed as YYYY-MM-DD, as DATE; null when it is anything else. The grammar comes first because a cast alone
     accepts other spellings. -#}
 {% macro seed_day(text) -%}
-    case when regexp_full_match({{ text }}, '[0-9]{4}-[0-9]{2}-[0-9]{2}') then try_cast({{ text }} as date) end
+    case when {{ full_match(text, "[0-9]{4}-[0-9]{2}-[0-9]{2}") }} then try_cast({{ text }} as date) end
 {%- endmacro %}
 
 {#- An amount typed into a seed, as DECIMAL(18,9), exactly; null when it is no plain number, negative, has more than 9
@@ -21,21 +21,22 @@
 
 {#-
     amount * numerator ÷ denominator in a currency's minor units, rounded half away from zero, BIGINT. The one place
-    where money is rounded (rule 3). amount: nano-units of the currency, HUGEINT, not negative. exponent: of the
+    where money is rounded (rule 3). amount: nano-units of the currency, whole, not negative. exponent: of the
     currency's minor unit (2: cents), 0 to 9.
 -#}
 {% macro minor_units(nano_amount, numerator, denominator, exponent, scale=9) -%}
+    {%- set wide, unit = wide_integer(), power_of_ten(scale ~ " - " ~ exponent) %}
     (
-        (
-            ({{ nano_amount }})::hugeint * ({{ numerator }})::hugeint * 2
-            + ({{ denominator }})::hugeint * {{ power_of_ten(scale ~ " - " ~ exponent) }}
-        ) // (({{ denominator }})::hugeint * {{ power_of_ten(scale ~ " - " ~ exponent) }} * 2)
+        {{ whole_quotient(
+            "((" ~ nano_amount ~ ")::" ~ wide ~ " * (" ~ numerator ~ ")::" ~ wide ~ " * 2 + (" ~ denominator ~ ")::" ~ wide ~ " * " ~ unit ~ ")",
+            "((" ~ denominator ~ ")::" ~ wide ~ " * " ~ unit ~ " * 2)",
+        ) }}
     )::bigint
 {%- endmacro %}
 
-{#- 10^n as HUGEINT; n from 0 to 37. Not pow(): that is a float. -#}
+{#- 10^n as a wide integer; n from 0 to 37. Not pow(): that is a float. -#}
 {% macro power_of_ten(n) -%}
-    ('1' || repeat('0', ({{ n }})::bigint))::hugeint
+    ('1' || repeat('0', ({{ n }})::bigint))::{{ wide_integer() }}
 {%- endmacro %}
 
 {#- Minor units (BIGINT) as an amount of the currency, DECIMAL(18,3); exponents 0 to 3. -#}
@@ -49,12 +50,13 @@
 {#- A key of several texts: a hash of them, each with its length before it, so that no two lists read the same. Nulls
     are told apart from texts. -#}
 {% macro text_key(texts, hash="md5") -%}
-    {{ hash }}(
+    {%- set key %}
         {%- for text in texts %}
-        coalesce(length({{ text }})::varchar || ':' || {{ text }}, '-')
+        coalesce(length({{ text }})::string || ':' || {{ text }}, '-')
         {{- " || " if not loop.last }}
         {%- endfor %}
-    )
+    {% endset -%}
+    {{ sha256(key) if hash == "sha256" else "md5(" ~ key ~ ")" }}
 {%- endmacro %}
 
 {#- The key of an invoice (rule 31): a user, a period and a currency. -#}
@@ -68,22 +70,22 @@
 ) -%}
     {{ text_key([
         external_user_id, invoice_period, service_period, line_type, currency, plan_id,
-        "(" ~ price_valid_from ~ ")::varchar", "(" ~ tier_from_credits ~ ")::varchar",
+        "(" ~ price_valid_from ~ ")::string", "(" ~ tier_from_credits ~ ")::string",
     ]) }}
 {%- endmacro %}
 
 {#- A decimal as people write it: without the zeros behind its last digit. -#}
 {% macro plain_number(amount) -%}
-    rtrim(rtrim(({{ amount }})::varchar, '0'), '.')
+    trim(trailing '.' from trim(trailing '0' from ({{ amount }})::string))
 {%- endmacro %}
 
 {#- A variable as an SQL text, or null where it is not set. Quoted, so that no value can end the text. -#}
 {% macro text_variable(name) -%}
     {%- set value = var(name, none) -%}
     {%- if value is none or value | string | length == 0 -%}
-        null::varchar
+        null::string
     {%- else -%}
-        '{{ value | string | replace("'", "''") }}'
+        {{ text_literal(value) }}
     {%- endif -%}
 {%- endmacro %}
 
@@ -139,15 +141,15 @@
 
 {#- A name in a message: in quotes, on one line, not endlessly long. -#}
 {% macro shown(text) -%}
-    ('''' || regexp_replace(left({{ text }}, 100), '[[:cntrl:]]', '?', 'g') || '''')
+    ('''' || {{ without_controls("left(" ~ text ~ ", 100)") }} || '''')
 {%- endmacro %}
 
 {#- Stops the build after a model that lists faults, with the first of them in a sentence. -#}
 {% macro stop_on_faults(what) %}
-    select error('{{ what }}: ' || faults.messages)
+    select {{ fail_with("'" ~ what ~ ": ' || faults.messages") }}
     from (
         select
-            string_agg(coalesce(message, fault), '; ' order by fault_number) filter (where fault_number <= 5)
+            {{ joined_texts("case when fault_number <= 5 then coalesce(message, fault) end", "; ", "fault_number") }}
             || case
                 when count(*) > 5
                     then '; and ' || (count(*) - 5) || ' more: select * from {{ this.schema }}.{{ this.identifier }}'

@@ -37,7 +37,7 @@ days as (
         price_segments.billing_period,
         price_segments.plan_id,
         price_segments.price_valid_from,
-        sum(datediff('day', price_segments.from_date, price_segments.to_date))::bigint as day_count
+        sum({{ days_between("price_segments.from_date", "price_segments.to_date") }})::bigint as day_count
     from price_segments
     group by
         price_segments.external_user_id,
@@ -67,8 +67,8 @@ terms as (
             credits_to_nano("plan_prices.minimum_charge"), "days.day_count", "periods.day_count", "currencies.exponent"
         ) }} as minimum_minor,
         -- To the nano-credit, downwards.
-        {{ credits_to_nano("plan_prices.included_credits") }} * days.day_count // periods.day_count as allowance_nano,
-        coalesce(used.nano_credits, 0)::hugeint as used_nano
+        {{ whole_quotient(credits_to_nano("plan_prices.included_credits") ~ " * days.day_count", "periods.day_count") }} as allowance_nano,
+        coalesce(used.nano_credits, 0)::{{ wide_integer() }} as used_nano
     from days
     inner join periods on days.billing_period = periods.billing_period
     inner join plans on days.plan_id = plans.plan_id
@@ -187,7 +187,7 @@ included_lines as (
         'included' as line_type,
         null::decimal(18, 9) as tier_from_credits,
         0::decimal(18, 9) as unit_price,
-        0::hugeint as from_nano,
+        0::{{ wide_integer() }} as from_nano,
         stretches.included_nano as to_nano,
         0::bigint as amount_minor,
         'credits included, ' || {{ plain_number(nano_to_credits("stretches.allowance_nano")) }}
@@ -203,8 +203,8 @@ fee_lines as (
         'fee' as line_type,
         null::decimal(18, 9) as tier_from_credits,
         null::decimal(18, 9) as unit_price,
-        0::hugeint as from_nano,
-        0::hugeint as to_nano,
+        0::{{ wide_integer() }} as from_nano,
+        0::{{ wide_integer() }} as to_nano,
         stretches.fee_minor as amount_minor,
         'fee for ' || stretches.day_count || ' of ' || stretches.period_day_count || ' days' as what
     from stretches
@@ -236,8 +236,8 @@ minimum_lines as (
         'minimum' as line_type,
         null::decimal(18, 9) as tier_from_credits,
         null::decimal(18, 9) as unit_price,
-        0::hugeint as from_nano,
-        0::hugeint as to_nano,
+        0::{{ wide_integer() }} as from_nano,
+        0::{{ wide_integer() }} as to_nano,
         greatest(stretches.minimum_minor - coalesce(usage_totals.amount_minor, 0), 0)::bigint as amount_minor,
         'minimum charge for ' || stretches.day_count || ' of ' || stretches.period_day_count || ' days' as what
     from stretches

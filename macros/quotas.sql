@@ -68,7 +68,7 @@
             ) as credits_so_far
         from parts
         -- Where the sum of the period does not come to it, no part of it does.
-        semi join (
+        {{ semi_join() }} (
             select distinct external_user_id, billing_period from targets
             where
                 quota = 'credits'
@@ -120,7 +120,7 @@
             targets.external_user_id = sandboxes.external_user_id
             and sandboxes.sandbox_number = greatest(
                 {{ ratio_upwards(
-                    credits_to_nano("targets.limit_value") ~ " * targets.threshold_percent", "100000000000::hugeint"
+                    credits_to_nano("targets.limit_value") ~ " * targets.threshold_percent", "100000000000"
                 ) }},
                 1
             )
@@ -149,7 +149,7 @@
             "the variable quota_alert_percents is " ~ percents ~ ": it must be a list of whole percents with 100 among them, like [50, 80, 100]"
         ) }}
     {%- endif -%}
-    [{{ percents | unique | sort | join(", ") }}]
+    {{ return(percents | unique | sort | list) }}
 {%- endmacro %}
 
 {#- The variable of the same name, refused with a sentence when it is no method of fct_quota_forecast. -#}

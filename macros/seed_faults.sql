@@ -33,8 +33,8 @@
     {%- for column, kind, may_be_empty in columns %}
     {%- set cell = rows ~ "." ~ column %}
     select
-        {{ rows ~ ".external_user_id" if "external_user_id" in keys else "null::varchar" }} as external_user_id,
-        {{ rows ~ ".plan_id" if "plan_id" in keys else "null::varchar" }} as plan_id,
+        {{ rows ~ ".external_user_id" if "external_user_id" in keys else "null::string" }} as external_user_id,
+        {{ rows ~ ".plan_id" if "plan_id" in keys else "null::string" }} as plan_id,
         '{{ file }}: '
         {%- for key in keys %}
         || {{ named("user" if key == "external_user_id" else "plan", rows ~ "." ~ key) }} {{ "|| ', '" if not loop.last }}

@@ -4,14 +4,16 @@
 
     amount: whole and not negative (nano-credits, seconds). elapsed_from, elapsed_to: microseconds from the interval's
     start to the part's start and end. total: microseconds of the interval; 0 for an interval of no length, of which
-    the single part is all. HUGEINT, because seconds times microseconds leave the range of BIGINT; its division is slow,
+    the single part is all. Wide integers, because seconds times microseconds leave the range of BIGINT; its division is slow,
     and most sessions are one part, so that these are told first.
 -#}
 {% macro split_part(amount, elapsed_from, elapsed_to, total) -%}
+    {%- set wide = wide_integer() -%}
+    {%- set divisor = "nullif(" ~ total ~ ", 0)::" ~ wide -%}
     case
-        when {{ total }} = 0 or ({{ elapsed_from }} = 0 and {{ elapsed_to }} = {{ total }}) then ({{ amount }})::hugeint
+        when {{ total }} = 0 or ({{ elapsed_from }} = 0 and {{ elapsed_to }} = {{ total }}) then ({{ amount }})::{{ wide }}
         else
-            (({{ amount }})::hugeint * ({{ elapsed_to }})::hugeint) // nullif({{ total }}, 0)::hugeint
-            - (({{ amount }})::hugeint * ({{ elapsed_from }})::hugeint) // nullif({{ total }}, 0)::hugeint
+            {{ whole_quotient("((" ~ amount ~ ")::" ~ wide ~ " * (" ~ elapsed_to ~ ")::" ~ wide ~ ")", divisor) }}
+            - {{ whole_quotient("((" ~ amount ~ ")::" ~ wide ~ " * (" ~ elapsed_from ~ ")::" ~ wide ~ ")", divisor) }}
     end
 {%- endmacro %}

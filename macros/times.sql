@@ -15,33 +15,41 @@
     [0-9]{4}-[0-9]{2}-[0-9]{2}([Tt ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9]([.,][0-9]+)?)?([Zz]|[+-]([01][0-9]|2[0-3])(:?[0-5][0-9])?)?)?
     {%- endset -%}
     case
-        when regexp_full_match({{ text }}, '{{ usual }}') then try_cast({{ text }} as timestamp)
-        when regexp_full_match({{ text }}, '{{ grammar }}')
-            and (try_cast(replace(upper({{ text }}), ',', '.') as timestamptz) at time zone 'UTC')
-            between timestamp '0001-01-01 00:00:00' and timestamp '9999-12-31 23:59:59.999999'
-            then try_cast(replace(upper({{ text }}), ',', '.') as timestamptz) at time zone 'UTC'
+        when {{ full_match(text, usual) }} then try_cast({{ text }} as timestamp)
+        when {{ full_match(text, grammar) }}
+            and {{ read_time(text) }} between timestamp '0001-01-01 00:00:00' and timestamp '9999-12-31 23:59:59.999999'
+            then {{ read_time(text) }}
     end
+{%- endmacro %}
+
+{#- A text of the grammar of parse_utc as TIMESTAMP in UTC, of any year; null where there is no such time. -#}
+{% macro read_time(text) -%}{{ return(adapter.dispatch("read_time")(text)) }}{%- endmacro %}
+
+{% macro default__read_time(text) -%}
+    (try_cast(replace(upper({{ text }}), ',', '.') as timestamptz) at time zone 'UTC')
 {%- endmacro %}
 
 {#- Microseconds from one TIMESTAMP to a later one, BIGINT. Not date_diff: that counts boundaries for coarser units. -#}
 {% macro elapsed_microseconds(from_ts, to_ts) -%}
-    (epoch_us({{ to_ts }}) - epoch_us({{ from_ts }}))
+    ({{ epoch_us(to_ts) }} - {{ epoch_us(from_ts) }})
 {%- endmacro %}
 
 {#- A TIMESTAMP so many whole seconds later. -#}
 {% macro add_seconds(ts, seconds) -%}
-    make_timestamp(epoch_us({{ ts }}) + ({{ seconds }})::bigint * 1000000)
+    {{ from_epoch_us(epoch_us(ts) ~ " + (" ~ seconds ~ ")::bigint * 1000000") }}
 {%- endmacro %}
 
 {#- The UTC day on which a half-open interval ends: an end on midnight belongs to the day before (rule 13). -#}
 {% macro last_day(start_ts, end_ts) -%}
     case
-        when {{ end_ts }} > {{ start_ts }} then make_timestamp(epoch_us({{ end_ts }}) - 1)::date
+        when {{ end_ts }} > {{ start_ts }} then {{ from_epoch_us(epoch_us(end_ts) ~ " - 1") }}::date
         else ({{ start_ts }})::date
     end
 {%- endmacro %}
 
 {#- The billing period (rule 11), `YYYY-MM`, of a date or timestamp. -#}
-{% macro billing_period(moment) -%}
+{% macro billing_period(moment) -%}{{ return(adapter.dispatch("billing_period")(moment)) }}{%- endmacro %}
+
+{% macro default__billing_period(moment) -%}
     strftime({{ moment }}, '%Y-%m')
 {%- endmacro %}

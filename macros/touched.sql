@@ -21,7 +21,7 @@
 
 {#- Whether this run may only do what was touched. -#}
 {% macro history_stands() %}
-    {%- if flags.FULL_REFRESH or period_to_close() is not none -%}
+    {%- if flags.FULL_REFRESH or period_to_close() is not none or not keeps_history() -%}
         {{ return(false) }}
     {%- endif -%}
     {{ return(first_row("select 1 from touched.built_by") is not none) }}
@@ -95,7 +95,7 @@
 
 {#- on-run-start: makes what is missing, and forgets what the warehouse was built by when this run builds it anew. -#}
 {% macro open_history() %}
-    {%- if execute -%}
+    {%- if execute and keeps_history() -%}
         {%- call statement("open_history", auto_begin=True) -%}
             create schema if not exists touched;
             create table if not exists touched.sessions (row_hash bigint, load_id bigint, row_number bigint);
@@ -117,7 +117,7 @@
 
 {#- on-run-end: after a whole build that went well, nothing is left to do. -#}
 {% macro close_history(results) %}
-    {%- if execute and flags.WHICH == "build" and whole_build_faults(results) is none -%}
+    {%- if execute and keeps_history() and flags.WHICH == "build" and whole_build_faults(results) is none -%}
         {%- call statement("close_history", auto_begin=True) -%}
             delete from touched.sessions;
             delete from touched.user_periods;
@@ -246,7 +246,7 @@
 
 {#- Hook after it: that is known now. -#}
 {% macro know_what_it_was_made_of() -%}
-    {%- if model.config.materialized == "incremental" and target.type == "duckdb" -%}
+    {%- if keeps_history() -%}
         {%- set beside = kept_beside()[this.identifier] -%}
         delete from touched.known_{{ beside.of }};
         insert into touched.known_{{ beside.of }}

@@ -49,7 +49,7 @@ measured_periods as (
         periods.period_start_at_utc,
         periods.period_end_at_utc,
         least(periods.period_end_at_utc, newest_load.started_at_utc) as measured_at_utc,
-        datediff('hour', periods.period_start_at_utc, periods.period_end_at_utc) as period_hours
+        {{ hours_between("periods.period_start_at_utc", "periods.period_end_at_utc") }} as period_hours
     from periods
     cross join newest_load
 
@@ -111,7 +111,7 @@ storage as (
         rollups.external_user_id,
         rollups.billing_period,
         {{ rounded_ratio(
-            credits_to_nano("sum(rollups.storage_gb_hours)"), "any_value(measured_periods.period_hours) * 1000000000::hugeint", 9,
+            credits_to_nano("sum(rollups.storage_gb_hours)"), "any_value(measured_periods.period_hours) * 1000000000::" ~ wide_integer(), 9,
             "decimal(38, 9)"
         ) }} as used_value
     from rollups

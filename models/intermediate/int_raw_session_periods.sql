@@ -17,7 +17,7 @@ candidates as (
     select
         row_key,
         has_id,
-        (load_id::hugeint << 40) + row_number as place
+        load_id::{{ wide_integer() }} * 1099511627776 + row_number as place
     from {{ source("raw", "usage_sessions") }}
     {{ touched_only("place") }}
 
@@ -47,7 +47,7 @@ documents as (
         on
             sessions.row_key = newest.row_key
             and sessions.has_id = newest.has_id
-            and (sessions.load_id::hugeint << 40) + sessions.row_number = newest.place
+            and sessions.load_id::{{ wide_integer() }} * 1099511627776 + sessions.row_number = newest.place
     where sessions.has_id and not sessions.is_void
 
 ),
@@ -76,8 +76,8 @@ figures as (
         {{ json_id("parsed.fields.computer_id") }} as sandbox_id,
         parsed.fields.ended_at is null as runs,
         loads.started_at_utc as asked_at_utc,
-        epoch_us({{ parse_utc("parsed.fields.started_at") }})::hugeint as start_us,
-        epoch_us({{ parse_utc("parsed.fields.ended_at") }})::hugeint as ended_us,
+        {{ epoch_us(parse_utc("parsed.fields.started_at")) }}::{{ wide_integer() }} as start_us,
+        {{ epoch_us(parse_utc("parsed.fields.ended_at")) }}::{{ wide_integer() }} as ended_us,
         {{ scaled_integer("parsed.fields.duration_sec", 0, var("max_duration_digits")) }} as seconds,
         {{ scaled_integer("parsed.fields.credit_cost", 9, 9) }} as cost_1,
         {{ scaled_integer("parsed.fields.credits_used", 9, 9) }} as cost_2,
@@ -94,7 +94,7 @@ named_owners as (
 
     select
         sandboxes.row_key as sandbox_id,
-        (sandboxes.load_id::hugeint << 40) + sandboxes.row_number as place,
+        sandboxes.load_id::{{ wide_integer() }} * 1099511627776 + sandboxes.row_number as place,
         {{ json_id(
             "(" ~ json_fields("coalesce(sandboxes.payload_normalized, sandboxes.payload)", values=["external_user_id"])
             ~ ").external_user_id"
@@ -108,7 +108,7 @@ owners as (
 
     select
         named_owners.sandbox_id,
-        arg_max(named_owners.named_owner, named_owners.place) as owner
+        {{ value_at_highest("named_owners.named_owner", "named_owners.place") }} as owner
     from named_owners
     where named_owners.named_owner <> '{{ unattributed() }}'
     group by named_owners.sandbox_id
@@ -121,7 +121,7 @@ billable as (
         figures.row_hash,
         figures.row_key,
         coalesce(figures.own_user, owners.owner, '{{ unattributed() }}') as external_user_id,
-        coalesce(figures.cost_1, figures.cost_2, 0::hugeint) as nano,
+        coalesce(figures.cost_1, figures.cost_2, 0::{{ wide_integer() }}) as nano,
         -- Null, and so in no month, where the session can't be billed. No filter: it would be pushed below the reading of
         -- the texts, which would then be read twice.
         case
@@ -137,14 +137,14 @@ billable as (
                     not figures.runs
                     or figures.seconds is null
                     or figures.start_us + figures.seconds * 1000000
-                    <= epoch_us(timestamp '9999-12-31 23:59:59.999999')::hugeint
+                    <= {{ epoch_us("timestamp '9999-12-31 23:59:59.999999'") }}::{{ wide_integer() }}
                 )
                 then figures.start_us
         end as start_us,
         coalesce(
             figures.ended_us,
             figures.start_us + figures.seconds * 1000000,
-            greatest(figures.start_us, epoch_us(figures.asked_at_utc)::hugeint)
+            greatest(figures.start_us, {{ epoch_us("figures.asked_at_utc") }}::{{ wide_integer() }})
         ) as end_us
     from figures
     left join owners on figures.sandbox_id = owners.sandbox_id
@@ -156,15 +156,11 @@ months as (
     -- What has been spent by each month's end; the month's share is what it adds to the month before.
     select
         billable.*,
-        unnest(
-            generate_series(
-                date_trunc('month', make_timestamp(billable.start_us::bigint)),
-                date_trunc(
-                    'month', make_timestamp(greatest(billable.end_us - 1, billable.start_us)::bigint)
-                ),
-                interval 1 month
-            )
-        ) as month_start_at_utc
+        {{ each_step(
+            "date_trunc('month', " ~ from_epoch_us("billable.start_us::bigint") ~ ")",
+            "date_trunc('month', " ~ from_epoch_us("greatest(billable.end_us - 1, billable.start_us)::bigint") ~ ")",
+            "1 month",
+        ) }} as month_start_at_utc
     from billable
 
 ),
@@ -179,15 +175,19 @@ spent as (
         case
             when months.end_us = months.start_us then months.nano
             else
-                months.nano
-                * least(months.end_us - months.start_us, epoch_us(months.month_start_at_utc + interval 1 month) - months.start_us)
-                // nullif(months.end_us - months.start_us, 0)
+                {{ whole_quotient(
+                    "months.nano * least(months.end_us - months.start_us, "
+                    ~ epoch_us("months.month_start_at_utc + interval 1 month") ~ " - months.start_us)",
+                    "nullif(months.end_us - months.start_us, 0)",
+                ) }}
         end
         - case
             when months.end_us = months.start_us then 0
             else
-                months.nano * greatest(epoch_us(months.month_start_at_utc) - months.start_us, 0)
-                // nullif(months.end_us - months.start_us, 0)
+                {{ whole_quotient(
+                    "months.nano * greatest(" ~ epoch_us("months.month_start_at_utc") ~ " - months.start_us, 0)",
+                    "nullif(months.end_us - months.start_us, 0)",
+                ) }}
         end as nano
     from months
 

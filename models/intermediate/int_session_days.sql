@@ -20,17 +20,9 @@ days as (
 
     select
         sessions.*,
-        sessions.started_at_utc::date
-        + unnest(
-            range(
-                0,
-                datediff(
-                    'day',
-                    sessions.started_at_utc::date,
-                    {{ last_day("sessions.started_at_utc", "sessions.end_at_utc") }}
-                ) + 1
-            )
-        )::integer as usage_date
+        {{ each_day(
+            "sessions.started_at_utc::date", last_day("sessions.started_at_utc", "sessions.end_at_utc")
+        ) }} as usage_date
     from sessions
 
 ),

@@ -21,13 +21,11 @@ months as (
 
     select
         sessions.*,
-        unnest(
-            generate_series(
-                date_trunc('month', sessions.started_at_utc),
-                {{ last_day("sessions.started_at_utc", "sessions.end_at_utc") }}::timestamp,
-                interval 1 month
-            )
-        ) as month_start_at_utc
+        {{ each_step(
+            "date_trunc('month', sessions.started_at_utc)",
+            last_day("sessions.started_at_utc", "sessions.end_at_utc") ~ "::timestamp",
+            "1 month",
+        ) }} as month_start_at_utc
     from sessions
 
 )

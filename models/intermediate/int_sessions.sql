@@ -80,6 +80,6 @@ select
     -- Billed seconds; the elapsed whole ones where the vendor does not say.
     coalesce(
         intervals.duration_seconds,
-        {{ elapsed_microseconds("intervals.started_at_utc", "intervals.end_at_utc") }} // 1000000
+        {{ whole_quotient(elapsed_microseconds("intervals.started_at_utc", "intervals.end_at_utc"), "1000000") }}
     ) as usage_seconds
 from intervals

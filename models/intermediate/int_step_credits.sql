@@ -13,7 +13,7 @@ select
     '{{ step }}' as step,
     external_user_id,
     billing_period,
-    sum({{ nano_credits }})::hugeint as nano_credits
+    {{ wide_sum(nano_credits) }} as nano_credits
 from {{ ref(model_name) }}
 {{ touched_only("user_period") }}
 group by external_user_id, billing_period

@@ -17,7 +17,7 @@ select
     min(session_days.part_start_at_utc) as first_start_at_utc,
     max(session_days.part_end_at_utc) as last_end_at_utc,
     min(session_days.usage_date) filter (where session_days.nano_credits > 0) as first_credits_date,
-    sum(session_days.started_nano_credits)::hugeint as started_nano_credits,
-    sum(session_days.ended_nano_credits)::hugeint as ended_nano_credits
+    {{ wide_sum("session_days.started_nano_credits") }} as started_nano_credits,
+    {{ wide_sum("session_days.ended_nano_credits") }} as ended_nano_credits
 from session_days
 group by session_days.external_user_id, session_days.billing_period

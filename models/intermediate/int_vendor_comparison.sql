@@ -118,7 +118,7 @@ from by_user
 union all
 select
     totals.billing_period,
-    null::varchar as external_user_id,
+    null::string as external_user_id,
     totals.vendor_credits,
     totals.split_credits,
     totals.start_credits,

@@ -134,7 +134,7 @@ FAULTS = {
         "* days.day_count // periods.day_count as allowance_nano",
         "as allowance_nano",
     ),
-    "money is cut, not rounded": ("int_recomputed_lines", "* 2\n            +", "* 2 + 0 *"),
+    "money is cut, not rounded": ("int_recomputed_lines", "* 2 + (", "* 2 + 0 * ("),
     "a volume tier is reached above its edge": (
         "int_recomputed_lines",
         ">= tiers.tier_from_nano",

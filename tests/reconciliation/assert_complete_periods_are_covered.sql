@@ -12,11 +12,9 @@ session_loads as (
 days_read as (
 
     select
-        unnest(
-            generate_series(
-                session_loads.window_start_at_utc, session_loads.window_end_at_utc - interval 1 day, interval 1 day
-            )
-        ) as day_start_at_utc,
+        {{ each_step(
+            "session_loads.window_start_at_utc", "session_loads.window_end_at_utc - interval 1 day", "1 day"
+        ) }} as day_start_at_utc,
         session_loads.started_at_utc as read_at_utc
     from session_loads
 
@@ -49,5 +47,5 @@ left join days_read_late on periods.billing_period = days_read_late.billing_peri
 where
     periods.period_end_at_utc <= newest_load.started_at_utc
     and periods.is_complete <> (
-        coalesce(days_read_late.day_count, 0) = datediff('day', periods.period_start_at_utc, periods.period_end_at_utc)
+        coalesce(days_read_late.day_count, 0) = {{ days_between("periods.period_start_at_utc", "periods.period_end_at_utc") }}
     )

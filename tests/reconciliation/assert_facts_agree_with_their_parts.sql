@@ -54,7 +54,7 @@ user_periods as (
 select
     'fct_user_day_credits' as fact,
     coalesce(parts.external_user_id, facts.external_user_id) as external_user_id,
-    coalesce(parts.usage_date, facts.usage_date)::varchar as place
+    coalesce(parts.usage_date, facts.usage_date)::string as place
 from user_days as parts
 full outer join {{ touched_part(ref("fct_user_day_credits")) }} as facts
     on

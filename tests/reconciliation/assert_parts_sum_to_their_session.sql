@@ -9,7 +9,7 @@ sums as (
         sum(usage_seconds) as usage_seconds,
         min(part_start_at_utc) as start_at_utc,
         max(part_end_at_utc) as end_at_utc,
-        sum(epoch_us(part_end_at_utc) - epoch_us(part_start_at_utc)) as elapsed_microseconds
+        sum({{ elapsed_microseconds("part_start_at_utc", "part_end_at_utc") }}) as elapsed_microseconds
     from {{ touched_part(ref("int_session_days")) }}
     group by session_id
 

@@ -14,7 +14,7 @@ pieces as (
         sum(all_pieces.credits) as credits
     from {{ ref("fct_invoice_line_pieces") }} as all_pieces
     {%- if tests_touched_only() %}
-    semi join lines on all_pieces.line_id = lines.line_id
+    {{ semi_join() }} lines on all_pieces.line_id = lines.line_id
     {%- endif %}
     group by all_pieces.line_id
 

@@ -8,7 +8,7 @@ quotas as (
         *,
         {{ credits_to_nano("limit_value") }} as limit_nano,
         {{ credits_to_nano("used_value") }} as used_nano,
-        (utilization::decimal(38, 6) * 1000000)::hugeint as utilization_millionths
+        (utilization::decimal(38, 6) * 1000000)::{{ wide_integer() }} as utilization_millionths
     from {{ ref("fct_quota_utilization") }}
 
 ),
@@ -25,7 +25,7 @@ faults as (
         'four quotas each' as fault,
         external_user_id,
         billing_period,
-        null::varchar as quota
+        null::string as quota
     from quotas
     group by external_user_id, billing_period
     having count(distinct quota) <> 4
@@ -34,22 +34,22 @@ faults as (
         'a user with usage is missing' as fault,
         user_periods.external_user_id,
         user_periods.billing_period,
-        null::varchar as quota
+        null::string as quota
     from user_periods
-    anti join quotas using (external_user_id, billing_period)
+    {{ anti_join() }} quotas using (external_user_id, billing_period)
     union all
     select
         'a user with a quota is missing' as fault,
         holders.external_user_id,
         periods.billing_period,
-        null::varchar as quota
+        null::string as quota
     from (
         select distinct external_user_id
         from {{ ref("int_quota_limits") }}
         where has_quota
     ) as holders
     cross join {{ ref("dim_billing_periods") }} as periods
-    anti join quotas
+    {{ anti_join() }} quotas
         on
             holders.external_user_id = quotas.external_user_id
             and periods.billing_period = quotas.billing_period
@@ -121,8 +121,8 @@ faults as (
             and (reached_limit_at_utc is not null) <> (used_value > 0)
         )
         or (
-            date_trunc('month', reached_limit_at_utc - interval 1 microsecond) <> strptime(billing_period, '%Y-%m')
-            and date_trunc('month', reached_limit_at_utc) <> strptime(billing_period, '%Y-%m')
+            date_trunc('month', reached_limit_at_utc - interval 1 microsecond) <> {{ period_start("billing_period") }}
+            and date_trunc('month', reached_limit_at_utc) <> {{ period_start("billing_period") }}
         )
 
 )

@@ -67,7 +67,7 @@ select
     pieces.currency,
     pieces.session_id,
     pieces.usage_date,
-    sum(pieces.nano_credits)::hugeint as nano_credits
+    sum(pieces.nano_credits)::{{ wide_integer() }} as nano_credits
 from pieces
 group by
     pieces.external_user_id,

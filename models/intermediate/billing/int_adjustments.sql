@@ -59,7 +59,7 @@ differences as (
         sides.service_period,
         sides.currency,
         sides.currency_exponent,
-        sum(sides.quantity_nano)::hugeint as quantity_nano,
+        sum(sides.quantity_nano)::{{ wide_integer() }} as quantity_nano,
         sum(sides.amount_minor)::bigint as amount_minor
     from sides
     group by sides.external_user_id, sides.service_period, sides.currency, sides.currency_exponent

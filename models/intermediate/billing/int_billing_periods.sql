@@ -39,12 +39,11 @@ bounds as (
 
     -- Once a period is closed the first one stays: a late row of an earlier month must not open a month before it.
     select
-        strptime(
-            coalesce(closed_bounds.first_period, {{ period_variable("first_billing_period") }}, used_bounds.first_period),
-            '%Y-%m'
-        )::date as first_start,
-        (strptime(closed_bounds.last_period, '%Y-%m') + interval 1 month)::date as after_closed,
-        strptime(used_bounds.last_period, '%Y-%m')::date as last_used_start
+        {{ period_start(
+            "coalesce(closed_bounds.first_period, " ~ period_variable("first_billing_period") ~ ", used_bounds.first_period)"
+        ) }}::date as first_start,
+        ({{ period_start("closed_bounds.last_period") }} + interval 1 month)::date as after_closed,
+        {{ period_start("used_bounds.last_period") }}::date as last_used_start
     from closed_bounds
     cross join used_bounds
 
@@ -65,16 +64,12 @@ starts as (
 
     select
         spans.first_open_start,
-        unnest(
-            generate_series(
-                spans.first_start,
-                case
-                    when spans.last_used_start > spans.first_open_start then spans.last_used_start
-                    else spans.first_open_start
-                end,
-                interval 1 month
-            )
-        )::date as period_start
+        {{ each_step(
+            "spans.first_start",
+            "case when spans.last_used_start > spans.first_open_start then spans.last_used_start else spans.first_open_start end",
+            "1 month",
+            type="date",
+        ) }} as period_start
     from spans
 
 )
@@ -83,7 +78,7 @@ select
     {{ billing_period("starts.period_start") }} as billing_period,
     starts.period_start,
     (starts.period_start + interval 1 month)::date as period_end,
-    datediff('day', starts.period_start, (starts.period_start + interval 1 month)::date)::bigint as day_count,
+    {{ days_between("starts.period_start", "(starts.period_start + interval 1 month)::date") }}::bigint as day_count,
     closed_periods.billing_period is not null as is_closed,
     starts.period_start = starts.first_open_start as is_first_open,
     closed_periods.closed_at_utc

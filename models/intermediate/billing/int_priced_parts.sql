@@ -38,7 +38,7 @@ parts as (
         price_segments.plan_id,
         price_segments.price_valid_from,
         session_days.nano_credits,
-        sum(session_days.nano_credits) over (
+        {{ wide_sum("session_days.nano_credits") }} over (
             partition by
                 session_days.external_user_id,
                 session_days.billing_period,

@@ -93,14 +93,14 @@ closed_currencies as (
 unreadable as (
 
     select
-        null::varchar as external_user_id,
-        null::varchar as plan_id,
+        null::string as external_user_id,
+        null::string as plan_id,
         'currencies.csv: the exponent of ' || coalesce({{ shown("currency_rows.currency") }}, 'a currency without a code')
         || ' is ' || coalesce({{ shown("currency_rows.exponent") }}, 'empty') || ', it must be 0, 1, 2 or 3' as message
     from currency_rows
     where
         currency_rows.currency is null
-        or not coalesce(regexp_full_match(currency_rows.exponent, '[0-3]'), false)
+        or not coalesce({{ full_match("currency_rows.exponent", "[0-3]") }}, false)
     union all
     {{ unreadable_cells([
         ("price_rows", "plan_prices.csv", ["plan_id"], [
@@ -126,11 +126,11 @@ repeated as (
         ("tiers", "plan_price_tiers.csv", ["plan_id", "valid_from", "tier_from_credits"]),
     ] %}
     select
-        {{ "null::varchar" if rows == "currencies" else rows ~ ".plan_id" }} as plan_id,
+        {{ "null::string" if rows == "currencies" else rows ~ ".plan_id" }} as plan_id,
         '{{ file }}: ' || concat_ws(
             ', ',
             {%- for column in columns %}
-            '{{ column }} ' || {{ shown("(" ~ rows ~ "." ~ column ~ ")::varchar") }}{{ "," if not loop.last }}
+            '{{ column }} ' || {{ shown("(" ~ rows ~ "." ~ column ~ ")::string") }}{{ "," if not loop.last }}
             {%- endfor %}
         ) || ' stands there more than once' as message
     from {{ rows }}
@@ -148,7 +148,7 @@ repeated as (
 unknown as (
 
     select
-        null::varchar as external_user_id,
+        null::string as external_user_id,
         plans.plan_id,
         'plans.csv: plan ' || coalesce({{ shown("plans.plan_id") }}, 'without an id') || ' is billed in '
         || coalesce({{ shown("plans.currency") }}, 'no currency') || ', which is not in currencies.csv' as message
@@ -159,7 +159,7 @@ unknown as (
         or currencies.currency is null
     union all
     select
-        null::varchar as external_user_id,
+        null::string as external_user_id,
         plan_prices.plan_id,
         'plan_prices.csv: plan ' || coalesce({{ shown("plan_prices.plan_id") }}, 'without an id')
         || ' is not in plans.csv' as message
@@ -168,10 +168,10 @@ unknown as (
     where plans.plan_id is null
     union all
     select
-        null::varchar as external_user_id,
+        null::string as external_user_id,
         tiers.plan_id,
         'plan_price_tiers.csv: plan ' || coalesce({{ shown("tiers.plan_id") }}, 'without an id') || ' has no row valid from '
-        || tiers.valid_from::varchar || ' in plan_prices.csv' as message
+        || tiers.valid_from::string || ' in plan_prices.csv' as message
     from tiers
     left join plan_prices
         on
@@ -186,7 +186,7 @@ unknown as (
         user_plans.plan_id,
         'user_plans.csv: user ' || coalesce({{ shown("user_plans.external_user_id") }}, 'without an id') || ' is on plan '
         || coalesce({{ shown("user_plans.plan_id") }}, 'without an id')
-        || coalesce(' from ' || user_plans.valid_from::varchar, '') || case
+        || coalesce(' from ' || user_plans.valid_from::string, '') || case
             when user_plans.external_user_id is null then ', which is nobody'
             when user_plans.external_user_id = '{{ unattributed() }}' then ', which stands for nobody and is never invoiced'
             else ', which is not in plans.csv'
@@ -207,14 +207,14 @@ unusable as (
     select
         plan_prices.plan_id,
         plan_prices.valid_from as day,
-        'plan_prices.csv: plan ' || {{ shown("plan_prices.plan_id") }} || ' from ' || plan_prices.valid_from::varchar || ': '
+        'plan_prices.csv: plan ' || {{ shown("plan_prices.plan_id") }} || ' from ' || plan_prices.valid_from::string || ': '
         || case
             when not coalesce(plan_prices.tier_model in ('graduated', 'volume'), false)
                 then
                     'tier_model is ' || coalesce({{ shown("plan_prices.tier_model") }}, 'empty')
                     || ', it must be graduated or volume'
             when plan_prices.valid_to < plan_prices.valid_from
-                then 'valid_to ' || plan_prices.valid_to::varchar || ' lies before it'
+                then 'valid_to ' || plan_prices.valid_to::string || ' lies before it'
             else 'its tiers do not start at 0 credits (plan_price_tiers.csv)'
         end as message
     from plan_prices
@@ -241,8 +241,8 @@ backwards as (
         user_plans.plan_id,
         user_plans.valid_to as day,
         'user_plans.csv: user ' || coalesce({{ shown("user_plans.external_user_id") }}, 'without an id') || ' on plan '
-        || coalesce({{ shown("user_plans.plan_id") }}, 'without an id') || ' from ' || user_plans.valid_from::varchar || ': valid_to '
-        || user_plans.valid_to::varchar || ' lies before it' as message
+        || coalesce({{ shown("user_plans.plan_id") }}, 'without an id') || ' from ' || user_plans.valid_from::string || ': valid_to '
+        || user_plans.valid_to::string || ' lies before it' as message
     from user_plans
     where user_plans.valid_to < user_plans.valid_from
 
@@ -265,11 +265,11 @@ plan_overlaps as (
 doubled as (
 
     select
-        null::varchar as external_user_id,
+        null::string as external_user_id,
         price_overlaps.plan_id,
         price_overlaps.valid_from as day,
         'plan_prices.csv: plan ' || {{ shown("price_overlaps.plan_id") }} || ' has two price lists on '
-        || price_overlaps.valid_from::varchar as message
+        || price_overlaps.valid_from::string as message
     from price_overlaps
     union all
     select
@@ -277,7 +277,7 @@ doubled as (
         plan_overlaps.plan_id,
         plan_overlaps.valid_from as day,
         'user_plans.csv: user ' || {{ shown("plan_overlaps.external_user_id") }} || ' is on two plans on '
-        || plan_overlaps.valid_from::varchar || ', ' || coalesce({{ shown("plan_overlaps.plan_id") }}, 'one without an id')
+        || plan_overlaps.valid_from::string || ', ' || coalesce({{ shown("plan_overlaps.plan_id") }}, 'one without an id')
         || ' is one of them' as message
     from plan_overlaps
 
@@ -295,7 +295,7 @@ priced_days as (
         plan_segments.from_date,
         plan_segments.to_date,
         plans.plan_id is not null as is_known_plan,
-        coalesce(sum(datediff('day', price_segments.from_date, price_segments.to_date)), 0) as day_count
+        coalesce(sum({{ days_between("price_segments.from_date", "price_segments.to_date") }}), 0) as day_count
     from plan_segments
     left join plans on plan_segments.plan_id = plans.plan_id
     left join price_segments
@@ -321,13 +321,13 @@ unpriced_days as (
     select
         priced_days.external_user_id,
         priced_days.plan_id,
-        unnest(
-            generate_series(priced_days.from_date, (priced_days.to_date - interval 1 day)::date, interval 1 day)
-        )::date as day
+        {{ each_step(
+            "priced_days.from_date", "(priced_days.to_date - interval 1 day)::date", "1 day", type="date"
+        ) }} as day
     from priced_days
     where
         priced_days.is_known_plan
-        and priced_days.day_count < datediff('day', priced_days.from_date, priced_days.to_date)
+        and priced_days.day_count < {{ days_between("priced_days.from_date", "priced_days.to_date") }}
 
 ),
 
@@ -337,7 +337,7 @@ gaps as (
         priced_days.external_user_id,
         priced_days.plan_id,
         priced_days.first_used_date as day,
-        'user ' || {{ shown("priced_days.external_user_id") }} || ' has credits on ' || priced_days.first_used_date::varchar
+        'user ' || {{ shown("priced_days.external_user_id") }} || ' has credits on ' || priced_days.first_used_date::string
         || ', a day without a plan, and ' || case
             when priced_days.plan_id is null then 'the variable default_plan_id names none'
             else 'the default plan ' || {{ shown("priced_days.plan_id") }} || ' is not in plans.csv'
@@ -352,7 +352,7 @@ gaps as (
         unpriced_days.plan_id,
         min(unpriced_days.day) as day,
         'user ' || {{ shown("unpriced_days.external_user_id") }} || ' is on plan ' || {{ shown("unpriced_days.plan_id") }}
-        || ' on ' || min(unpriced_days.day)::varchar || ', a day without a price list in plan_prices.csv' as message
+        || ' on ' || min(unpriced_days.day)::string || ', a day without a price list in plan_prices.csv' as message
     from unpriced_days
     where not exists (
         select price_segments.plan_id
@@ -373,8 +373,8 @@ changed_exponents as (
 
     select
         'currencies.csv: the exponent of ' || {{ shown("closed_currencies.currency") }} || ' is '
-        || coalesce(currencies.exponent::varchar, 'gone') || ', in closed invoices it is '
-        || closed_currencies.currency_exponent::varchar as message
+        || coalesce(currencies.exponent::string, 'gone') || ', in closed invoices it is '
+        || closed_currencies.currency_exponent::string as message
     from closed_currencies
     left join currencies on closed_currencies.currency = currencies.currency
     where currencies.exponent is distinct from closed_currencies.currency_exponent
@@ -393,7 +393,7 @@ faults as (
     union all
     select
         'repeated' as fault,
-        null::varchar as external_user_id,
+        null::string as external_user_id,
         repeated.plan_id,
         null::date as day,
         repeated.message
@@ -409,15 +409,15 @@ faults as (
     union all
     select
         'changed_exponent' as fault,
-        null::varchar as external_user_id,
-        null::varchar as plan_id,
+        null::string as external_user_id,
+        null::string as plan_id,
         null::date as day,
         changed_exponents.message
     from changed_exponents
     union all
     select
         'unusable' as fault,
-        null::varchar as external_user_id,
+        null::string as external_user_id,
         unusable.plan_id,
         unusable.day,
         unusable.message

@@ -35,7 +35,7 @@ select
     lines.unit_price,
     lines.from_nano,
     lines.to_nano,
-    (lines.to_nano - lines.from_nano)::hugeint as quantity_nano,
+    (lines.to_nano - lines.from_nano)::{{ wide_integer() }} as quantity_nano,
     lines.amount_minor,
     lines.plan_name || ': ' || lines.what as description
 from lines

@@ -34,7 +34,7 @@ select
     priced_parts.usage_date,
     (
         least(priced_parts.to_nano, lines.to_nano) - greatest(priced_parts.from_nano, lines.from_nano)
-    )::hugeint as nano_credits
+    )::{{ wide_integer() }} as nano_credits
 from lines
 inner join priced_parts
     on

@@ -16,7 +16,7 @@ select
     priced_parts.billing_period,
     priced_parts.plan_id,
     priced_parts.price_valid_from,
-    sum(priced_parts.nano_credits)::hugeint as nano_credits
+    {{ wide_sum("priced_parts.nano_credits") }} as nano_credits
 from priced_parts
 group by
     priced_parts.external_user_id,

@@ -60,7 +60,7 @@ unreadable as (
 unknown as (
 
     select
-        null::varchar as external_user_id,
+        null::string as external_user_id,
         plan_quotas.plan_id,
         'plan_quotas.csv: ' || {{ named("plan", "plan_quotas.plan_id") }} || ' is not in plans.csv' as message
     from plan_quotas
@@ -70,9 +70,9 @@ unknown as (
     union all
     select
         overrides.external_user_id,
-        null::varchar as plan_id,
+        null::string as plan_id,
         'user_quota_overrides.csv: ' || {{ named("user", "overrides.external_user_id") }}
-        || coalesce(' from ' || overrides.valid_from::varchar, '') || case
+        || coalesce(' from ' || overrides.valid_from::string, '') || case
             when overrides.external_user_id is null then ', which is nobody'
             else ', which stands for nobody and has no quota'
         end as message
@@ -90,11 +90,11 @@ backwards as (
         ("overrides", "user_quota_overrides.csv", "external_user_id", "user"),
     ] %}
     select
-        {{ rows ~ ".external_user_id" if what == "user" else "null::varchar" }} as external_user_id,
-        {{ rows ~ ".plan_id" if what == "plan" else "null::varchar" }} as plan_id,
+        {{ rows ~ ".external_user_id" if what == "user" else "null::string" }} as external_user_id,
+        {{ rows ~ ".plan_id" if what == "plan" else "null::string" }} as plan_id,
         {{ rows }}.valid_from as day,
-        '{{ file }}: ' || {{ named(what, rows ~ "." ~ key) }} || ' from ' || {{ rows }}.valid_from::varchar || ': valid_to '
-        || {{ rows }}.valid_to::varchar || ' is not after it' as message
+        '{{ file }}: ' || {{ named(what, rows ~ "." ~ key) }} || ' from ' || {{ rows }}.valid_from::string || ': valid_to '
+        || {{ rows }}.valid_to::string || ' is not after it' as message
     from {{ rows }}
     where {{ rows }}.valid_to <= {{ rows }}.valid_from
     {{ "union all" if not loop.last }}
@@ -117,19 +117,19 @@ override_overlaps as (
 doubled as (
 
     select
-        null::varchar as external_user_id,
+        null::string as external_user_id,
         plan_overlaps.plan_id,
         plan_overlaps.valid_from as day,
         'plan_quotas.csv: ' || {{ named("plan", "plan_overlaps.plan_id") }} || ' has two rows on '
-        || plan_overlaps.valid_from::varchar as message
+        || plan_overlaps.valid_from::string as message
     from plan_overlaps
     union all
     select
         override_overlaps.external_user_id,
-        null::varchar as plan_id,
+        null::string as plan_id,
         override_overlaps.valid_from as day,
         'user_quota_overrides.csv: ' || {{ named("user", "override_overlaps.external_user_id") }} || ' has two rows on '
-        || override_overlaps.valid_from::varchar as message
+        || override_overlaps.valid_from::string as message
     from override_overlaps
 
 ),

@@ -19,7 +19,7 @@ periods as (
         period.period_start_at_utc::date as period_start,
         period.period_end_at_utc::date as period_end,
         period.period_end_at_utc::date - 1 as last_day,
-        datediff('day', period.period_start_at_utc, period.period_end_at_utc)::bigint as day_count
+        {{ days_between("period.period_start_at_utc", "period.period_end_at_utc") }}::bigint as day_count
     from period
 
 ),

@@ -180,7 +180,7 @@ numbered as (
 
     select
         compared.*,
-        count(*) filter (where not compared.goes_on) over (
+        count(case when not compared.goes_on then 1 end) over (
             partition by compared.external_user_id, compared.quota
             order by compared.valid_from
         ) as run_number
@@ -193,7 +193,7 @@ select
     numbered.quota,
     min(numbered.valid_from) as valid_from,
     -- The last day of a run tells where it ends; max() would take an end before none.
-    arg_max_null(numbered.valid_to, numbered.valid_from) as valid_to,
+    {{ value_at_highest("numbered.valid_to", "numbered.valid_from") }} as valid_to,
     any_value(numbered.limit_value) as limit_value,
     numbered.wanted_by,
     numbered.plan_id

@@ -40,7 +40,7 @@ union all
 select
     {{ invoice_line_id(
         "adjustment_pieces.external_user_id", "periods.billing_period", "adjustment_pieces.service_period", "'adjustment'",
-        "adjustment_pieces.currency", "null::varchar", "null::date", "null::decimal(18, 9)",
+        "adjustment_pieces.currency", "null::string", "null::date", "null::decimal(18, 9)",
     ) }} as line_id,
     adjustment_pieces.session_id,
     adjustment_pieces.usage_date,

@@ -63,7 +63,7 @@ open_lines as (
         periods.billing_period as invoice_period,
         adjustments.service_period,
         'adjustment' as line_type,
-        null::varchar as plan_id,
+        null::string as plan_id,
         null::date as price_valid_from,
         null::decimal(18, 9) as tier_from_credits,
         adjustments.quantity_nano,

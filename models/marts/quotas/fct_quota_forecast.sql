@@ -89,7 +89,7 @@ recent as (
                 "recent_parts.to_microseconds",
                 "recent_parts.elapsed_microseconds",
             ) }}
-        )::hugeint as recent_nano
+        )::{{ wide_integer() }} as recent_nano
     from recent_parts
     group by recent_parts.external_user_id
 
@@ -113,7 +113,7 @@ known as (
             when utilization.limit_value is not null
                 then greatest({{ credits_to_nano("utilization.limit_value") }}, 1)
         end as limit_nano,
-        coalesce(recent.recent_nano, 0)::hugeint as recent_nano
+        coalesce(recent.recent_nano, 0)::{{ wide_integer() }} as recent_nano
     from utilization
     inner join clock on utilization.billing_period = clock.billing_period
     left join recent on utilization.external_user_id = recent.external_user_id
@@ -127,10 +127,12 @@ expected as (
     select
         known.*,
         least(
-            known.so_far_nano * known.period_microseconds // known.so_far_microseconds, {{ "9" * 29 }}::hugeint
+            {{ wide_quotient("known.so_far_nano * known.period_microseconds", "known.so_far_microseconds") }},
+            {{ "9" * 29 }}::{{ wide_integer() }}
         ) + 0 * known.so_far_microseconds as run_rate_nano,
         least(
-            known.so_far_nano + known.recent_nano * known.left_microseconds // {{ window_microseconds }}, {{ "9" * 29 }}::hugeint
+            known.so_far_nano + {{ wide_quotient("known.recent_nano * known.left_microseconds", window_microseconds) }},
+            {{ "9" * 29 }}::{{ wide_integer() }}
         ) + 0 * known.left_microseconds as last_7_days_nano
     from known
 
@@ -159,23 +161,23 @@ moments as (
         case
             when reachable.is_limit_reached then reachable.reached_limit_at_utc
             else
-                make_timestamp(
-                    epoch_us(reachable.period_start_at_utc)
-                    + {{ ratio_upwards(
+                {{ from_epoch_us(
+                    epoch_us("reachable.period_start_at_utc") ~ " + "
+                    ~ ratio_upwards(
                         "reachable.run_rate_limit_nano * reachable.so_far_microseconds", "reachable.so_far_nano"
-                    ) }}::bigint
-                )
+                    ) ~ "::bigint"
+                ) }}
         end as run_rate_reached_at_utc,
         case
             when reachable.is_limit_reached then reachable.reached_limit_at_utc
             else
-                make_timestamp(
-                    epoch_us(reachable.as_of_at_utc)
-                    + {{ ratio_upwards(
+                {{ from_epoch_us(
+                    epoch_us("reachable.as_of_at_utc") ~ " + "
+                    ~ ratio_upwards(
                         "(reachable.last_7_days_limit_nano - reachable.so_far_nano) * " ~ window_microseconds,
                         "reachable.recent_nano",
-                    ) }}::bigint
-                )
+                    ) ~ "::bigint"
+                ) }}
         end as last_7_days_reached_at_utc
     from reachable
 

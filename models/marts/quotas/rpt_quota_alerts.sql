@@ -43,7 +43,7 @@ upgrades as (
 
 thresholds as (
 
-    select unnest({{ quota_alert_percents() }})::integer as threshold_percent
+    select {{ each_of(quota_alert_percents()) }} as threshold_percent
 
 ),
 

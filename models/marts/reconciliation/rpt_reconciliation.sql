@@ -98,7 +98,7 @@ own_totals as (
     select
         own_steps.check_name,
         own_steps.billing_period,
-        null::varchar as external_user_id,
+        null::string as external_user_id,
         sum(own_steps.expected_credits) as expected_credits,
         sum(own_steps.actual_credits) as actual_credits
     from own_steps

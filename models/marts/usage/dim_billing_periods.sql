@@ -37,30 +37,35 @@ newest_load as (
 
     select
         max(session_loads.started_at_utc) as started_at_utc,
-        arg_max(session_loads.run_id, session_loads.load_id) as run_id
+        {{ value_at_highest("session_loads.run_id", "session_loads.load_id") }} as run_id
     from session_loads
 
 ),
 
 known_periods as (
 
-    select strptime(session_periods.billing_period, '%Y-%m')::timestamp as period_start_at_utc from session_periods
+    select {{ period_start("session_periods.billing_period") }}::timestamp as period_start_at_utc from session_periods
     union
-    select strptime(vendor_totals.billing_period, '%Y-%m')::timestamp as period_start_at_utc from vendor_totals
+    select {{ period_start("vendor_totals.billing_period") }}::timestamp as period_start_at_utc from vendor_totals
     union
-    select strptime(closed_periods.billing_period, '%Y-%m')::timestamp as period_start_at_utc from closed_periods
+    select {{ period_start("closed_periods.billing_period") }}::timestamp as period_start_at_utc from closed_periods
+
+),
+
+bounds as (
+
+    select
+        min(known_periods.period_start_at_utc) as first_start_at_utc,
+        max(known_periods.period_start_at_utc) as last_start_at_utc
+    from known_periods
 
 ),
 
 periods as (
 
     select
-        unnest(
-            generate_series(
-                min(known_periods.period_start_at_utc), max(known_periods.period_start_at_utc), interval 1 month
-            )
-        ) as period_start_at_utc
-    from known_periods
+        {{ each_step("bounds.first_start_at_utc", "bounds.last_start_at_utc", "1 month") }} as period_start_at_utc
+    from bounds
 
 ),
 
@@ -69,15 +74,11 @@ days as (
     -- The days that have to be covered, and since when by: for the current period, those up to the newest load.
     select
         periods.period_start_at_utc,
-        unnest(
-            generate_series(
-                periods.period_start_at_utc,
-                least(
-                    periods.period_start_at_utc + interval 1 month, newest_load.started_at_utc
-                ) - interval 1 microsecond,
-                interval 1 day
-            )
-        ) as day_start_at_utc,
+        {{ each_step(
+            "periods.period_start_at_utc",
+            "least(periods.period_start_at_utc + interval 1 month, newest_load.started_at_utc) - interval 1 microsecond",
+            "1 day",
+        ) }} as day_start_at_utc,
         periods.period_start_at_utc + interval 1 month as period_end_at_utc,
         periods.period_start_at_utc + interval 1 month <= newest_load.started_at_utc as has_ended,
         newest_load.run_id

@@ -22,7 +22,7 @@ select
     min(session_days.part_start_at_utc) as part_start_at_utc,
     max(session_days.part_end_at_utc) as part_end_at_utc,
     sum(session_days.usage_seconds)::bigint as usage_seconds,
-    {{ nano_to_credits("sum(session_days.nano_credits)") }} as credits,
+    {{ nano_to_credits(wide_sum("session_days.nano_credits")) }} as credits,
     bool_or(session_days.is_provisional) as is_provisional
 from session_days
 group by session_days.session_id, session_days.billing_period

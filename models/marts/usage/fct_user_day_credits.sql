@@ -17,6 +17,6 @@ select
     session_days.billing_period,
     count(*) as session_count,
     sum(session_days.usage_seconds)::bigint as usage_seconds,
-    {{ nano_to_credits("sum(session_days.nano_credits)") }} as credits
+    {{ nano_to_credits(wide_sum("session_days.nano_credits")) }} as credits
 from session_days
 group by session_days.external_user_id, session_days.usage_date, session_days.billing_period

@@ -41,8 +41,8 @@ totals as (
 select
     totals.external_user_id,
     totals.billing_period,
-    strptime(totals.billing_period, '%Y-%m')::timestamp as period_start_at_utc,
-    (strptime(totals.billing_period, '%Y-%m') + interval 1 month)::timestamp as period_end_at_utc,
+    {{ period_start("totals.billing_period") }}::timestamp as period_start_at_utc,
+    ({{ period_start("totals.billing_period") }} + interval 1 month)::timestamp as period_end_at_utc,
     totals.external_user_id <> '{{ unattributed() }}' as is_attributed,
     totals.session_count,
     totals.sandbox_count,

@@ -11,5 +11,5 @@ currencies as (
 
 select
     currencies.currency,
-    case when regexp_full_match(currencies.exponent, '[0-3]') then currencies.exponent::integer end as exponent
+    case when {{ full_match("currencies.exponent", "[0-3]") }} then currencies.exponent::integer end as exponent
 from currencies

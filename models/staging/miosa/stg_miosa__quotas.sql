@@ -31,7 +31,7 @@ bodies as (
 
     select
         answers.*,
-        {{ json_fields("answers.body", values=["data"]) }} as fields
+        {{ json_fields("answers.body", documents=["data"]) }} as fields
     from answers
 
 ),
@@ -40,8 +40,8 @@ quotas as (
 
     select
         bodies.*,
-        coalesce(bodies.fields.data::varchar, bodies.body) as quota,
-        {{ json_fields("coalesce(bodies.fields.data::varchar, bodies.body)", values=["limits", "usage"]) }} as parts
+        coalesce(bodies.fields.data::string, bodies.body) as quota,
+        {{ json_fields("coalesce(bodies.fields.data::string, bodies.body)", documents=["limits", "usage"]) }} as parts
     from bodies
 
 ),
@@ -51,10 +51,10 @@ limits as (
     select
         quotas.*,
         {{ json_fields(
-            "coalesce(quotas.parts.limits::varchar, quotas.quota)",
+            "coalesce(quotas.parts.limits::string, quotas.quota)",
             texts=["max_sandboxes", "max_concurrent", "max_storage_gb", "max_credit_cents"],
         ) }} as limits,
-        {{ json_fields("quotas.parts.usage::varchar", texts=["total_sandboxes", "sandboxes", "concurrent"]) }} as counters
+        {{ json_fields("quotas.parts.usage::string", texts=["total_sandboxes", "sandboxes", "concurrent"]) }} as counters
     from quotas
 
 ),
@@ -68,7 +68,7 @@ typed as (
         limits.is_current,
         limits.http_status,
         limits.quota,
-        limits.parts.limits::varchar as limits_text,
+        limits.parts.limits::string as limits_text,
         limits.limits.max_sandboxes as max_sandboxes_text,
         limits.limits.max_concurrent as max_concurrent_text,
         limits.limits.max_storage_gb as max_storage_gb_text,
@@ -103,10 +103,9 @@ select
             typed.quota is null
             or left(typed.quota, 1) <> '{'
             or left(typed.limits_text, 1) <> '{'
-            or not list_has_any(
-                json_keys(typed.quota),
-                ['limits', 'max_sandboxes', 'max_concurrent', 'max_storage_gb', 'max_credit_cents']
-            )
+            or not {{ json_has_any_key(
+                "typed.quota", ["limits", "max_sandboxes", "max_concurrent", "max_storage_gb", "max_credit_cents"]
+            ) }}
             then 'unreadable_quota'
         when
             {%- for name in ["max_sandboxes", "max_concurrent", "max_storage_gb", "max_credit_cents"] %}

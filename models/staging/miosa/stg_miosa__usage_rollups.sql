@@ -25,7 +25,7 @@ wrapped as (
 
     select
         answers.*,
-        {{ json_fields("answers.body", values=["data", "results"]) }} as fields
+        {{ json_fields("answers.body", documents=["data", "results"]) }} as fields
     from answers
 
 ),
@@ -38,9 +38,9 @@ results as (
         wrapped.billing_period,
         wrapped.body,
         case
-            when wrapped.fields.results::varchar like '[%' then wrapped.fields.results::varchar
-            when wrapped.fields.data::varchar like '[%' then wrapped.fields.data::varchar
-            else ({{ json_fields("wrapped.fields.data::varchar", values=["results"]) }}).results::varchar
+            when wrapped.fields.results::string like '[%' then wrapped.fields.results::string
+            when wrapped.fields.data::string like '[%' then wrapped.fields.data::string
+            else ({{ json_fields("wrapped.fields.data::string", documents=["results"]) }}).results::string
         end as results
     from wrapped
 
@@ -51,7 +51,7 @@ lists as (
     select
         results.load_id,
         results.billing_period,
-        from_json(results.results, '["JSON"]') as items,
+        {{ json_items("results.results") }} as items,
         {{ json_objects(
             "results.results", texts=["credit_cents", "storage_gb_hours"], values=["external_user_id"]
         ) }} as fields
@@ -65,9 +65,7 @@ items as (
     select
         lists.load_id,
         lists.billing_period,
-        unnest(lists.items) as item,
-        unnest(lists.fields) as fields,
-        generate_subscripts(lists.items, 1) as line_number
+        {{ each_item("lists.items", "lists.fields") }}
     from lists
 
 ),
@@ -78,7 +76,7 @@ typed as (
         items.load_id,
         items.billing_period,
         items.line_number,
-        items.item::varchar as payload,
+        items.item::string as payload,
         {{ json_id("items.fields.external_user_id") }} as external_user_id,
         {{ vendor_figure("items.fields.credit_cents") }} as credits,
         {{ vendor_figure("coalesce(items.fields.storage_gb_hours, '0')") }} as storage_gb_hours
@@ -113,7 +111,7 @@ lines as (
         null::decimal(38, 9) as credits,
         null::decimal(38, 9) as storage_gb_hours,
         results.body as payload,
-        null::varchar as external_user_id,
+        null::string as external_user_id,
         'unreadable_rollup' as rejection_reason
     from results
     where coalesce(results.results not like '[%', true)

@@ -50,7 +50,7 @@ current_versions as (
             ],
         ) }} as fields
     from versions
-    anti join superseded
+    {{ anti_join() }} superseded
         on
             versions.load_id = superseded.load_id
             and versions.row_number = superseded.row_number

@@ -26,7 +26,7 @@ wrapped as (
 
     select
         answers.*,
-        {{ json_fields("answers.body", texts=["total_credits"], values=["data"]) }} as fields
+        {{ json_fields("answers.body", texts=["total_credits"], documents=["data"]) }} as fields
     from answers
 
 ),
@@ -40,7 +40,7 @@ typed as (
         wrapped.billing_period,
         coalesce(
             wrapped.fields.total_credits,
-            ({{ json_fields("wrapped.fields.data::varchar", texts=["total_credits"]) }}).total_credits
+            ({{ json_fields("wrapped.fields.data::string", texts=["total_credits"]) }}).total_credits
         ) as total_credits_text
     from wrapped
 

@@ -1,0 +1,106 @@
+{#-
+    json.sql, for Spark. Its reader takes numbers through a double wherever a text is asked for, so each number of a document is put
+    in quotes first, behind a mark that tells it from a string; the mark is a code point that Unicode keeps for no text at all.
+    A field of type VARIANT keeps apart what is a string and what is not; one of type STRING gives content, or JSON text of what is
+    no string.
+-#}
+
+{#- The mark, U+FDD0. -#}
+{% macro spark_number_mark() -%}{{ return("\ufdd0") }}{%- endmacro %}
+
+{#- A document with its numbers as marked strings. From number to number, \G skips all else, strings in one piece each. -#}
+{% macro spark_quoted_numbers(document) -%}
+    regexp_replace(
+        {{ document }},
+        r'\G((?:[^"0-9-]++|"(?:[^"\\]++|\\.)*+")*+)(-?[0-9][0-9.eE+-]*+)',
+        '$1"{{ spark_number_mark() }}$2"'
+    )
+{%- endmacro %}
+
+{#- The way back, for a piece of JSON text that Spark wrote: numbers as they were, and characters that it escapes but need not. -#}
+{% macro spark_plain_json(text) -%}
+    array_join(
+        transform(
+            regexp_extract_all({{ text }}, r'"(?:[^"\\]++|\\.)*+"|[^"]++', 0),
+            piece -> case
+                when startswith(piece, '"{{ spark_number_mark() }}') then substring(piece, 3, length(piece) - 3)
+                when contains(piece, r'\u')
+                    then regexp_extract(to_json(from_json('[' || piece || ']', 'array<string>')), r'(?s)\A\[(.*)\]\z', 1)
+                else piece
+            end
+        ),
+        ''
+    )
+{%- endmacro %}
+
+{% macro spark__json_fields(document, texts, values, documents) -%}
+    {%- set schema = [] -%}
+    {%- for name in texts -%}{%- do schema.append(name ~ " string") -%}{%- endfor -%}
+    {%- for name in values -%}{%- do schema.append(name ~ " variant") -%}{%- endfor -%}
+    {%- for name in documents -%}{%- do schema.append(name ~ " string") -%}{%- endfor %}
+    transform(
+        array({{ spark_quoted_numbers(document) }}),
+        quoted -> case
+            when quoted is not null then transform(
+                array(
+                    struct(
+                        from_json(quoted, '{{ schema | join(", ") }}') as found
+                        {%- if documents %},
+                        from_json(quoted, '{{ documents | join(" variant, ") }} variant') as kinds
+                        {%- endif %}
+                    )
+                ),
+                read -> named_struct(
+                    {%- for name in texts %}
+                    '{{ name }}', ltrim('{{ spark_number_mark() }}', read.found.{{ name }}){{ "," if not (loop.last and not values and not documents) }}
+                    {%- endfor %}
+                    {%- for name in values %}
+                    '{{ name }}', nullif(to_json(read.found.{{ name }}), 'null'){{ "," if not (loop.last and not documents) }}
+                    {%- endfor %}
+                    {%- for name in documents %}
+                    '{{ name }}', {{ spark_plain_json(
+                        "case when startswith(to_json(read.kinds." ~ name ~ "), '\"') then to_json(read.kinds." ~ name
+                        ~ ") else read.found." ~ name ~ " end"
+                    ) }}{{ "," if not loop.last }}
+                    {%- endfor %}
+                )
+            )[0]
+        end
+    )[0]
+{%- endmacro %}
+
+{% macro spark__json_items(document) -%}
+    zip_with(
+        from_json({{ spark_quoted_numbers(document) }}, 'array<variant>'),
+        from_json({{ spark_quoted_numbers(document) }}, 'array<string>'),
+        (kind, found) -> {{ spark_plain_json("case when startswith(to_json(kind), '\"') then to_json(kind) else coalesce(found, 'null') end") }}
+    )
+{%- endmacro %}
+
+{% macro spark__json_objects(document, texts, values) -%}
+    transform(
+        {{ spark__json_items(document) }},
+        item -> {{ spark__json_fields("item", texts, values, []) }}
+    )
+{%- endmacro %}
+
+{% macro spark__each_item(items, fields) -%}
+    inline(
+        transform({{ items }}, (item, place) -> struct(item, element_at({{ fields }}, place + 1), place + 1L))
+    ) as (item, fields, line_number)
+{%- endmacro %}
+
+{% macro spark__json_has_any_key(document, keys) -%}
+    arrays_overlap(
+        json_object_keys({{ document }}),
+        array('{{ keys | join("', '") }}')
+    )
+{%- endmacro %}
+
+{% macro spark__json_id(value) -%}
+    case
+        when {{ value }} in ('""', '') or {{ value }} not like '"%' or {{ value }} like '"{{ spark_number_mark() }}%' then null
+        when not contains({{ value }}, r'\') then substring({{ value }}, 2, length({{ value }}) - 2)
+        else from_json('[' || {{ value }} || ']', 'array<string>')[0]
+    end
+{%- endmacro %}

@@ -1,0 +1,96 @@
+{#-
+    What Spark builds from: raw as Parquet (`python -m extract --parquet`), and the ledger as `make backup-ledger` wrote it. Each
+    run declares both anew as external tables, with the types of extract/schema.sql and of ledger_tables(). Their files are never
+    written from here.
+-#}
+
+{#- The columns of the raw tables that models read, in order: those of extract/schema.sql. -#}
+{% macro raw_tables() %}
+    {%- set row = {"load_id": "bigint", "row_number": "bigint", "row_key": "string", "has_id": "boolean", "row_hash": "bigint"} -%}
+    {%- set payload = {"payload": "string", "payload_normalized": "string"} -%}
+    {{ return({
+        "loads": {
+            "load_id": "bigint", "run_id": "string", "resource": "string", "window_start_at_utc": "timestamp",
+            "window_end_at_utc": "timestamp", "started_at_utc": "timestamp", "ended_at_utc": "timestamp", "pages": "bigint",
+            "rows_listed": "bigint", "distinct_ids": "bigint", "api_total": "bigint", "rows_added": "bigint",
+            "extractor_version": "string",
+        },
+        "settings": {"name": "string", "value": "string"},
+        "usage_sessions": dict(row, is_void="boolean", is_running="boolean", started_at_utc="timestamp",
+            ended_at_utc="timestamp", external_user_id="string", **payload),
+        "sandboxes": dict(row, external_user_id="string", **payload),
+        "quotas": dict(row, http_status="integer", **payload),
+        "usage_rollups": dict(row, **payload),
+        "usage_summaries": dict(row, **payload),
+    }) }}
+{% endmacro %}
+
+{#- One external table over Parquet. partitions: whether its files lie in folders by month. -#}
+{% macro declare_parquet(table, columns, path, partitions) %}
+    {%- do run_query("drop table if exists " ~ table) -%}
+    {%- set declared = [] -%}
+    {%- for column, type in columns.items() -%}{%- do declared.append(column ~ " " ~ spark_type(type)) -%}{%- endfor -%}
+    {%- if partitions -%}{%- do declared.append("month string") -%}{%- endif -%}
+    {%- do run_query(
+        "create table " ~ table ~ " (" ~ declared | join(", ") ~ ") using parquet"
+        ~ (" partitioned by (month)" if partitions) ~ (" location " ~ text_literal(path) if path is not none)
+    ) -%}
+    {%- if partitions -%}{%- do run_query("msck repair table " ~ table) -%}{%- endif -%}
+{% endmacro %}
+
+{#- A type of ledger_tables() as Spark spells it. -#}
+{% macro spark_type(type) %}{{ return("string" if type == "varchar" else type) }}{% endmacro %}
+
+{#- What a session is set to. -#}
+{% macro spark_setting(name) %}{{ return(run_query("set " ~ name).rows[0][1]) }}{% endmacro %}
+
+{% macro spark__require_settings() %}
+    {%- if period_to_close() is not none -%}
+        {{ exceptions.raise_compiler_error(
+            period_to_close() ~ " was not closed: a closing appends to several tables in one transaction, which Spark's tables do "
+            ~ "not have; close it on DuckDB (dbt build without --target spark), and give Spark the ledger that "
+            ~ "`make backup-ledger` writes, by LEDGER_PARQUET_PATH"
+        ) }}
+    {%- endif -%}
+    {%- if execute -%}
+        {%- for name, value in {
+            "spark.sql.ansi.enabled": "true",
+            "spark.sql.session.timeZone": "UTC",
+            "spark.sql.decimalOperations.allowPrecisionLoss": "false",
+        }.items() -%}
+            {%- if spark_setting(name) != value -%}
+                {{ exceptions.raise_compiler_error(
+                    "this session of Spark has " ~ name ~ " = " ~ spark_setting(name) ~ ", which gives other figures, or none where "
+                    ~ "one is too large: set it to " ~ value ~ " at the server"
+                ) }}
+            {%- endif -%}
+        {%- endfor -%}
+    {%- endif -%}
+{% endmacro %}
+
+{% macro spark__require_raw_layer() %}
+    {%- if execute and flags.WHICH in ("build", "run", "test", "compile", "show") -%}
+        {%- set folder = env_var("RAW_PARQUET_PATH", "") -%}
+        {%- if not folder -%}
+            {{ exceptions.raise_compiler_error(
+                "RAW_PARQUET_PATH is not set: it names the folder that `python -m extract --parquet` lands in, as Spark sees it"
+            ) }}
+        {%- endif -%}
+        {%- do run_query("create schema if not exists raw") -%}
+        {%- for table, columns in raw_tables().items() -%}
+            {%- do declare_parquet("raw." ~ table, columns, folder ~ "/" ~ table, table != "settings") -%}
+        {%- endfor -%}
+    {%- endif -%}
+{% endmacro %}
+
+{% macro spark__create_ledger() %}
+    {%- if execute and flags.WHICH in ("build", "run", "test", "compile", "show") -%}
+        {%- set folder = env_var("LEDGER_PARQUET_PATH", "") -%}
+        {%- do run_query("create schema if not exists ledger") -%}
+        {%- for table, columns in ledger_tables().items() -%}
+            {%- do declare_parquet(
+                "ledger." ~ table, columns, folder ~ "/" ~ table ~ ".parquet" if folder else none, false
+            ) -%}
+        {%- endfor -%}
+    {%- endif -%}
+{% endmacro %}
