@@ -13,39 +13,14 @@ from extract.client import Client
 from extract.progress import bars
 from extract.pseudonyms import Pseudonyms
 from extract.run import Run, Summary
-from extract.settings import Settings, read_settings
+from extract.settings import Settings, options_of, read_settings
 from extract.shell import working
 from extract.upkeep import Folding
 from extract.warehouse import Warehouse
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
-@click.option("--from", "first_month", metavar="YYYY-MM", help="First month to land. Default: the last whole month.")
-@click.option(
-    "--to", "last_month", metavar="YYYY-MM", help="Last month to land, inclusive. One alone means that month."
-)
-@click.option("--base-url", help="The API's address. [env: MIOSA_BASE_URL]")
-@click.option(
-    "--warehouse", type=click.Path(), help="The DuckDB file. [env: WAREHOUSE_PATH; default: warehouse.duckdb]"
-)
-@click.option("--look-back-days", type=int, help="Days asked for before the first month. [default: 35]")
-@click.option(
-    "--look-ahead-days",
-    type=int,
-    help="Days asked for after the last month, up to today, unless the API is seen not to select by end. [default: 35]",
-)
-@click.option("--window-days", type=int, help="Days in a window. [default: 1]")
-@click.option("--page-size", type=int, help="Rows asked for in a page. [default: 100]")
-@click.option("--threads", type=int, help="Requests at a time. [default: 4 to 32, more where the API takes longer]")
-@click.option("--max-tries", type=int, help="Tries a request. [default: 12]")
-@click.option("--max-seconds", type=float, help="Seconds a request, its retries included. [default: 600]")
-@click.option("--request-seconds", type=float, help="Seconds a single try. [default: 120]")
-@click.option("--max-body-mib", type=int, help="Most MiB of an answer, unpacked. [default: 256]")
-@click.option("--max-passes", type=int, help="Readings of a list that does not prove complete. [default: 3]")
-@click.option("--lock-seconds", type=float, help="Seconds to wait for a file that another process holds. [default: 30]")
-@click.option("--void-share", type=float, help="Per cent of covered sessions a run may void unasked. [default: 20]")
-@click.option("--allow-voids", is_flag=True, default=None, help="Void however many sessions the API no longer lists.")
-@click.option("--verbose", is_flag=True, default=None, help="Tell of each request and retry.")
+@options_of(Settings)
 @click.version_option(__version__, prog_name="extract")
 def command(**options: Any) -> None:
     """Land usage sessions, sandboxes, quotas and the vendor's own figures in the warehouse.

@@ -47,6 +47,13 @@ class Deadlines:
             connection = info["return_value"].get_extra_info("socket")
             if connection is not None:
                 self._sockets[:] = [connection]
+            self._local.connected_at = time.monotonic()
+
+    @property
+    def connected_at(self) -> float:
+        """When this thread's connection stood, on the monotonic clock."""
+        moment: float = getattr(self._local, "connected_at", 0.0)
+        return moment
 
     @property
     def _sockets(self) -> list[socket.socket]:

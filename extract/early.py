@@ -14,7 +14,7 @@ def guard(name: str) -> None:
         sys.stderr.flush()
         os._exit(128 + number)
 
-    # What comes next is imported in a third of a second, in which a signal would end in a traceback.
+    # What comes next is imported in a quarter of a second, in which a signal would end in a traceback.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, leave)
     # httpx brings a command line of its own, if it can import what that draws with: a sixth of the time to start.

@@ -1,17 +1,23 @@
-"""What the extractor is told: options, else the environment, else the defaults; the key by the environment only."""
+"""What the extractor is told: options, else the environment, else the defaults; the keys by the environment only.
+
+Each setting is one field, which says all there is about it: `options_of` makes an option of a command line of it, which
+reads the field's environment variable too.
+"""
 
 from __future__ import annotations
 
 import ipaddress
+import math
 import os
 import re
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+import click
 
 from extract.clock import utc_now
 from extract.errors import ConfigurationError
@@ -23,123 +29,160 @@ _MONTH = re.compile(r"20\d\d-(0[1-9]|1[0-2])")
 # DuckDB names a database after its file; a schema of the same name makes every `schema.table` ambiguous.
 _SCHEMAS = frozenset({"raw", "staging", "intermediate", "marts", "ledger", "main", "temp", "system"})
 
+Kind = TypeVar("Kind", bound="FileSettings")
+Command = TypeVar("Command", bound=Callable[..., Any])
 
-class FileSettings(BaseSettings):
-    """What a command needs that only reads the warehouse. Fields without a name of their own: `EXTRACT_<FIELD>`."""
 
-    model_config = SettingsConfigDict(env_prefix="EXTRACT_", extra="ignore", frozen=True, hide_input_in_errors=True)
+class Secret:
+    """A text that shows itself only when asked to."""
 
-    api_key: SecretStr | None = Field(None, validation_alias="MIOSA_API_KEY")
-    id_hash_key: SecretStr | None = Field(None, validation_alias="MIOSA_ID_HASH_KEY")
-    warehouse: Path = Field(Path("warehouse.duckdb"), validation_alias="WAREHOUSE_PATH")
-    lock_seconds: Annotated[float, Field(ge=0, le=3600)] = 30
-    verbose: bool = False
+    __slots__ = ("_text",)
 
-    @field_validator("id_hash_key")
-    @classmethod
-    def _check_id_hash_key(cls, key: SecretStr | None) -> SecretStr | None:
+    def __init__(self, text: str) -> None:
+        """Keep the text."""
+        self._text = text
+
+    def reveal(self) -> str:
+        """The text."""
+        return self._text
+
+    def __repr__(self) -> str:
+        return "Secret('***')"
+
+
+class _Spec(NamedTuple):
+    """What a field says of the option it is on a command line."""
+
+    help: str
+    flag: str = ""
+    """`--its-name` where there is none."""
+    environment: str = ""
+    """`EXTRACT_ITS_NAME` where there is none."""
+    metavar: str | None = None
+    # What a number has to be within.
+    least: float = -math.inf
+    above: float = -math.inf
+    most: float = math.inf
+
+
+def _option(default: Any, help: str, **more: Any) -> Any:  # noqa: A002 - what click calls it
+    """A setting that the command line and the environment may give, as `_Spec` tells."""
+    return field(default=default, metadata={_Spec: _Spec(help, **more)})
+
+
+@dataclass(frozen=True)
+class FileSettings:
+    """What a command needs that only reads the warehouse. Raises `ConfigurationError` for what cannot be."""
+
+    api_key: Secret | None
+    id_hash_key: Secret | None
+    warehouse: Path = _option(  # noqa: RUF009 - a field
+        Path("warehouse.duckdb"),
+        "The DuckDB file. [env: WAREHOUSE_PATH; default: warehouse.duckdb]",
+        environment="WAREHOUSE_PATH",
+    )
+    lock_seconds: float = _option(
+        30.0, "Seconds to wait for a file that another process holds. [default: 30]", least=0, most=3600
+    )
+    verbose: bool = _option(False, "Tell of each request and retry.")
+
+    def __post_init__(self) -> None:
+        """Check every setting."""
+        self._check_id_hash_key()
+        for name, spec in _specs(type(self)).items():
+            if isinstance(value := getattr(self, name), int | float):
+                _check_number(spec, name, value)
+        if self.warehouse.stem.lower() in _SCHEMAS:
+            name = repr(self.warehouse.stem)
+            raise ConfigurationError(
+                f"WAREHOUSE_PATH is named like the schema {name} inside of it: choose another file name"
+            )
+
+    def _check_id_hash_key(self) -> None:
         """Pseudonyms under a key that is short hide nothing. Without a key, ids are stored as they are."""
-        if key is None:
-            return None
-        text = key.get_secret_value()
+        if self.id_hash_key is None:
+            return
+        text = self.id_hash_key.reveal()
         if text != text.strip():
-            raise ValueError("begins or ends with a blank or a line break: set it to the key alone")
+            raise ConfigurationError(
+                "MIOSA_ID_HASH_KEY begins or ends with a blank or a line break: set it to the key alone"
+            )
         if len(os.fsencode(text)) < _HASH_KEY_BYTES:
             state = "is too short" if text else "is empty"
-            raise ValueError(f"{state}: set it to at least {_HASH_KEY_BYTES} bytes, or unset it to store plain ids")
-        return key
-
-    @field_validator("warehouse")
-    @classmethod
-    def _check_warehouse(cls, path: Path) -> Path:
-        """Refuse a file that DuckDB would name like one of the warehouse's schemas."""
-        if path.stem.lower() in _SCHEMAS:
-            raise ValueError(f"is named like the schema {path.stem!r} inside of it: choose another file name")
-        return path
+            raise ConfigurationError(
+                f"MIOSA_ID_HASH_KEY {state}: set it to at least {_HASH_KEY_BYTES} bytes, or unset it to store plain ids"
+            )
 
 
+@dataclass(frozen=True)
 class ApiSettings(FileSettings):
     """What a command needs that sends requests as well."""
 
-    api_key: SecretStr = Field(validation_alias="MIOSA_API_KEY")
-    base_url: str = Field(DEFAULT_BASE_URL, validation_alias="MIOSA_BASE_URL")
-    threads: Annotated[int, Field(ge=0, le=64)] = 0
-    max_tries: Annotated[int, Field(ge=1, le=1000)] = 12
-    max_seconds: Annotated[float, Field(gt=0, le=86_400)] = 600
-    request_seconds: Annotated[float, Field(gt=0, le=3600)] = 120
-    max_body_mib: Annotated[int, Field(ge=1, le=4096)] = 256
+    base_url: str = _option(DEFAULT_BASE_URL, "The API's address. [env: MIOSA_BASE_URL]", environment="MIOSA_BASE_URL")
+    threads: int = _option(
+        0, "Requests at a time. [default: 4 to 32, more where the API takes longer]", least=0, most=64
+    )
+    max_tries: int = _option(12, "Tries a request. [default: 12]", least=1, most=1000)
+    max_seconds: float = _option(600.0, "Seconds a request, its retries included. [default: 600]", above=0, most=86_400)
+    request_seconds: float = _option(120.0, "Seconds a single try. [default: 120]", above=0, most=3600)
+    max_body_mib: int = _option(256, "Most MiB of an answer, unpacked. [default: 256]", least=1, most=4096)
 
-    @field_validator("api_key")
-    @classmethod
-    def _check_key(cls, key: SecretStr) -> SecretStr:
-        """A key that cannot stand in a header is refused here, before a library quotes it in an error."""
-        text = key.get_secret_value()
-        if not text:
-            raise ValueError("is empty: set it to the key of your MIOSA account")
-        if not all("!" <= character <= "~" for character in text):
-            raise ValueError("holds a blank, a line break or a character outside of ASCII: set it to the key alone")
-        return key
+    def __post_init__(self) -> None:
+        """Check every setting, and complete the address."""
+        _check_key(self.key)
+        super().__post_init__()
+        object.__setattr__(self, "base_url", _checked_base_url(self.base_url))
 
-    @field_validator("base_url")
-    @classmethod
-    def _check_base_url(cls, given: str) -> str:
-        """Complete the address, and refuse one over which the key would travel in the clear or to a wrong place."""
-        text = given.strip()
-        try:
-            parts = urlsplit(text)
-            host, _ = parts.hostname, parts.port
-        except ValueError as error:
-            raise ValueError("is not an address: use one like " + DEFAULT_BASE_URL) from error
-        if parts.scheme not in ("http", "https") or not host:
-            raise ValueError("is not an address: use one like " + DEFAULT_BASE_URL)
-        if parts.username is not None or parts.password is not None or "@" in parts.netloc:
-            raise ValueError("holds a user name or password: the key belongs into MIOSA_API_KEY")
-        if parts.query or parts.fragment or any(c.isspace() or not c.isprintable() for c in text):
-            raise ValueError("holds more than an address: use one like " + DEFAULT_BASE_URL)
-        if parts.scheme == "http" and not is_loopback(host):
-            raise ValueError(f"sends the key to {host} unencrypted: use https:// (http:// only serves this machine)")
-        path = parts.path.rstrip("/")
-        return f"{parts.scheme}://{parts.netloc}{path if path.endswith(API_PATH) else path + API_PATH}"
+    @property
+    def key(self) -> str:
+        """The key of the API."""
+        if self.api_key is None:
+            raise ConfigurationError("MIOSA_API_KEY is not set: export the key of your MIOSA account in it")
+        return self.api_key.reveal()
 
 
+@dataclass(frozen=True)
 class Settings(ApiSettings):
     """Everything a run of the extractor depends on."""
 
-    first_month: str = ""
-    last_month: str = ""
-    look_back_days: Annotated[int, Field(ge=0, le=3660)] = 35
-    look_ahead_days: Annotated[int, Field(ge=0, le=3660)] = 35
-    window_days: Annotated[int, Field(ge=1, le=366)] = 1
-    page_size: Annotated[int, Field(ge=1, le=10_000)] = 100
-    max_passes: Annotated[int, Field(ge=1, le=20)] = 3
-    allow_voids: bool = False
-    void_share: Annotated[float, Field(ge=0, le=100)] = 20
+    first_month: str = _option(
+        "", "First month to land. Default: the last whole month.", flag="--from", metavar="YYYY-MM"
+    )
+    last_month: str = _option(
+        "", "Last month to land, inclusive. One alone means that month.", flag="--to", metavar="YYYY-MM"
+    )
+    look_back_days: int = _option(35, "Days asked for before the first month. [default: 35]", least=0, most=3660)
+    look_ahead_days: int = _option(
+        35,
+        "Days asked for after the last month, up to today, unless the API is seen not to select by end. [default: 35]",
+        least=0,
+        most=3660,
+    )
+    window_days: int = _option(1, "Days in a window. [default: 1]", least=1, most=366)
+    page_size: int = _option(100, "Rows asked for in a page. [default: 100]", least=1, most=10_000)
+    max_passes: int = _option(3, "Readings of a list that does not prove complete. [default: 3]", least=1, most=20)
+    allow_voids: bool = _option(False, "Void however many sessions the API no longer lists.")
+    void_share: float = _option(
+        20.0, "Per cent of covered sessions a run may void unasked. [default: 20]", least=0, most=100
+    )
 
-    @field_validator("first_month", "last_month")
-    @classmethod
-    def _check_month(cls, month: str) -> str:
-        """A month is written as billing periods are."""
-        if month and not _MONTH.fullmatch(month):
-            raise ValueError(f"{month[:20]!r} is not a month: write it like 2026-10")
-        return month
-
-    @model_validator(mode="before")
-    @classmethod
-    def _default_months(cls, values: Any) -> Any:
-        """One month alone means that month; none means the last whole one."""
-        first, last = values.get("first_month") or "", values.get("last_month") or ""
+    def __post_init__(self) -> None:
+        """Check every setting. One month alone means that month; none means the last whole one."""
+        super().__post_init__()
+        first, last = self.first_month, self.last_month
         if not first and not last:
             first = last = f"{utc_now().replace(day=1) - timedelta(days=1):%Y-%m}"
-        return {**values, "first_month": first or last, "last_month": last or first}
-
-    @model_validator(mode="after")
-    def _check_order(self) -> Settings:
-        """Months are in order, and have begun; a day of slack forgives a clock that is behind."""
-        if self.first_month > self.last_month:
-            raise ValueError(f"--from {self.first_month} is after --to {self.last_month}: swap them")
-        if month_start(self.last_month) > utc_now() + timedelta(days=1):
-            raise ValueError(f"{self.last_month} has not begun: ask for a month up to {utc_now():%Y-%m}")
-        return self
+        first, last = first or last, last or first
+        for flag, month in (("--from", first), ("--to", last)):
+            if not _MONTH.fullmatch(month):
+                raise ConfigurationError(f"{flag} {month[:20]!r} is not a month: write it like 2026-10")
+        if first > last:
+            raise ConfigurationError(f"--from {first} is after --to {last}: swap them")
+        # A day of slack forgives a clock that is behind.
+        if month_start(last) > utc_now() + timedelta(days=1):
+            raise ConfigurationError(f"{last} has not begun: ask for a month up to {utc_now():%Y-%m}")
+        object.__setattr__(self, "first_month", first)
+        object.__setattr__(self, "last_month", last)
 
     @property
     def start(self) -> datetime:
@@ -152,11 +195,42 @@ class Settings(ApiSettings):
         return next_month(month_start(self.last_month))
 
 
-Kind = TypeVar("Kind", bound=FileSettings)
+def _specs(kind: type[FileSettings]) -> dict[str, _Spec]:
+    """The settings that a command line may give, a kind's own before those it inherits."""
+    specs = {each.name: each.metadata[_Spec] for each in fields(kind) if each.metadata}
+    return {
+        name: specs[name] for owner in kind.__mro__ for name in vars(owner).get("__annotations__", ()) if name in specs
+    }
 
-# Settings with a name of their own in the environment go by it alone: a stray BASE_URL must not get the key.
-_ENVIRONMENT = {"base_url": "MIOSA_BASE_URL", "warehouse": "WAREHOUSE_PATH"}
-_SHOWN = {"first_month": "--from", "last_month": "--to"}
+
+def options_of(kind: type[FileSettings], **helps: str) -> Callable[[Command], Command]:
+    """The options of a command that is told these settings, some with a help of the command's own."""
+
+    def decorate(command: Command) -> Command:
+        for name, spec in reversed(_specs(kind).items()):
+            default = getattr(kind, name)
+            command = click.option(
+                spec.flag or f"--{name.replace('_', '-')}",
+                name,
+                cls=_Option,
+                type=click.Path() if isinstance(default, Path) else type(default),
+                is_flag=isinstance(default, bool),
+                default=None,
+                envvar=spec.environment or f"EXTRACT_{name.upper()}",
+                metavar=spec.metavar,
+                help=helps.get(name, spec.help),
+            )(command)
+        return command
+
+    return decorate
+
+
+class _Option(click.Option):
+    """An option for which an environment variable that is empty is a mistake to be told of, not none."""
+
+    def resolve_envvar_value(self, ctx: click.Context) -> str | None:
+        """What the environment says."""
+        return os.environ.get(str(self.envvar))
 
 
 def read_settings(**options: Any) -> Settings:
@@ -165,18 +239,66 @@ def read_settings(**options: Any) -> Settings:
 
 
 def read_settings_as(kind: type[Kind], **options: Any) -> Kind:
-    """Read settings; options given as None are taken from the environment. Raises `ConfigurationError`."""
-    given = {_ENVIRONMENT.get(name, name): value for name, value in options.items() if value is not None}
+    """Settings of what a command line gave, with the keys of the environment. None stands for the default.
+
+    Options of other kinds are left out. Raises `ConfigurationError`.
+    """
+    names = {each.name for each in fields(kind)}
+    given = {name: value for name, value in options.items() if value is not None and name in names}
+    if "warehouse" in given:
+        given["warehouse"] = Path(given["warehouse"])
+    return kind(api_key=_secret("MIOSA_API_KEY"), id_hash_key=_secret("MIOSA_ID_HASH_KEY"), **given)
+
+
+def _secret(name: str) -> Secret | None:
+    """A secret of the environment; None where it is not set."""
+    text = os.environ.get(name)
+    return None if text is None else Secret(text)
+
+
+def _check_number(spec: _Spec, name: str, value: float) -> None:
+    """Refuse a number out of its range, and what is none."""
+    wanted = ""
+    if spec.above > -math.inf and not value > spec.above:
+        wanted = f"greater than {spec.above:g}"
+    elif not value >= spec.least:
+        wanted = f"greater than or equal to {spec.least:g}"
+    elif not value <= spec.most:
+        wanted = f"less than or equal to {spec.most:g}"
+    if wanted:
+        raise ConfigurationError(f"--{name.replace('_', '-')} input should be {wanted}")
+
+
+def _check_key(key: str) -> None:
+    """A key that cannot stand in a header is refused here, before a library quotes it in an error."""
+    if not key:
+        raise ConfigurationError("MIOSA_API_KEY is empty: set it to the key of your MIOSA account")
+    if not all("!" <= character <= "~" for character in key):
+        raise ConfigurationError(
+            "MIOSA_API_KEY holds a blank, a line break or a character outside of ASCII: set it to the key alone"
+        )
+
+
+def _checked_base_url(given: str) -> str:
+    """Complete the address, and refuse one over which the key would travel in the clear or to a wrong place."""
+    text = given.strip()
     try:
-        return kind(**given)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        name = str(first["loc"][0]) if first["loc"] else ""
-        shown = _SHOWN.get(name) or (f"--{name.replace('_', '-')}" if name.islower() else name)
-        if first["type"] == "missing":
-            raise ConfigurationError(f"{shown} is not set: export the key of your MIOSA account in it") from None
-        said = str(first["msg"]).removeprefix("Value error, ")
-        raise ConfigurationError(f"{shown} {said[:1].lower() + said[1:]}".strip() if shown else said) from None
+        parts = urlsplit(text)
+        host, _ = parts.hostname, parts.port
+    except ValueError as error:
+        raise ConfigurationError("MIOSA_BASE_URL is not an address: use one like " + DEFAULT_BASE_URL) from error
+    if parts.scheme not in ("http", "https") or not host:
+        raise ConfigurationError("MIOSA_BASE_URL is not an address: use one like " + DEFAULT_BASE_URL)
+    if parts.username is not None or parts.password is not None or "@" in parts.netloc:
+        raise ConfigurationError("MIOSA_BASE_URL holds a user name or password: the key belongs into MIOSA_API_KEY")
+    if parts.query or parts.fragment or any(c.isspace() or not c.isprintable() for c in text):
+        raise ConfigurationError("MIOSA_BASE_URL holds more than an address: use one like " + DEFAULT_BASE_URL)
+    if parts.scheme == "http" and not is_loopback(host):
+        raise ConfigurationError(
+            f"MIOSA_BASE_URL sends the key to {host} unencrypted: use https:// (http:// only serves this machine)"
+        )
+    path = parts.path.rstrip("/")
+    return f"{parts.scheme}://{parts.netloc}{path if path.endswith(API_PATH) else path + API_PATH}"
 
 
 def is_loopback(host: str) -> bool:

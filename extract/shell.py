@@ -82,7 +82,7 @@ def main(command: click.Command, name: str, stopped: str) -> NoReturn:
 def redacted(text: str, settings: FileSettings) -> str:
     """Blot the keys out, should the API have echoed one."""
     for key in (settings.api_key, settings.id_hash_key):
-        text = text if key is None else text.replace(key.get_secret_value(), "***")
+        text = text if key is None else text.replace(key.reveal(), "***")
     return text
 
 

@@ -162,7 +162,7 @@ select
     place,
     coalesce(given_key, id) as row_key,
     coalesce(given_key, id) is not null as has_id,
-    (md5_number_lower('id:' || coalesce(given_key, id))::hugeint - 9223372036854775808)::bigint as row_hash,
+    ((md5_number('id:' || coalesce(given_key, id)) >> 64)::hugeint - 9223372036854775808)::bigint as row_hash,
     is_running,
     started,
     case
@@ -186,7 +186,7 @@ SET_KEYS = """
 update parsed
 set
     row_key = keyed.row_key,
-    row_hash = (md5_number_lower('row:' || keyed.row_key)::hugeint - 9223372036854775808)::bigint
+    row_hash = ((md5_number('row:' || keyed.row_key) >> 64)::hugeint - 9223372036854775808)::bigint
 from (
     select unnest($1::integer[]) as load_number, unnest($2::bigint[]) as place, unnest($3::varchar[]) as row_key
 ) as keyed

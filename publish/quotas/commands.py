@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn
 
 import click
 from rich import box
@@ -20,7 +20,7 @@ from extract.client import Client
 from extract.clock import utc_now
 from extract.errors import ConfigurationError, ExtractError
 from extract.progress import bars
-from extract.settings import ApiSettings, FileSettings, read_settings_as
+from extract.settings import ApiSettings, FileSettings, options_of, read_settings_as
 from extract.shell import redacted, working
 from extract.upkeep import Folding
 from extract.warehouse import Query, Warehouse, reading
@@ -35,32 +35,9 @@ NOTHING, DIFFERS, UNKNOWN_USER = 0, 3, 4
 _HAS_PSEUDONYMS = "select count(*) > 0 from raw.settings where name = 'id_hash_check'"
 _WIDTH = 120
 
-Command = TypeVar("Command", bound=Callable[..., Any])
 
-
-def _options(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
-    """Several options as one decorator."""
-
-    def decorate(command: Command) -> Command:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return decorate
-
-
-_file_options = _options(
-    click.option("--warehouse", type=click.Path(), help="The DuckDB file. [env: WAREHOUSE_PATH]"),
-    click.option("--lock-seconds", type=float, help="Seconds to wait for a file that is held. [default: 30]"),
-    click.option("--verbose", is_flag=True, default=None, help="Tell of each request and retry."),
-)
-_api_options = _options(
-    click.option("--base-url", help="The API's address. [env: MIOSA_BASE_URL]"),
-    click.option("--threads", type=int, help="Requests at a time. [default: 8]"),
-    click.option("--max-tries", type=int, help="Tries a request. [default: 12]"),
-    click.option("--max-seconds", type=float, help="Seconds a request, its retries included. [default: 600]"),
-    click.option("--request-seconds", type=float, help="Seconds a single try. [default: 120]"),
-)
+_file_options = options_of(FileSettings)
+_api_options = options_of(ApiSettings, threads="Requests at a time. [default: 8]")
 _json_option = click.option("--json", "as_json", is_flag=True, help="A JSON document instead of a table.")
 
 
@@ -93,7 +70,6 @@ def diff(as_json: bool, **options: Any) -> int:
 
 
 @quotas.command()
-@_file_options
 @_api_options
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @click.option("--limit", type=click.IntRange(1), help="Only the first so many users, by id.")
@@ -140,7 +116,6 @@ def apply(yes: bool, limit: int | None, force: bool, **options: Any) -> int:
 
 
 @quotas.command()
-@_file_options
 @_api_options
 @_json_option
 @click.option("--live", is_flag=True, help="Ask the API instead of the warehouse: this month so far.")

@@ -13,11 +13,15 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import NoReturn
 
 import duckdb
 import pytest
 
+from extract import cli
 from extract.cli import outcome
+from extract.errors import ConfigurationError
+from extract.settings import Settings
 from simulator.server import Server
 from test_extract_support import ROOT, Options, Response, Script, Tenant, command, query, row, serve, settings_for
 
@@ -111,6 +115,55 @@ def test_bad_usage_is_2_before_any_request(
     assert KEY not in line
     assert len(server.requests) == before
     assert not warehouse.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("EXTRACT_THREADS", "many", "--threads"),
+        ("EXTRACT_THREADS", "", "--threads"),
+        ("EXTRACT_MAX_SECONDS", "nan", "--max-seconds"),
+        ("EXTRACT_VOID_SHARE", "100.5", "--void-share"),
+        ("EXTRACT_ALLOW_VOIDS", "perhaps", "--allow-voids"),
+        ("EXTRACT_LAST_MONTH", "2026", "--to"),
+        ("MIOSA_BASE_URL", "", "MIOSA_BASE_URL"),
+        ("WAREHOUSE_PATH", "ledger.duckdb", "WAREHOUSE_PATH"),
+    ],
+)
+def test_the_environment_is_held_to_the_same_rules(
+    server: Server, warehouse: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str, words: str
+) -> None:
+    for each, given in {**environment(server, warehouse), name: value}.items():
+        monkeypatch.setenv(each, given)
+    status, line = outcome([*MONTH[:2]])
+    assert status == 2
+    assert words in line
+
+
+def test_an_option_goes_before_the_environment_and_that_before_the_default(
+    warehouse: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[Settings] = []
+
+    def run(settings: Settings) -> NoReturn:
+        told.append(settings)
+        raise ConfigurationError("enough")
+
+    monkeypatch.setattr(cli, "_run", run)
+    more = {
+        "EXTRACT_THREADS": "7",
+        "EXTRACT_PAGE_SIZE": "8",
+        "EXTRACT_VERBOSE": "true",
+        "EXTRACT_BASE_URL": "https://a",
+    }
+    for name, value in {**environment("https://api.example.com", warehouse), **more}.items():
+        monkeypatch.setenv(name, value)
+    assert outcome([*MONTH, "--threads", "9"])[0] == 2
+    (settings,) = told
+    assert (settings.threads, settings.page_size, settings.window_days, settings.max_tries) == (9, 8, 31, 12)
+    assert settings.verbose
+    assert (settings.base_url, settings.warehouse) == ("https://api.example.com/api/v1", warehouse)
+    assert KEY not in repr(settings) + str(vars(settings))
 
 
 def test_bad_usage_is_one_line_of_a_process(server: Server, warehouse: Path) -> None:

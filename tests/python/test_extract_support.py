@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import duckdb
 import pytest
@@ -49,9 +50,10 @@ def row(name: str, day: str, hours: int = 1, *, user: str | None = "u1", cost: s
 
 
 def settings_for(server: str, warehouse: Path, **options: Any) -> Settings:
-    """Settings for a run in this process."""
-    os.environ["MIOSA_API_KEY"] = DEFAULT_API_KEY
-    return read_settings(**{**_FEW_WINDOWS, "base_url": server, "warehouse": warehouse, **options})
+    """Settings for a run in this process. What is in capitals stands in the environment."""
+    environment = {name: options.pop(name) for name in [*options] if name.isupper()}
+    with mock.patch.dict(os.environ, {"MIOSA_API_KEY": DEFAULT_API_KEY, **environment}):
+        return read_settings(**{**_FEW_WINDOWS, "base_url": server, "warehouse": warehouse, **options})
 
 
 def land(server: Server | str, warehouse: Path, **options: Any) -> Summary:
