@@ -80,6 +80,7 @@
     {%- elif left_out or flags.EMPTY -%}
         {{ return("a closing builds and tests the whole project: leave out --select, --exclude and --empty") }}
     {%- endif -%}
+    {{ return(none) }}
 {% endmacro %}
 
 {#- on-run-end: closes the period, or fails with a sentence and changes nothing. -#}

@@ -186,6 +186,18 @@ class Generator:
             connection.execute((ROOT / "extract" / "schema.sql").read_text(encoding="utf-8"))
             connection.execute("create or replace table aside.figures (period varchar, u varchar, nano hugeint)")
 
+    @classmethod
+    def of(cls, path: Path, sessions_a_month: int, months: int, first: tuple[int, int] = (2023, 1)) -> Generator:
+        """Go on with a warehouse that was filled with so many months, and with nothing since."""
+        generator = cls.__new__(cls)
+        generator.path, generator.sessions = path, sessions_a_month
+        generator.users = max(1, sessions_a_month // SESSIONS_A_USER)
+        past = first[0] * 12 + first[1] - 1 + months
+        generator.year, generator.month = past // 12, past % 12 + 1
+        with generator._connected() as connection:
+            generator.load_id = connection.execute("select max(load_id) from raw.loads").fetchall()[0][0]
+        return generator
+
     @contextmanager
     def _connected(self) -> Iterator[duckdb.DuckDBPyConnection]:
         with duckdb.connect(str(self.path)) as connection:

@@ -34,7 +34,7 @@ class ForkingDbt:
         )
 
     def run(
-        self, arguments: Sequence[str], environment: Mapping[str, str], manifest: Path | None, seconds: int
+        self, arguments: Sequence[str], environment: Mapping[str, str], manifest: Path | None, seconds: float
     ) -> subprocess.CompletedProcess[str]:
         """Run a command on a parsed project, or let it parse (`manifest` None), as `subprocess.run` would.
 

@@ -120,8 +120,9 @@ def dbt(
     tz: str = "UTC",
     parses: bool = False,
     environment: Mapping[str, str] | None = None,
+    seconds: float = BUILD_SECONDS,
 ) -> subprocess.CompletedProcess[str]:
-    """Run a dbt command on a warehouse, with the seeds of a folder (the project's own without one).
+    """Run a dbt command on a warehouse, with the seeds of a folder (the project's own without one), for at most so long.
 
     dbt's own files go beside the warehouse, so runs do not meet. Unless `parses` is set, the run takes the project as
     it was parsed before, and so leaves no manifest.
@@ -137,7 +138,7 @@ def dbt(
         ],
         {"WAREHOUSE_PATH": str(warehouse), "TZ": tz, "SEEDS_PATH": str(seeds or "seeds"), **(environment or {})},
         None if parses else _parsed(warehouse.stem, str(seeds or "seeds")),
-        BUILD_SECONDS,
+        seconds,
     )
 
 
