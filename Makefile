@@ -8,7 +8,7 @@ export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 # The makefile never needs the key of the real API; what it starts gets one of its own.
 unexport MIOSA_API_KEY
 
-.PHONY: help setup setup-dev demo test test-full lint audit bench-extract bench-forecast bench-quotas backup-ledger restore-ledger docs lock clean
+.PHONY: help setup setup-dev demo test test-full lint audit bench-build bench-extract bench-forecast bench-quotas backup-ledger restore-ledger docs lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{ printf "  make %-14s %s\n", $$1, $$2 }'
@@ -57,6 +57,15 @@ benchmarks/.dlt/.installed: benchmarks/requirements-dlt.lock
 bench-extract: setup benchmarks/.dlt/.installed ## the extractor beside a bare loop and dlt (minutes)
 	$(BIN)/python -m benchmarks.extract
 
+# So do Polars and ClickHouse, the peers of the build.
+benchmarks/.peers/.installed: benchmarks/requirements-peers.lock
+	$(PYTHON) -m venv benchmarks/.peers
+	benchmarks/.peers/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+bench-build: setup benchmarks/.peers/.installed ## builds of up to 100,000,000 sessions beside hand-written statements (hours, 60 GB of disk)
+	$(BIN)/python -m benchmarks.build
+
 bench-forecast: setup ## the forecast of credits against what then came, by its own SQL (a minute)
 	$(BIN)/python -m benchmarks.forecast
 
@@ -89,8 +98,8 @@ lock: ## new lock files from pyproject.toml (needs uv)
 		pyproject.toml --extra dev -o requirements-dev.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-strip-extras --no-header \
 		pyproject.toml -c requirements-dev.lock -o requirements.lock
-	cd benchmarks && uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-		--no-strip-extras --no-header requirements-dlt.in -o requirements-dlt.lock
+	cd benchmarks && for peer in dlt peers; do uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-strip-extras --no-header requirements-$$peer.in -o requirements-$$peer.lock; done
 
 clean: ## removes what builds and tests leave, not the .venv and no warehouse
 	rm -rf target logs .pytest_cache .mypy_cache .ruff_cache .hypothesis

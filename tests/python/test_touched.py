@@ -1,0 +1,190 @@
+"""A monthly build does what was touched, and the warehouse is the one that `--full-refresh` gives, row for row.
+
+Months of sessions come straight into raw. Random histories of prices, plans, closes and corrections, by the extractor and
+against the oracle, are in test_invoices_whole_path.py, whose builds are monthly ones too.
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+
+import duckdb
+import pytest
+
+import pipeline
+from benchmarks.build.generate import Generator
+
+MONTHS = 3
+SESSIONS = 400
+"""In a month: 4 users."""
+
+CHANGES = """
+insert into raw.loads
+select max(load_id) + 1, 'changes', 'usage_sessions', null, null, max(started_at_utc), max(ended_at_utc), 1, 1, 1, 1, 1, 'test'
+from raw.loads;
+create temp table newest as
+select max(load_id) as load_id from raw.loads;
+-- Voided; rejected for their cost; another user's; moved a month back, so that a period loses what another gets.
+insert into raw.usage_sessions
+select
+    newest.load_id, row_number() over (order by row_key), row_key, has_id, row_hash, hash(row_key, {seed}) % 40 = 0, is_running,
+    started_at_utc, ended_at_utc, external_user_id,
+    case hash(row_key, {seed}) % 40
+        when 0 then null
+        when 1 then regexp_replace(payload, '"credit_cost":[0-9.]+', '"credit_cost":"dear"')
+        when 2 then regexp_replace(payload, '"workspace_id"', '"external_user_id":"user-9","workspace_id"')
+        when 3 then replace(replace(payload, '"2023-02-1', '"2023-01-1'), '"2023-02-2', '"2023-01-2')
+    end,
+    case hash(row_key, {seed}) % 40
+        when 2 then replace(
+            regexp_replace(payload, '"external_user_id":"[^"]*",', ''), '"workspace_id"', '"external_user_id":"user-9","workspace_id"'
+        )
+    end
+from (from raw.usage_sessions qualify row_number() over (partition by row_key order by load_id desc, row_number desc) = 1) as now
+cross join newest
+where hash(row_key, {seed}) % 40 < 4 and now.payload is not null;
+-- A sandbox gets another owner, one gets none that was known, and there is a new limit.
+insert into raw.loads
+select load_id + 1, 'changes', 'sandboxes', null, null, started_at_utc, ended_at_utc, 1, 1, 1, 1, 1, 'test'
+from raw.loads where load_id = (select load_id from newest);
+insert into raw.sandboxes
+select
+    newest.load_id + 1, row_number() over (order by row_key), row_key, has_id, row_hash, 'user-1',
+    '{{"id":"' || row_key || '","external_user_id":"user-1"}}', null
+from (from raw.sandboxes qualify row_number() over (partition by row_key order by load_id desc) = 1) as now
+cross join newest
+where hash(row_key, {seed}) % 4 = 0;
+insert into raw.quotas
+select
+    newest.load_id + 1, row_number() over (order by row_key), row_key, has_id, row_hash, 200,
+    '{{"limits":{{"max_sandboxes":3,"max_concurrent":2,"max_credit_cents":' || (hash(row_key, {seed}) % 900) || '}}}}', null
+from (from raw.quotas qualify row_number() over (partition by row_key order by load_id desc) = 1) as now
+cross join newest
+where hash(row_key, {seed}) % 2 = 0;
+"""
+
+PLANS = "external_user_id,plan_id,valid_from,valid_to\nuser-0,{plan},2023-02-10,\nuser-2,{plan},2023-01-05,2023-04-02\n"
+WITHOUT_TESTS = ("--exclude-resource-type", "test", "unit_test")
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A warehouse of a few months, built and tested as a whole."""
+    warehouse = tmp_path_factory.mktemp("base") / "usage.duckdb"
+    Generator(warehouse, SESSIONS).add_months(MONTHS)
+    pipeline.build(warehouse)
+    return warehouse
+
+
+@pytest.fixture
+def warehouse(base: Path, tmp_path: Path) -> Path:
+    """A copy of it."""
+    return copied(base, tmp_path)
+
+
+def copied(warehouse: Path, folder: Path) -> Path:
+    folder.mkdir(exist_ok=True)
+    for path in warehouse.parent.glob(f"{warehouse.stem}.*"):
+        shutil.copy(path, folder / path.name)
+    return folder / warehouse.name
+
+
+def execute(warehouse: Path, sql: str) -> None:
+    with closing(duckdb.connect(str(warehouse))) as connection:
+        connection.execute("set TimeZone = 'UTC'")
+        connection.execute(sql)
+
+
+def one(warehouse: Path, sql: str) -> object:
+    return next(iter(pipeline.query(warehouse, sql)[0].values()))
+
+
+def differences(one: Path, other: Path) -> Iterator[str]:
+    """Tables that do not hold the same rows in two warehouses."""
+    with closing(duckdb.connect()) as connection:
+        connection.execute(f"attach '{one}' as one (read_only); attach '{other}' as other (read_only)")
+        names = connection.execute(
+            "select table_schema || '.' || table_name from information_schema.tables"
+            " where table_catalog = 'one' and table_schema in ('staging', 'intermediate', 'marts')"
+            " and table_type = 'BASE TABLE' order by all"
+        ).fetchall()
+        assert len(names) > 50
+        for (name,) in names:
+            for left, right in (("one", "other"), ("other", "one")):
+                found = connection.execute(
+                    f"select * from (from {left}.{name} except all from {right}.{name}) limit 1"
+                ).fetchall()
+                if found:
+                    yield f"{name}: only in {left}: {found[0]}"
+
+
+def assert_full_refresh_gives_the_same(warehouse: Path, folder: Path, seeds: Path) -> None:
+    full = copied(warehouse, folder)
+    pipeline.build(full, "--full-refresh", *WITHOUT_TESTS, seeds=seeds)
+    assert list(differences(warehouse, full)) == []
+
+
+def test_builds_in_parts_and_killed_ones_leave_nothing_undone(warehouse: Path, tmp_path: Path) -> None:
+    """Late rows, corrections, voids, rejections, moves, new owners, limits, plans and prices; builds of parts, and killed."""
+    choose = random.Random(20261122)
+    for seed, plan in ((1, "starter"), (2, "team")):
+        execute(warehouse, CHANGES.format(seed=seed))
+        seeds = pipeline.write_seeds(tmp_path / f"seeds{seed}", user_plans=PLANS.format(plan=plan))
+        pipeline.build(warehouse, "--select", "stg_miosa__usage_sessions", *WITHOUT_TESTS, seeds=seeds)
+        for _ in range(2):
+            with suppress(TimeoutError):
+                pipeline.dbt(warehouse, "build", *WITHOUT_TESTS, seeds=seeds, seconds=choose.uniform(1.5, 6))
+    assert one(warehouse, "select count(*) from touched.built_by") == 1, "the build was one in full"
+    pipeline.build(warehouse, *WITHOUT_TESTS, seeds=seeds)
+    assert one(warehouse, "select count(*) from touched.sessions") != 0, "a build without tests leaves nothing to do"
+    assert_full_refresh_gives_the_same(warehouse, tmp_path / "full", seeds)
+
+
+def test_a_month_is_built_and_tested_and_a_fault_in_what_it_touched_is_caught(warehouse: Path, tmp_path: Path) -> None:
+    generator = Generator.of(warehouse, SESSIONS, months=MONTHS)
+    generator.add_months(1, corrections=3)
+    faulty, apart = copied(warehouse, tmp_path / "faulty"), copied(warehouse, tmp_path / "apart")
+
+    pipeline.build(warehouse)
+    assert one(warehouse, "select count(*) from touched.user_periods") == 0
+    assert_full_refresh_gives_the_same(warehouse, tmp_path / "full", Path("seeds"))
+
+    # A day of an untouched session, in a period of its user that a correction touches, and in one that none does.
+    day = (
+        "update intermediate.int_session_days set nano_credits = nano_credits + 1 where (session_id, usage_date) in ("
+        "select (session_id, usage_date) from intermediate.int_session_days"
+        " anti join (from raw.usage_sessions where load_id > {last}) using (row_hash) {having} limit 1)"
+    )
+    last = one(warehouse, "select max(load_id) from intermediate.int_sessions where load_id < 10")
+    touched = (
+        "select external_user_id, billing_period from intermediate.int_session_days"
+        f" semi join (from raw.usage_sessions where load_id > {last}) using (row_hash)"
+    )
+    execute(faulty, day.format(last=last, having=f"semi join ({touched}) using (external_user_id, billing_period)"))
+    done = pipeline.build(faulty, check=False)
+    assert done.returncode != 0
+    assert "assert_own_steps_reconcile" in done.stdout
+    assert one(faulty, "select count(*) from touched.user_periods") != 0, "a failed build leaves nothing to do"
+    # It stays failed until it is mended.
+    assert "assert_own_steps_reconcile" in pipeline.build(faulty, check=False).stdout
+
+    execute(
+        apart,
+        day.format(
+            last=last,
+            having=f"anti join ({touched}) using (external_user_id, billing_period) where billing_period < '2023-04'",
+        ),
+    )
+    pipeline.build(apart)
+    # What a month did not touch, `dbt test` reads; so does a closing, which builds everything again.
+    tested = pipeline.build(apart, "--select", "assert_parts_sum_to_their_session", command="test", check=False)
+    assert "assert_parts_sum_to_their_session" in tested.stdout
+    assert tested.returncode != 0
+    # Other code builds everything again.
+    execute(apart, "update touched.built_by set fingerprint = 'of other code'")
+    pipeline.build(apart, *WITHOUT_TESTS)
+    assert list(differences(warehouse, apart)) == []
