@@ -10,6 +10,7 @@ import click
 
 from extract import __version__, shell
 from extract.client import Client
+from extract.parquet import ParquetFolder
 from extract.progress import bars
 from extract.pseudonyms import Pseudonyms
 from extract.run import Run, Summary
@@ -50,7 +51,11 @@ def _run(settings: Settings) -> Summary:
             Client(settings, stop) as client,
             bars() as shown,
         ):
-            return Run(settings, client, warehouse, shown, pseudonyms).execute()
+            folder = ParquetFolder(settings.parquet, warehouse) if settings.parquet else None
+            summary = Run(settings, client, warehouse, shown, pseudonyms).execute()
+            if folder:
+                folder.complete()
+            return summary
     finally:
         stop.set()
 
@@ -59,7 +64,8 @@ def _tell(summary: Summary, settings: Settings) -> None:
     """Say what was done, and what comes next."""
     click.echo(
         f"{settings.first_month} to {settings.last_month}: {summary.loads} loads, {summary.rows_listed:,} rows listed, "
-        f"{summary.rows_added:,} added, {summary.voids:,} sessions voided, in {settings.warehouse}. Next: dbt build"
+        f"{summary.rows_added:,} added, {summary.voids:,} sessions voided, in {settings.warehouse}"
+        f"{f' and {settings.parquet}' if settings.parquet else ''}. Next: dbt build"
     )
 
 

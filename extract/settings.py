@@ -151,6 +151,9 @@ class Settings(ApiSettings):
     last_month: str = _option(
         "", "Last month to land, inclusive. One alone means that month.", flag="--to", metavar="YYYY-MM"
     )
+    parquet: Path | None = _option(  # noqa: RUF009 - a field
+        None, "A folder that is to hold every load as Parquet files too, by month, for Spark. Default: none."
+    )
     look_back_days: int = _option(35, "Days asked for before the first month. [default: 35]", least=0, most=3660)
     look_ahead_days: int = _option(
         35,
@@ -213,7 +216,8 @@ def options_of(kind: type[FileSettings], **helps: str) -> Callable[[Command], Co
                 spec.flag or f"--{name.replace('_', '-')}",
                 name,
                 cls=_Option,
-                type=click.Path() if isinstance(default, Path) else type(default),
+                # What may be left out altogether is a path as well.
+                type=click.Path() if isinstance(default, Path | None) else type(default),
                 is_flag=isinstance(default, bool),
                 default=None,
                 envvar=spec.environment or f"EXTRACT_{name.upper()}",
@@ -245,8 +249,9 @@ def read_settings_as(kind: type[Kind], **options: Any) -> Kind:
     """
     names = {each.name for each in fields(kind)}
     given = {name: value for name, value in options.items() if value is not None and name in names}
-    if "warehouse" in given:
-        given["warehouse"] = Path(given["warehouse"])
+    if not given.get("parquet", True) or "://" in str(given.get("parquet")):
+        raise ConfigurationError("--parquet is no folder of this machine: name one, or leave it out")
+    given.update({name: Path(given[name]) for name in ("warehouse", "parquet") if name in given})
     return kind(api_key=_secret("MIOSA_API_KEY"), id_hash_key=_secret("MIOSA_ID_HASH_KEY"), **given)
 
 

@@ -40,6 +40,8 @@ _MOST_THREADS = 4
 _BUFFERED_ROWS = 5_000
 _BUFFERED_CHARACTERS = 4 << 20
 _FETCHED = 1_000
+# Groups of rows that a million rows can be sorted and written in within `_MEMORY`.
+_PARQUET = "format parquet, compression zstd, row_group_size 20480, use_tmp_file false"
 BRAKE_FROM = 10
 """How many voids it takes at least for a run to stop and ask."""
 # Where no session can be: keeps a nonsensical time from asking for a thousand months.
@@ -476,11 +478,19 @@ class Warehouse:
         """Have the next run ask for everybody's quota: this one has."""
         self._execute("delete from raw.quota_progress")
 
-    # What `publish` does
+    # What `publish` and `parquet` do
 
     def query(self, sql: str, values: Sequence[Any] = ()) -> Rows:
         """The rows of a statement. Raises `WarehouseError`."""
         return self._execute(sql, list(values)).fetchall()
+
+    def write_parquet(self, sql: str, values: Sequence[Any], file: Path) -> None:
+        """Write a statement's rows into a file as Parquet, in their order. Raises `WarehouseError`."""
+        name = str(file).replace("'", "''")
+        try:
+            self._connection.execute(f"copy ({sql}) to '{name}' ({_PARQUET})", list(values))
+        except duckdb.Error as error:
+            raise _failure(error, file) from error
 
     def record_changes(self, event: str, changes: Sequence[QuotaChange]) -> None:
         """Write down for good what is about to be changed at the vendor (`intent`), or what came of it (`outcome`)."""
