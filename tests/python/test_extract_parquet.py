@@ -20,6 +20,7 @@ from extract.cli import outcome
 from extract.errors import WarehouseError
 from extract.parquet import ParquetFolder
 from extract.warehouse import Warehouse
+from simulator import generate_tenant
 from simulator.server import Server
 from test_extract_support import ROOT, Options, Tenant, command, row, serve
 
@@ -135,6 +136,15 @@ def test_the_first_use_brings_the_history_and_a_month_adds_files_for_itself_only
     assert before <= names(folder)
     assert {name.split("/")[1] for name in added if "sessions" in name} == {"month=2026-10"}
     assert_same(warehouse, folder, tuple(table for table in TABLES if table != "sandboxes"))
+
+
+def test_every_edge_of_the_api_arrives(warehouse: Path, folder: Path) -> None:
+    """Sandboxes too, repeated keys, lone surrogates, rows without an id, voids: whatever raw holds."""
+    with serve(generate_tenant(sessions=200, users=6), Options(api_key=KEY)) as server:
+        for _ in range(2):
+            done = command("--from", "2026-08", "--to", "2026-10", environment=environment(server, warehouse, folder))
+            assert done.returncode == 0
+    assert_same(warehouse, folder)
 
 
 HOSTILE = [
