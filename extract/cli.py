@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Any, NoReturn
 
 import click
@@ -37,6 +38,8 @@ def command(**options: Any) -> None:
 
 def _run(settings: Settings) -> Summary:
     """Run with everything open that a run needs."""
+    # The larger half of the HTTP library, which it imports with its first connection: here beside opening the file.
+    threading.Thread(target=import_module, args=("httpcore",), daemon=True).start()
     stop = threading.Event()
     pseudonyms = Pseudonyms.of_settings(settings)
     try:
