@@ -19,8 +19,11 @@
     scratch), and where the code of a kept model, or a macro that it uses, is another than the one it was built by.
 -#}
 
-{#- Whether this run may only do what was touched. -#}
+{#- Whether this run may only do what was touched. Hundreds of nodes ask; open_history keeps the answer where all see it. -#}
 {% macro history_stands() %}
+    {%- if "history_stands" in graph -%}
+        {{ return(graph["history_stands"]) }}
+    {%- endif -%}
     {%- if flags.FULL_REFRESH or period_to_close() is not none or not keeps_history() -%}
         {{ return(false) }}
     {%- endif -%}
@@ -112,6 +115,7 @@
             {%- endif %}
         {%- endcall -%}
         {%- do adapter.commit() -%}
+        {%- do graph.update({"history_stands": history_stands()}) -%}
     {%- endif -%}
 {% endmacro %}
 

@@ -1,5 +1,7 @@
-"""`python -m benchmarks.build`: the build at size, beside one hand-written statement; what a month costs as history grows;
-memory; and how fast finance people get their answers. Writes the table and the pictures, and fails if a promise is not kept.
+"""`python -m benchmarks.build`: the build at size.
+
+Beside one hand-written statement; what a month costs as history grows; memory; how fast finance people get their
+answers. Writes the table and the pictures, and fails if a promise is not kept.
 """
 
 from __future__ import annotations
@@ -132,7 +134,8 @@ class Report:
 
     def add(self, what: str, sessions: int, cost: Cost, note: str = "") -> None:
         """A row of the table."""
-        row = f"| {what} | {sessions:,} | {cost.seconds:,.1f} s | {cost.cpu_seconds:,.1f} s | {cost.peak_mib:,.0f} MiB | {note} |"
+        times = f"{cost.seconds:,.1f} s | {cost.cpu_seconds:,.1f} s"
+        row = f"| {what} | {sessions:,} | {times} | {cost.peak_mib:,.0f} MiB | {note} |"
         self.rows.append(row)
         print(row, flush=True)
 
@@ -206,7 +209,7 @@ def ask_finance(warehouse: Warehouse, report: Report) -> None:
 
 
 def measure(months: Sequence[int], sessions: int, work: Path, peers_python: Path, report: Report) -> None:
-    """Full builds at each size, then a month more on the first and the last of them; the one nearest to ten millions has peers."""
+    """Full builds at each size, a month more on some of them; ten months have peers."""
     monthly: dict[int, Cost] = {}
     largest = max(months)
     for count in sorted({2, *months}):
@@ -279,7 +282,8 @@ def picture(curve: Sequence[tuple[int, float, float]], title: str, path: Path) -
         for x, y, months, seconds in placed
     )
     path.write_text(
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" font-family="sans-serif" font-size="12">'
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" font-family="sans-serif"'
+        f' font-size="12">'
         f'<rect width="{width}" height="{height}" fill="white"/><text x="{left}" y="18" font-size="14">{title}</text>'
         f'<path d="M{left} 30V{height - bottom}H{width - 20}" stroke="#444" fill="none"/>'
         f'<polyline points="{line}" fill="none" stroke="#1f5fa8" stroke-width="2"/>{dots}'
@@ -303,8 +307,8 @@ def write(report: Report, sessions: int, results: Path) -> None:
     (results / "build.md").write_text(
         f"""# The build at size
 
-Written by `make bench-build`: whole processes of `dbt build`, models and all data tests, on months of {sessions:,} sessions that
-were made straight into raw; beside them, the figure by user and period alone by one hand-written statement each
+Written by `make bench-build`: whole processes of `dbt build`, models and all data tests, on months of {sessions:,}
+sessions that were made straight into raw; beside them, the figure by user and period alone by one hand-written statement each
 (`benchmarks/build/peers.py`), the better of two runs, which must agree to the nano-credit. {os.cpu_count()} cores;
 {platform.system()}, Python {platform.python_version()}, duckdb {version("duckdb")}, dbt-core {version("dbt-core")}.
 

@@ -1,4 +1,4 @@
-"""Ten statements that finance people write by hand on the marts. `{user}`, `{period}` and the like are filled in anew each time."""
+"""Ten statements that finance people write by hand on the marts. `{user}` and `{period}` are drawn anew each time."""
 
 QUERIES = {
     "what a user used in a period": (
@@ -36,6 +36,7 @@ QUERIES = {
         " where external_user_id = '{user}' and billing_period = '{period}' order by credits desc"
     ),
     "whether a period reconciles": (
-        "select check_name, status, count(*) from marts.rpt_reconciliation where billing_period = '{period}' group by all"
+        "select check_name, status, count(*) from marts.rpt_reconciliation"
+        " where billing_period = '{period}' group by all"
     ),
 }

@@ -1,9 +1,11 @@
-"""The figure that everything adds up to, credits by user and period, made of the same raw rows by one hand-written statement
-each: DuckDB, Polars and ClickHouse (chdb). Run as a program: `python peers.py duckdb|polars|chdb SOURCE`.
+"""The figure that everything adds up to, credits by user and period, by one hand-written statement each.
 
-They parse, take each session's newest version, ask the sandbox's owner where no user is named, split by month as rule 13
-says, and sum. Nothing else: no rejected rows, voids, running sessions, and no proof of anything. SOURCE is the warehouse for
-DuckDB, a folder of Parquet for the others. Prints rows and nano-credits, by which the benchmark knows that they agree.
+Of the same raw rows, by DuckDB, Polars and ClickHouse (chdb). They parse, take each session's newest version, ask the
+sandbox's owner where no user is named, split by month as rule 13 says, and sum. Nothing else: no rejected rows, voids,
+running sessions, and no proof of anything.
+
+A program: `python peers.py duckdb|polars|chdb SOURCE`. SOURCE is the warehouse for DuckDB, a folder of Parquet for the
+others. Prints rows and nano-credits, by which the benchmark knows that they agree.
 """
 
 from __future__ import annotations
@@ -38,7 +40,8 @@ with superseded as (
         m,
         case
             when m <= s and m + interval 1 month >= e then nano::hugeint
-            else nano::hugeint * (epoch_us(least(e, m + interval 1 month)) - epoch_us(s)) // (epoch_us(e) - epoch_us(s))
+            else
+                nano::hugeint * (epoch_us(least(e, m + interval 1 month)) - epoch_us(s)) // (epoch_us(e) - epoch_us(s))
                 - nano::hugeint * (epoch_us(greatest(s, m)) - epoch_us(s)) // (epoch_us(e) - epoch_us(s))
         end as part
     from months
@@ -48,7 +51,8 @@ select u, strftime(m, '%Y-%m') as period, sum(part) as nano from parts group by 
 
 _CHDB = """
 with owners as (
-    select row_key as sandbox, argMax(external_user_id, load_id) as owner from file('{0}/sandboxes.parquet') group by row_key
+    select row_key as sandbox, argMax(external_user_id, load_id) as owner
+    from file('{0}/sandboxes.parquet') group by row_key
 ), newest as (
     select argMax(payload, (load_id, row_number)) as payload from file('{0}/usage_sessions.parquet') group by row_key
 ), parsed as (
@@ -68,18 +72,19 @@ with owners as (
             toUInt32(toRelativeMonthNum(fromUnixTimestamp64Micro(s, 'UTC'))),
             toUInt32(toRelativeMonthNum(fromUnixTimestamp64Micro(e - 1, 'UTC'))) + 1
         )) as number,
-        toUnixTimestamp64Micro(toDateTime64(addMonths(toDate('1970-01-01'), number - 1970 * 12 - 1), 6, 'UTC')) as m_start,
-        toUnixTimestamp64Micro(toDateTime64(addMonths(toDate('1970-01-01'), number - 1970 * 12), 6, 'UTC')) as m_end
+        addMonths(toDate('1970-01-01'), number - 1970 * 12 - 1) as month,
+        toUnixTimestamp64Micro(toDateTime64(month, 6, 'UTC')) as m_start,
+        toUnixTimestamp64Micro(toDateTime64(addMonths(month, 1), 6, 'UTC')) as m_end
     from sessions
 )
 select
     u,
-    formatDateTime(addMonths(toDate('1970-01-01'), number - 1970 * 12 - 1), '%Y-%m') as period,
+    formatDateTime(month, '%Y-%m') as period,
     sum(
         intDiv(nano * toInt128(least(e, m_end) - s), toInt128(e - s))
         - intDiv(nano * toInt128(greatest(s, m_start) - s), toInt128(e - s))
     ) as nano
-from months group by u, number
+from months group by u, month
 """
 
 

@@ -122,7 +122,7 @@ def dbt(
     environment: Mapping[str, str] | None = None,
     seconds: float = BUILD_SECONDS,
 ) -> subprocess.CompletedProcess[str]:
-    """Run a dbt command on a warehouse, with the seeds of a folder (the project's own without one), for at most so long.
+    """Run a dbt command on a warehouse for at most so long, with the seeds of a folder (the project's own without one).
 
     dbt's own files go beside the warehouse, so runs do not meet. Unless `parses` is set, the run takes the project as
     it was parsed before, and so leaves no manifest.
