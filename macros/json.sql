@@ -26,7 +26,7 @@
 {% macro json_items(document) -%}{{ return(adapter.dispatch("json_items")(document)) }}{%- endmacro %}
 
 {% macro default__json_items(document) -%}
-    from_json({{ document }}, '["JSON"]')
+    from_json('{"items":' || {{ document }} || '}', '{"items":["JSON"],"keep number texts":"DECIMAL(1,0)"}').items
 {%- endmacro %}
 
 {#- The objects of a JSON array as a list of STRUCTs, as json_fields gives them. -#}

@@ -1,11 +1,12 @@
 """A Spark cluster of this machine's own: a master, workers and a Thrift server, all on loopback.
 
-`python -m tools.spark_cluster COMMAND…` runs a command beside one, with SPARK_THRIFT_PORT set. The pip package of Spark has none
-of the scripts that start a cluster, so the classes behind them are started here.
+`python -m tools.spark_cluster COMMAND…` runs a command beside one, with SPARK_THRIFT_PORT set. The pip package of Spark
+has none of the scripts that start a cluster, so the classes behind them are started here.
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import socket
@@ -24,6 +25,7 @@ from typing import NoReturn
 LOOPBACK = "127.0.0.1"
 START_SECONDS = 120
 STOP_SECONDS = 20
+_PR_SET_PDEATHSIG = 1
 
 CONFIGURATION = {
     # Everything stays on this machine, and nobody is asked on the way.
@@ -74,6 +76,12 @@ def _listens(port: int) -> bool:
         return caller.connect_ex((LOOPBACK, port)) == 0
 
 
+def _end_with_parent() -> None:
+    """In a daemon, before it starts: let Linux end it when this process is gone, even killed."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
 @contextmanager
 def _process(
     name: str, command: list[str], environment: Mapping[str, str], folder: Path
@@ -88,6 +96,7 @@ def _process(
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            preexec_fn=_end_with_parent,
         )
     try:
         yield daemon
@@ -121,7 +130,8 @@ def cluster(
 ) -> Iterator[Cluster]:
     """A standalone master, so many workers and a Thrift server; all of it is gone at the end, whatever happens.
 
-    `settings` come over CONFIGURATION. Ports are free ones, chosen here. Raises `ClusterError` where a part does not start.
+    `settings` come over CONFIGURATION. Ports are free ones, chosen here. Raises `ClusterError` where a part does not
+    start.
     """
     home = spark_home()
     with ExitStack() as stack:
@@ -191,10 +201,13 @@ def main(command: list[str]) -> int:
     signal.signal(signal.SIGTERM, _interrupted)
     try:
         with cluster() as running:
-            environment = os.environ | {"SPARK_THRIFT_PORT": str(running.thrift_port), "SPARK_FOLDER": str(running.folder)}
+            environment = os.environ | {
+                "SPARK_THRIFT_PORT": str(running.thrift_port),
+                "SPARK_FOLDER": str(running.folder),
+            }
             return subprocess.run(command, env=environment, check=False).returncode
     except ClusterError as error:
-        print(error, file=sys.stderr)
+        sys.stderr.write(f"{error}\n")
         return 1
     except KeyboardInterrupt:
         return 130

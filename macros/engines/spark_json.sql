@@ -73,7 +73,7 @@
     zip_with(
         from_json({{ spark_quoted_numbers(document) }}, 'array<variant>'),
         from_json({{ spark_quoted_numbers(document) }}, 'array<string>'),
-        (kind, found) -> {{ spark_plain_json("case when startswith(to_json(kind), '\"') then to_json(kind) else coalesce(found, 'null') end") }}
+        (kind, found) -> {{ spark_plain_json("case when startswith(to_json(kind), '\"') then to_json(kind) else found end") }}
     )
 {%- endmacro %}
 

@@ -57,7 +57,7 @@ open_lines as (
     select
         {{ invoice_line_id(
             "adjustments.external_user_id", "periods.billing_period", "adjustments.service_period", "'adjustment'",
-            "adjustments.currency", "null::varchar", "null::date", "null::decimal(18, 9)",
+            "adjustments.currency", "null::string", "null::date", "null::decimal(18, 9)",
         ) }} as line_id,
         adjustments.external_user_id,
         periods.billing_period as invoice_period,
