@@ -14,6 +14,7 @@
     again. What it reads, it reads through touched_only().
     session         by row_hash
     user_period     by external_user_id and billing_period (or meta.period_column)
+    line            by line_id: the view of pieces, of which only tests read a part
 
     Everything is built in full on --full-refresh, when a period is closed (its invoices shall stand on figures made from
     scratch), and where the code of a kept model, or a macro that it uses, is another than the one it was built by.
@@ -45,6 +46,13 @@
         {%- do kept.append(node) -%}
     {%- endfor -%}
     {{ return(kept | sort(attribute="unique_id")) }}
+{% endmacro %}
+
+{#- The table of a model, by its name. -#}
+{% macro relation_of(name) %}
+    {%- for node in graph.nodes.values() if node.resource_type == "model" and node.name == name -%}
+        {{ return(node.relation_name) }}
+    {%- endfor -%}
 {% endmacro %}
 
 {#- A digest of all that the kept models' SQL is made of: their code, the macros it uses, theirs, and the variables. -#}
@@ -139,10 +147,16 @@
     {%- endif -%}
 {%- endmacro %}
 
-{#- The same, always. -#}
+{#- The same, always. by is new (of raw, before anything was staged of it) or line as well. -#}
 {% macro only_touched(by, period_column="billing_period") -%}
     {%- if by == "place" -%}
         semi join touched.sessions using (load_id, row_number)
+    {%- elif by == "new" -%}
+        where load_id > (select coalesce(max(load_id), 0) from {{ relation_of("stg_miosa__usage_sessions") }})
+    {%- elif by == "line" -%}
+        semi join (
+            select line_id from {{ relation_of("int_recomputed_lines") }} {{ only_touched("user_period") }}
+        ) using (line_id)
     {%- elif by == "session" -%}
         semi join touched.sessions using (row_hash)
     {%- elif period_column == "billing_period" -%}
@@ -166,6 +180,9 @@
 {% macro touched_part(relation, by=none, period_column="billing_period") -%}
     {%- set of = namespace(by=by, period_column=period_column) -%}
     {%- if tests_touched_only() -%}
+        {%- if by is none and relation.schema == "raw" and relation.identifier == "usage_sessions" -%}
+            {%- set of.by = "new" -%}
+        {%- endif -%}
         {%- for node in kept_models() if by is none and node.relation_name == relation | string -%}
             {%- set of.by = node.config.meta.kept_by -%}
             {%- set of.period_column = node.config.meta.get("period_column", "billing_period") -%}

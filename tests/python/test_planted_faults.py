@@ -311,7 +311,10 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
             tenant.add_session(late)
         pipeline.extract(server.base_url, warehouse, span=SPAN)
     pipeline.write_seeds(seeds, **SEEDS | DEARER)
-    pipeline.build(warehouse, "--exclude-resource-type", "unit_test", seeds=seeds, parses=True)
+    # In full: what dbt compiles then reads whole tables.
+    pipeline.build(
+        warehouse, "--full-refresh", "--exclude-resource-type", "unit_test", seeds=seeds, parses=True
+    )
     return warehouse
 
 
@@ -635,8 +638,8 @@ FAULTS = (
     ),
     fault(
         "raw has a nano-credit more",
-        "int_raw_user_periods",
-        "update {table} set credits = credits + 0.000000001 where external_user_id = 'ben'",
+        "int_raw_session_periods",
+        "update {table} set nano_credits = nano_credits + 1 where external_user_id = 'ben'",
         *(OWN_STEPS,),
     ),
     # Marts

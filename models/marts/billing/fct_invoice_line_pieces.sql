@@ -1,6 +1,6 @@
 -- Purpose: which sessions' credits, of which days, each invoice line holds: the way from a line to the vendor's rows.
 -- Grain: one row an invoice line, session and UTC day (line_id, session_id, usage_date).
-{{ config(materialized="view") }}
+{{ config(materialized="view", meta={"kept_by": "line"}) }}
 
 with
 
