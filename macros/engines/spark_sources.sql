@@ -1,7 +1,7 @@
 {#-
     What Spark builds from: raw as Parquet (`python -m extract --parquet`), and the ledger as `make backup-ledger` wrote it. Each
     run declares both anew as external tables, with the types of extract/schema.sql and of ledger_tables(). Their files are never
-    written from here.
+    written from here. A load is there when its file in `loads` is, which comes last: `raw` is views that show no other rows.
 -#}
 
 {#- The columns of the raw tables that models read, in order: those of extract/schema.sql. -#}
@@ -77,8 +77,14 @@
             ) }}
         {%- endif -%}
         {%- do run_query("create schema if not exists raw") -%}
+        {%- do run_query("create schema if not exists raw_files") -%}
         {%- for table, columns in raw_tables().items() -%}
-            {%- do declare_parquet("raw." ~ table, columns, folder ~ "/" ~ table, table != "settings") -%}
+            {%- set files = "raw_files." ~ table -%}
+            {%- do declare_parquet(files, columns, folder ~ "/" ~ table, table != "settings") -%}
+            {%- do run_query(
+                "create or replace view raw." ~ table ~ " as select " ~ columns | join(", ") ~ " from " ~ files
+                ~ (" left semi join raw_files.loads using (load_id)" if "load_id" in columns and table != "loads")
+            ) -%}
         {%- endfor -%}
     {%- endif -%}
 {% endmacro %}

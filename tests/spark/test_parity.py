@@ -32,7 +32,7 @@ from simulator.server import serve
 from simulator.tenant import Tenant
 from tenants import Rows
 from tools.spark_cluster import Cluster, cluster
-from two_engines import MARTS, RAW_TABLES, Pair, told
+from two_engines import MARTS, RAW_TABLES, Pair, export_raw, told
 
 SESSIONS = 500
 """Of the edge tenant, beside those that are spelt out."""
@@ -196,14 +196,15 @@ def edges(spark: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Pair:
         kept = tuple(text for place, text in enumerate(rows.sessions) if place % 40 != 39 - 20 * lost)
         tenant = Rows(kept, rows.sandboxes, rows.quotas, rows.storage_gb).tenant()
         with serve(tenant, None, odd_answers(tenant)) as server:
-            pipeline.extract(server.base_url, pair.warehouse, "--allow-voids", span=tenants.Span())
+            land = ("--allow-voids", "--parquet", str(pair.raw))
+            pipeline.extract(server.base_url, pair.warehouse, *land, span=tenants.Span())
         for period in periods:
             variables = {"close_period": period, "first_billing_period": "2026-07"}
             done = pair.on_duckdb("build", "--exclude-resource-type", "unit_test", variables=variables)
             assert done.returncode == 0, done.stdout[-4000:]
     done = pair.on_duckdb("build", "--exclude-resource-type", "unit_test")
     assert done.returncode == 0, done.stdout[-4000:]
-    pair.hand_over()
+    pair.hand_over_ledger()
     return pair
 
 
@@ -292,7 +293,8 @@ def million(spark: Cluster, tmp_path_factory: pytest.TempPathFactory, pytestconf
         assert getattr(done, "returncode", 0) == 0, getattr(done, "stdout", "")[-6000:]
 
     timed("DuckDB", lambda: pair.on_duckdb(*models))
-    pair.hand_over()
+    export_raw(pair.warehouse, pair.raw)
+    pair.hand_over_ledger()
     timed("Spark", lambda: pair.on_spark(*models))
     reporter = pytestconfig.pluginmanager.get_plugin("terminalreporter")
     if reporter is not None:

@@ -30,7 +30,7 @@ SPARK_SECONDS = 1500
 
 
 def export_raw(warehouse: Path, folder: Path) -> None:
-    """Write raw as `folder/<table>/month=YYYY-MM/*.parquet`: sessions by their start, all else by their load's end."""
+    """What `python -m extract --parquet` writes, of rows that no extractor landed, in fewer files."""
     with duckdb.connect(str(warehouse), read_only=True) as connection:
         for table in RAW_TABLES:
             (folder / table).mkdir(parents=True)
@@ -52,6 +52,11 @@ class Pair:
     folder: Path
     """Of this pair alone: what goes from engine to engine."""
     variables: Mapping[str, Any]
+
+    @property
+    def raw(self) -> Path:
+        """Raw as Parquet."""
+        return self.folder / "raw"
 
     def on_duckdb(
         self, *arguments: str, variables: Mapping[str, Any] | None = None
@@ -83,7 +88,7 @@ class Pair:
         named = {
             "SPARK_THRIFT_PORT": str(self.cluster.thrift_port),
             "SEEDS_PATH": str(self.seeds),
-            "RAW_PARQUET_PATH": str(self.folder / "raw"),
+            "RAW_PARQUET_PATH": str(self.raw),
             "LEDGER_PARQUET_PATH": str(self.folder / "ledger"),
             **(environment or {}),
         }
@@ -97,9 +102,8 @@ class Pair:
             check=False,
         )
 
-    def hand_over(self) -> None:
-        """Give Spark what DuckDB has: raw, and the ledger as `make backup-ledger` writes it."""
-        export_raw(self.warehouse, self.folder / "raw")
+    def hand_over_ledger(self) -> None:
+        """Give Spark the ledger, as `make backup-ledger` writes it."""
         ledger = self.folder / "ledger"
         ledger.mkdir()
         done = pipeline.dbt(
