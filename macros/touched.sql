@@ -17,7 +17,8 @@
     line            by line_id: the view of pieces, of which only tests read a part
 
     Everything is built in full on --full-refresh, when a period is closed (its invoices shall stand on figures made from
-    scratch), and where the code of a kept model, or a macro that it uses, is another than the one it was built by.
+    scratch), and where the code of a model, or of a macro that one uses, is another than the one it was built by. Such a run
+    forgets first what the warehouse was built by, so that one that does not come to its end is followed by another in full.
 -#}
 
 {#- Whether this run may only do what was touched. Hundreds of nodes ask; open_history keeps the answer where all see it. -#}
@@ -55,10 +56,10 @@
     {%- endfor -%}
 {% endmacro %}
 
-{#- A digest of all that the kept models' SQL is made of: their code, the macros it uses, theirs, and the variables. -#}
+{#- A digest of what all models are made of: their code, the macros it uses, theirs, and the variable that kept ones read. -#}
 {% macro history_fingerprint() %}
     {%- set texts, macros, waiting = [var("max_duration_digits") | string], [], [] -%}
-    {%- for node in kept_models() -%}
+    {%- for node in graph.nodes.values() | selectattr("resource_type", "equalto", "model") | sort(attribute="unique_id") -%}
         {%- do texts.append(node.raw_code) -%}
         {%- do waiting.extend(node.depends_on.macros) -%}
     {%- endfor -%}
@@ -119,7 +120,7 @@
             {%- endfor %}
             {%- if flags.WHICH in ("build", "run") %}
             delete from touched.built_by
-            where fingerprint <> '{{ history_fingerprint() }}' {{ "or true" if flags.FULL_REFRESH }};
+            where fingerprint <> '{{ history_fingerprint() }}' {{ "or true" if flags.FULL_REFRESH or period_to_close() is not none }};
             {%- endif %}
         {%- endcall -%}
         {%- do adapter.commit() -%}

@@ -150,6 +150,11 @@ def test_builds_in_parts_and_killed_ones_leave_nothing_undone(warehouse: Path, t
     assert one(warehouse, "select count(*) from touched.sessions") != 0, "a build without tests leaves nothing to do"
     assert_full_refresh_gives_the_same(warehouse, tmp_path / "full", seeds)
 
+    # A build in full that does not come to its end, as a closing is one, leaves tables that no touched row tells of.
+    with pytest.raises(TimeoutError):
+        pipeline.dbt(warehouse, "build", variables={"close_period": "2023-01"}, seeds=seeds, seconds=5)
+    assert one(warehouse, "select count(*) from touched.built_by") == 0, "the next build goes on from a part"
+
 
 def test_a_month_is_built_and_tested_and_a_fault_in_what_it_touched_is_caught(warehouse: Path, tmp_path: Path) -> None:
     generator = Generator.of(warehouse, SESSIONS, months=MONTHS)
