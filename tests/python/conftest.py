@@ -11,6 +11,7 @@ LONGEST = (
     "test_planted_faults.py",
     "test_survival.py",
     "test_closing_kills.py",
+    "test_touched.py",
     "test_whole_path.py",
     "test_closing.py",
     "test_billing_sql.py",

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -206,6 +206,34 @@ def plain(column: str, value: Any) -> Any:
     if isinstance(value, datetime):
         return microseconds(value)
     return value.isoformat() if isinstance(value, date) else value
+
+
+def copy(warehouse: Path, folder: Path) -> Path:
+    """A copy of a warehouse, with what stands beside it under its name, in a folder of its own, made anew."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    for path in warehouse.parent.glob(f"{warehouse.stem}.*"):
+        shutil.copy(path, folder / path.name)
+    return folder / warehouse.name
+
+
+def differing_tables(one: Path, other: Path) -> Iterator[str]:
+    """What tables of the models do not hold the same rows in two warehouses: name, and a row that only one has."""
+    with closing(duckdb.connect()) as connection:
+        connection.execute(f"attach '{one}' as one (read_only); attach '{other}' as other (read_only)")
+        names = connection.execute(
+            "select table_schema || '.' || table_name from information_schema.tables"
+            " where table_catalog = 'one' and table_schema in ('staging', 'intermediate', 'marts')"
+            " and table_type = 'BASE TABLE' order by all"
+        ).fetchall()
+        assert len(names) > 50
+        for (name,) in names:
+            for left, right in (("one", "other"), ("other", "one")):
+                found = connection.execute(
+                    f"select * from (from {left}.{name} except all from {right}.{name}) limit 1"
+                ).fetchall()
+                if found:
+                    yield f"{name}: only in {left}: {found[0]}"
 
 
 def read_mart(warehouse: Path, name: str) -> oracle.Mart:

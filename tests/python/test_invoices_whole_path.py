@@ -82,6 +82,7 @@ class Books:
         if previews or not closes:
             self.build(state, "--exclude-resource-type", "test", "unit_test")
             self.check(outcome, outcome.before)
+            self.check_full_refresh(state)
         if closes and period is not None:
             preview = billing_path.period_shown(self.warehouse, period, "open") if previews else None
             self.build(state, "--exclude-resource-type", "unit_test", close_period=period)
@@ -117,6 +118,18 @@ class Books:
         self.closed_to = max(ledger.closed_periods, default="")
         self.closed = billing_path.closed_rows(self.warehouse, self.closed_to)
         self.count(marts)
+
+    def check_full_refresh(self, state: State) -> None:
+        """What a build made of what was touched is what one in full makes of everything, in each table, row for row."""
+        full = pipeline.copy(self.warehouse, self.folder / "full")
+        pipeline.build(
+            full,
+            *("--full-refresh", "--exclude-resource-type", "test", "unit_test"),
+            variables=billing_path.variables_of(state, None),
+            seeds=self.folder / "seeds",
+        )
+        found = list(pipeline.differing_tables(self.warehouse, full))
+        assert not found, shown(found)
 
     def check_closed(self) -> None:
         """Rules 23 and 25: all that was closed before is what it was, byte by byte."""

@@ -7,8 +7,6 @@ and against the oracle, are in test_invoices_whole_path.py, whose builds are mon
 from __future__ import annotations
 
 import random
-import shutil
-from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -90,14 +88,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def warehouse(base: Path, tmp_path: Path) -> Path:
     """A copy of it."""
-    return copied(base, tmp_path)
-
-
-def copied(warehouse: Path, folder: Path) -> Path:
-    folder.mkdir(exist_ok=True)
-    for path in warehouse.parent.glob(f"{warehouse.stem}.*"):
-        shutil.copy(path, folder / path.name)
-    return folder / warehouse.name
+    return pipeline.copy(base, tmp_path / "monthly")
 
 
 def execute(warehouse: Path, sql: str) -> None:
@@ -110,29 +101,10 @@ def one(warehouse: Path, sql: str) -> object:
     return next(iter(pipeline.query(warehouse, sql)[0].values()))
 
 
-def differences(one: Path, other: Path) -> Iterator[str]:
-    """Tables that do not hold the same rows in two warehouses."""
-    with closing(duckdb.connect()) as connection:
-        connection.execute(f"attach '{one}' as one (read_only); attach '{other}' as other (read_only)")
-        names = connection.execute(
-            "select table_schema || '.' || table_name from information_schema.tables"
-            " where table_catalog = 'one' and table_schema in ('staging', 'intermediate', 'marts')"
-            " and table_type = 'BASE TABLE' order by all"
-        ).fetchall()
-        assert len(names) > 50
-        for (name,) in names:
-            for left, right in (("one", "other"), ("other", "one")):
-                found = connection.execute(
-                    f"select * from (from {left}.{name} except all from {right}.{name}) limit 1"
-                ).fetchall()
-                if found:
-                    yield f"{name}: only in {left}: {found[0]}"
-
-
 def assert_full_refresh_gives_the_same(warehouse: Path, folder: Path, seeds: Path) -> None:
-    full = copied(warehouse, folder)
+    full = pipeline.copy(warehouse, folder)
     pipeline.build(full, "--full-refresh", *WITHOUT_TESTS, seeds=seeds)
-    assert list(differences(warehouse, full)) == []
+    assert list(pipeline.differing_tables(warehouse, full)) == []
 
 
 def test_builds_in_parts_and_killed_ones_leave_nothing_undone(warehouse: Path, tmp_path: Path) -> None:
@@ -159,7 +131,7 @@ def test_builds_in_parts_and_killed_ones_leave_nothing_undone(warehouse: Path, t
 def test_a_month_is_built_and_tested_and_a_fault_in_what_it_touched_is_caught(warehouse: Path, tmp_path: Path) -> None:
     generator = Generator.of(warehouse, SESSIONS, months=MONTHS)
     generator.add_months(1, corrections=3)
-    faulty, apart = copied(warehouse, tmp_path / "faulty"), copied(warehouse, tmp_path / "apart")
+    faulty, apart = pipeline.copy(warehouse, tmp_path / "faulty"), pipeline.copy(warehouse, tmp_path / "apart")
 
     pipeline.build(warehouse)
     assert one(warehouse, "select count(*) from touched.user_periods") == 0
@@ -199,4 +171,4 @@ def test_a_month_is_built_and_tested_and_a_fault_in_what_it_touched_is_caught(wa
     # Other code builds everything again.
     execute(apart, "update touched.built_by set fingerprint = 'of other code'")
     pipeline.build(apart, *WITHOUT_TESTS)
-    assert list(differences(warehouse, apart)) == []
+    assert list(pipeline.differing_tables(warehouse, apart)) == []
