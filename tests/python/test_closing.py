@@ -131,7 +131,7 @@ class Billing:
 
     def marts(self) -> dict[str, list[Row]]:
         """All marts."""
-        tables = query(self.warehouse, "select table_name from duckdb_tables() where schema_name = 'marts'")
+        tables = query(self.warehouse, "select table_name from information_schema.tables where table_schema = 'marts'")
         return {table["table_name"]: self.rows(f"marts.{table['table_name']}") for table in tables}
 
     def lines(self, period: str, status: str) -> list[Row]:

@@ -737,7 +737,7 @@ FAULTS = (
         "fct_user_period_credits",
         "update {table} set external_user_id = case external_user_id when 'ann' then 'ben' else 'ann' end"
         " where billing_period = '2026-10' and external_user_id in ('ann', 'ben')",
-        *(OWN_STEPS, FACTS, VENDOR),
+        *(OWN_STEPS, FACTS, QUOTAS, VENDOR),
     ),
     fault(
         "a user's period is a second longer",
