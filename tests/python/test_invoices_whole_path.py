@@ -202,7 +202,7 @@ def test_rules_18_to_31_hold_for_every_user_after_every_step_and_what_is_closed_
         "update marts.fct_invoice_lines set amount_minor = amount_minor + 1 where line_id = {open}",
         "update marts.fct_invoice_lines set quantity_credits = quantity_credits + 0.000000001 where line_id = {open}",
         "update marts.fct_invoice_lines set service_period = '2026-01' where line_id = {open}",
-        "delete from marts.fct_invoice_line_pieces where line_id = {closed}",
+        "delete from intermediate.int_recomputed_pieces where line_id = {open}",
         "delete from marts.fct_invoices where amount_minor = (select max(amount_minor) from marts.fct_invoices)",
         "update marts.rpt_margin set amount_minor = amount_minor + 1",
         "update marts.rpt_unbilled_usage set credits = credits + 0.000000001",
