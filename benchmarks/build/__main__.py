@@ -13,11 +13,10 @@ import random
 import re
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -26,45 +25,13 @@ import duckdb
 
 from benchmarks.build.finance import QUERIES
 from benchmarks.build.generate import Generator
+from benchmarks.extract.measure import ROOT, BenchmarkError, Cost, environment, run
 
-ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "benchmarks" / "results"
 PEERS = ("duckdb", "polars", "chdb")
 MONTH = 1_000_000
 CORRECTIONS = 10_000
 REPEATS = 20
-_PEAK_UNIT = 2**20 if sys.platform == "darwin" else 2**10
-
-
-class BenchmarkError(Exception):
-    """A measurement that cannot be made, or that would mean nothing."""
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What a process took."""
-
-    seconds: float
-    cpu_seconds: float
-    peak_mib: float
-    said: str
-
-
-def run(arguments: Sequence[str], environment: Mapping[str, str] | None = None) -> Cost:
-    """Run a process to its end. Raises `BenchmarkError`, with its last words, where it fails."""
-    with tempfile.TemporaryFile("w+") as said:
-        started = time.monotonic()
-        process = subprocess.Popen(
-            arguments, cwd=ROOT, env={**os.environ, **(environment or {})}, stdout=said, stderr=subprocess.STDOUT
-        )
-        _, status, used = os.wait4(process.pid, 0)
-        seconds = time.monotonic() - started
-        process.returncode = os.waitstatus_to_exitcode(status)
-        said.seek(0)
-        words = said.read()
-    if process.returncode != 0:
-        raise BenchmarkError(f"exit {process.returncode} from {' '.join(arguments)}\n{words[-3000:]}")
-    return Cost(seconds, used.ru_utime + used.ru_stime, used.ru_maxrss / _PEAK_UNIT, words)
 
 
 @dataclass
@@ -91,18 +58,21 @@ class Warehouse:
         """How many sessions there are."""
         return self.sessions_a_month * self.months
 
-    def build(self, *arguments: str, memory: str = "80%") -> Cost:
+    def build(self, memory: str = "80%") -> Cost:
         """`dbt build`, models and data tests, as after a monthly extract."""
-        dbt = Path(sys.executable).with_name("dbt")
-        own = ("--target-path", str(self.folder / "target"), "--log-path", str(self.folder / "logs"))
-        environment = {
-            **{"WAREHOUSE_PATH": str(self.path), "SEEDS_PATH": "seeds", "DUCKDB_MEMORY_LIMIT": memory},
-            "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
-        }
-        return run(
-            [str(dbt), "--no-use-colors", "build", "--exclude-resource-type", "unit_test", *own, *arguments],
-            environment,
+        command = [str(Path(sys.executable).with_name("dbt")), "--no-use-colors", "build"]
+        command += ["--exclude-resource-type", "unit_test"]
+        command += ["--target-path", str(self.folder / "target"), "--log-path", str(self.folder / "logs")]
+        cost, _ = run(
+            command,
+            environment(
+                WAREHOUSE_PATH=str(self.path),
+                SEEDS_PATH="seeds",
+                DUCKDB_MEMORY_LIMIT=memory,
+                DBT_SEND_ANONYMOUS_USAGE_STATS="false",
+            ),
         )
+        return cost
 
     def figure(self) -> tuple[int, int]:
         """Rows and nano-credits of the mart that everything adds up to."""
@@ -129,19 +99,19 @@ class Report:
 
     rows: list[str] = field(default_factory=list)
     promises: list[tuple[str, str, str, bool]] = field(default_factory=list)
-    curves: dict[str, list[tuple[int, float, float]]] = field(default_factory=dict)
+    curves: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
     queries: list[str] = field(default_factory=list)
 
     def add(self, what: str, sessions: int, cost: Cost, note: str = "") -> None:
         """A row of the table."""
-        times = f"{cost.seconds:,.1f} s | {cost.cpu_seconds:,.1f} s"
+        times = f"{cost.wall_seconds:,.1f} s | {cost.cpu_seconds:,.1f} s"
         row = f"| {what} | {sessions:,} | {times} | {cost.peak_mib:,.0f} MiB | {note} |"
         self.rows.append(row)
         print(row, flush=True)
 
     def point(self, curve: str, months: int, cost: Cost) -> None:
         """A point of a picture."""
-        self.curves.setdefault(curve, []).append((months, cost.seconds, cost.peak_mib))
+        self.curves.setdefault(curve, []).append((months, cost.wall_seconds))
 
     def promise(self, what: str, limit: str, measured: str, kept: bool) -> None:
         """What was promised, and whether it held."""
@@ -156,21 +126,19 @@ def beside_peers(warehouse: Warehouse, full: Cost, peers_python: Path, report: R
     for peer in PEERS:
         python = sys.executable if peer == "duckdb" else str(peers_python)
         source = str(warehouse.path if peer == "duckdb" else parquet)
-        cost = min(
-            (run([python, str(Path(__file__).with_name("peers.py")), peer, source]) for _ in range(2)),
-            key=lambda c: c.seconds,
-        )
-        rows, nano = map(int, cost.said.split()[-2:])
+        command = [python, str(Path(__file__).with_name("peers.py")), peer, source]
+        cost, said = min((run(command, environment()) for _ in range(2)), key=lambda ran: ran[0].wall_seconds)
+        rows, nano = map(int, said.split()[-2:])
         if (rows, nano) != expected:
             raise BenchmarkError(f"{peer} says {rows} rows and {nano} nano-credits, the mart {expected}")
         report.add(
             f"the figure alone, {peer}",
             warehouse.sessions,
             cost,
-            f"the build takes {full.seconds / cost.seconds:.1f} times that",
+            f"the build takes {full.wall_seconds / cost.wall_seconds:.1f} times that",
         )
         if peer == "duckdb":
-            ratio = full.seconds / cost.seconds
+            ratio = full.wall_seconds / cost.wall_seconds
             report.promise(
                 "full build, against the hand-written statement", "at most 8 times", f"{ratio:.1f} times", ratio <= 8
             )
@@ -239,7 +207,7 @@ def measure(months: Sequence[int], sessions: int, work: Path, peers_python: Path
             report.point("a month more", count, monthly[count])
         shutil.rmtree(warehouse.folder)
     if largest > 2:
-        ratio = monthly[largest].seconds / monthly[2].seconds
+        ratio = monthly[largest].wall_seconds / monthly[2].wall_seconds
         report.promise(
             f"a month after {largest}, against one after 2", "at most 2.0 times", f"{ratio:.2f} times", ratio <= 2
         )
@@ -262,7 +230,7 @@ def measure_reach(sessions: int, work: Path, report: Report) -> None:
     shutil.rmtree(warehouse.folder)
 
 
-def picture(curve: Sequence[tuple[int, float, float]], title: str, path: Path) -> None:
+def picture(curve: Sequence[tuple[int, float]], title: str, path: Path) -> None:
     """A curve over months as SVG: seconds, from zero."""
     width, height, left, bottom = 560, 260, 60, 40
     right, top = max(point[0] for point in curve), max(point[1] for point in curve) * 1.1
@@ -273,7 +241,7 @@ def picture(curve: Sequence[tuple[int, float, float]], title: str, path: Path) -
             months,
             seconds,
         )
-        for months, seconds, _ in sorted(curve)
+        for months, seconds in sorted(curve)
     ]
     line = " ".join(f"{x:.1f},{y:.1f}" for x, y, _, _ in placed)
     dots = "".join(

@@ -88,8 +88,10 @@ def run(command: Sequence[str], env: Mapping[str, str]) -> tuple[Cost, str]:
         wall = time.perf_counter() - began
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:
+            # Some tell of their errors where they tell everything.
             complained.seek(0)
-            text = complained.read().decode(errors="replace")[-_SAID:].strip()
+            said.seek(0)
+            text = (complained.read() or said.read()).decode(errors="replace")[-_SAID:].strip()
             raise BenchmarkError(f"{' '.join(command[:4])} … ended with {process.returncode}: {text}")
         said.seek(0)
         cost = Cost(wall, used.ru_utime + used.ru_stime, used.ru_maxrss * _PEAK_UNIT / 2**20)
