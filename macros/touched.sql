@@ -10,16 +10,28 @@
     They grow in the transactions that change tables, and are emptied when a whole build went well, tests included. So a
     build that was killed, that failed or that built a part leaves nothing undone: the next one does it again.
 
-    A model that is kept so is `incremental`, says in meta.kept_by what its rows go by, and drops in a hook what it makes
+    A model that is kept so has the configuration of kept(): it says what its rows go by, and drops in a hook what it makes
     again. What it reads, it reads through touched_only().
     session         by row_hash
-    user_period     by external_user_id and billing_period (or meta.period_column)
+    user_period     by external_user_id and billing_period (or another column of the period)
     line            by line_id: the view of pieces, of which only tests read a part
+    new             by load_id: raw, of which tests read what is not staged yet
 
     Everything is built in full on --full-refresh, when a period is closed (its invoices shall stand on figures made from
-    scratch), and where the code of a model, or of a macro that one uses, is another than the one it was built by. Such a run
+    scratch), and where the code of a model or a macro is another than the one it was built by. Such a run
     forgets first what the warehouse was built by, so that one that does not come to its end is followed by another in full.
 -#}
+
+{#- The configuration of a kept model. touch: the hook that finds what it has to make again, where that is not known by then;
+    then: the hook behind it. -#}
+{% macro kept(by, touch=none, then=none, period_column="billing_period") %}
+    {{ return({
+        "materialized": "incremental",
+        "meta": {"kept_by": by, "period_column": period_column},
+        "pre_hook": (["{{ " ~ touch ~ "() }}"] if touch else []) + ["{{ drop_touched() }}"],
+        "post_hook": ["{{ " ~ then ~ "() }}"] if then else [],
+    }) }}
+{% endmacro %}
 
 {#- Whether this run may only do what was touched. Hundreds of nodes ask; open_history keeps the answer where all see it. -#}
 {% macro history_stands() %}
@@ -40,15 +52,6 @@
     {{ return(not history_stands()) }}
 {% endmacro %}
 
-{#- The models that are kept so. -#}
-{% macro kept_models() %}
-    {%- set kept = [] -%}
-    {%- for node in graph.nodes.values() if node.resource_type == "model" and node.config.meta.get("kept_by") -%}
-        {%- do kept.append(node) -%}
-    {%- endfor -%}
-    {{ return(kept | sort(attribute="unique_id")) }}
-{% endmacro %}
-
 {#- The table of a model, by its name. -#}
 {% macro relation_of(name) %}
     {%- for node in graph.nodes.values() if node.resource_type == "model" and node.name == name -%}
@@ -56,25 +59,14 @@
     {%- endfor -%}
 {% endmacro %}
 
-{#- A digest of what all models are made of: their code, the macros it uses, theirs, and the variable that kept ones read. -#}
+{#- A digest of the models, of all macros, since any of them may stand behind a model, and of the variable that kept models read. -#}
 {% macro history_fingerprint() %}
-    {%- set texts, macros, waiting = [var("max_duration_digits") | string], [], [] -%}
+    {%- set texts = [var("max_duration_digits") | string] -%}
     {%- for node in graph.nodes.values() | selectattr("resource_type", "equalto", "model") | sort(attribute="unique_id") -%}
         {%- do texts.append(node.raw_code) -%}
-        {%- do waiting.extend(node.depends_on.macros) -%}
     {%- endfor -%}
-    {#- A macro comes after those that name it: each round adds the next ones, until none is new. -#}
-    {%- for round in range(20) if waiting -%}
-        {%- set found = [] -%}
-        {%- for unique_id in waiting if unique_id.startswith("macro." ~ project_name ~ ".") and unique_id not in macros -%}
-            {%- do macros.append(unique_id) -%}
-            {%- do found.extend(context[unique_id.split(".")[2]].macro.depends_on.macros) -%}
-        {%- endfor -%}
-        {%- do waiting.clear() -%}
-        {%- do waiting.extend(found) -%}
-    {%- endfor -%}
-    {%- for unique_id in macros | sort -%}
-        {%- do texts.append(context[unique_id.split(".")[2]].macro.macro_sql) -%}
+    {%- for name in context[project_name] | sort -%}
+        {%- do texts.append(context[project_name][name].macro.macro_sql) -%}
     {%- endfor -%}
     {{ return(local_md5(texts | join("\n"))) }}
 {% endmacro %}
@@ -181,12 +173,11 @@
 {% macro touched_part(relation, by=none, period_column="billing_period") -%}
     {%- set of = namespace(by=by, period_column=period_column) -%}
     {%- if tests_touched_only() -%}
-        {%- if by is none and relation.schema == "raw" and relation.identifier == "usage_sessions" -%}
-            {%- set of.by = "new" -%}
-        {%- endif -%}
-        {%- for node in kept_models() if by is none and node.relation_name == relation | string -%}
-            {%- set of.by = node.config.meta.kept_by -%}
-            {%- set of.period_column = node.config.meta.get("period_column", "billing_period") -%}
+        {%- for nodes in (graph.nodes, graph.sources) if by is none -%}
+            {%- for node in nodes.values() if node.relation_name == relation | string -%}
+                {%- set of.by = node.config.get("meta", {}).get("kept_by") -%}
+                {%- set of.period_column = node.config.get("meta", {}).get("period_column", "billing_period") -%}
+            {%- endfor -%}
         {%- endfor -%}
         {%- if of.by is not none -%}
             {{ return("(from " ~ relation ~ " " ~ only_touched(of.by, of.period_column) ~ ")") }}
@@ -209,7 +200,7 @@
             delete from {{ this }} where row_hash in (select row_hash from touched.sessions)
         {%- else -%}
             delete from {{ this }}
-            where (external_user_id, {{ model.config.meta.get("period_column", "billing_period") }}) in (
+            where (external_user_id, {{ model.config.meta.period_column }}) in (
                 select (external_user_id, billing_period) from touched.user_periods
             )
         {%- endif -%}

@@ -3,7 +3,7 @@
 --        (external_user_id, billing_period, changed_at_utc).
 -- A part that is carried in from the period before starts at the period's start. Starts and ends of one instant are
 -- taken together, so an end at the instant of a start does not overlap it. Sessions of no length do not count.
-{{ config(materialized="incremental", meta={"kept_by": "user_period"}, pre_hook="{{ drop_touched() }}") }}
+{{ config(**kept("user_period")) }}
 
 with
 

@@ -152,70 +152,38 @@ sandbox_counts as (
 
 used as (
 
+    {%- for quota, source, used_value in [
+        ("credits", "user_periods", "credits"),
+        ("concurrent", "user_periods", "peak_concurrent"),
+        ("sandboxes", "sandbox_counts", "used_value"),
+        ("storage_gb", "storage", "used_value"),
+    ] %}
     select
         measured_users.external_user_id,
         measured_users.billing_period,
-        'credits' as quota,
-        user_periods.credits as used_value
+        '{{ quota }}' as quota,
+        {{ source }}.{{ used_value }}::decimal(38, 9) as used_value
     from measured_users
-    left join user_periods using (external_user_id, billing_period)
-    union all
-    select
-        measured_users.external_user_id,
-        measured_users.billing_period,
-        'concurrent' as quota,
-        user_periods.peak_concurrent::decimal(38, 9) as used_value
-    from measured_users
-    left join user_periods using (external_user_id, billing_period)
-    union all
-    select
-        measured_users.external_user_id,
-        measured_users.billing_period,
-        'sandboxes' as quota,
-        sandbox_counts.used_value::decimal(38, 9) as used_value
-    from measured_users
-    left join sandbox_counts using (external_user_id, billing_period)
-    union all
-    select
-        measured_users.external_user_id,
-        measured_users.billing_period,
-        'storage_gb' as quota,
-        storage.used_value
-    from measured_users
-    left join storage using (external_user_id, billing_period)
-
-),
-
-measured as (
-
-    select
-        used.external_user_id,
-        used.billing_period,
-        used.quota,
-        limits_in_force.limit_value,
-        measured_periods.period_start_at_utc,
-        measured_periods.period_end_at_utc,
-        coalesce(limits_in_force.has_quota, false) as has_quota,
-        coalesce(limits_in_force.has_limit_changed, false) as has_limit_changed,
-        coalesce(used.used_value, 0)::decimal(38, 9) as used_value
-    from used
-    inner join measured_periods on used.billing_period = measured_periods.billing_period
-    left join limits_in_force
-        on
-            used.external_user_id = limits_in_force.external_user_id
-            and used.billing_period = limits_in_force.billing_period
-            and used.quota = limits_in_force.quota
+    left join {{ source }} using (external_user_id, billing_period)
+    {{ "union all" if not loop.last }}
+    {%- endfor %}
 
 )
 
 select
-    measured.external_user_id,
-    measured.billing_period,
-    measured.quota,
-    measured.limit_value,
-    measured.used_value,
-    measured.has_quota,
-    measured.has_limit_changed,
-    measured.period_start_at_utc,
-    measured.period_end_at_utc
-from measured
+    used.external_user_id,
+    used.billing_period,
+    used.quota,
+    limits_in_force.limit_value,
+    coalesce(used.used_value, 0)::decimal(38, 9) as used_value,
+    coalesce(limits_in_force.has_quota, false) as has_quota,
+    coalesce(limits_in_force.has_limit_changed, false) as has_limit_changed,
+    measured_periods.period_start_at_utc,
+    measured_periods.period_end_at_utc
+from used
+inner join measured_periods on used.billing_period = measured_periods.billing_period
+left join limits_in_force
+    on
+        used.external_user_id = limits_in_force.external_user_id
+        and used.billing_period = limits_in_force.billing_period
+        and used.quota = limits_in_force.quota

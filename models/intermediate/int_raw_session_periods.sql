@@ -2,12 +2,7 @@
 --          of the models (versions, validity, ownership, intervals and the split are written a second time), so that
 --          rpt_reconciliation has something to hold them against. Only the readers of numbers and times are shared.
 -- Grain: one row a session that can be billed and billing period (session_id, billing_period).
-{{ config(
-    materialized="incremental",
-    meta={"kept_by": "session"},
-    pre_hook=["{{ touch_their_periods() }}", "{{ drop_touched() }}"],
-    post_hook="{{ touch_their_periods() }}",
-) }}
+{{ config(**kept("session", touch="touch_their_periods", then="touch_their_periods")) }}
 -- depends_on: {{ ref("int_sessions") }}  (which finds the sessions whose owner is new)
 
 with

@@ -1,6 +1,6 @@
 -- Purpose: when each user first ran each sandbox within a billing period.
 -- Grain: one row a user, billing period and sandbox (external_user_id, billing_period, sandbox_id).
-{{ config(materialized="incremental", meta={"kept_by": "user_period"}, pre_hook="{{ drop_touched() }}") }}
+{{ config(**kept("user_period")) }}
 
 with
 

@@ -1,11 +1,6 @@
 -- Purpose: each session split by UTC day, exactly (rule 13). Every figure by time is a sum of these parts.
 -- Grain: one row a session and UTC day (session_id, usage_date).
-{{ config(
-    materialized="incremental",
-    meta={"kept_by": "session"},
-    pre_hook=["{{ touch_their_periods() }}", "{{ drop_touched() }}"],
-    post_hook="{{ touch_their_periods() }}",
-) }}
+{{ config(**kept("session", touch="touch_their_periods", then="touch_their_periods")) }}
 
 with
 

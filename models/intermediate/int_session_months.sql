@@ -1,12 +1,7 @@
 -- Purpose: each session of staging split by billing period in one step, to hold the sums of its days against
 --          (parts of any grain sum to the session, rule 13). For the reconciliation only.
 -- Grain: one row a session and billing period (session_id, billing_period).
-{{ config(
-    materialized="incremental",
-    meta={"kept_by": "session"},
-    pre_hook=["{{ touch_their_periods() }}", "{{ drop_touched() }}"],
-    post_hook="{{ touch_their_periods() }}",
-) }}
+{{ config(**kept("session", touch="touch_their_periods", then="touch_their_periods")) }}
 
 with
 

@@ -1,10 +1,6 @@
 -- Purpose: the sessions that count: neither rejected nor void, each with its owner (rule 9) and its interval (rule 12).
 -- Grain: one row a session (session_id).
-{{ config(
-    materialized="incremental",
-    meta={"kept_by": "session"},
-    pre_hook=["{{ touch_new_owners() }}", "{{ drop_touched() }}"],
-) }}
+{{ config(**kept("session", touch="touch_new_owners")) }}
 
 with
 

@@ -1,6 +1,6 @@
 -- Purpose: what each step comes to by user and billing period, to hold each against the one before (rule 32).
 -- Grain: one row a step, user and billing period that it has (step, external_user_id, billing_period).
-{{ config(materialized="incremental", meta={"kept_by": "user_period"}, pre_hook="{{ drop_touched() }}") }}
+{{ config(**kept("user_period")) }}
 {%- set steps = [
     ("raw", "int_raw_session_periods", "nano_credits"),
     ("staging", "int_session_months", "nano_credits"),

@@ -1,6 +1,6 @@
 -- Purpose: what else is asked of a user's period, so that nothing above has to read sessions again.
 -- Grain: one row a user and billing period with a session part (external_user_id, billing_period).
-{{ config(materialized="incremental", meta={"kept_by": "user_period"}, pre_hook="{{ drop_touched() }}") }}
+{{ config(**kept("user_period")) }}
 
 with
 

@@ -2,11 +2,7 @@
 --          credits less all that stands in the ledger.
 -- Grain: one row a user, service period, currency, session and UTC day that differs
 --        (external_user_id, service_period, currency, session_id, usage_date).
-{{ config(
-    materialized="incremental",
-    meta={"kept_by": "user_period", "period_column": "service_period"},
-    pre_hook="{{ drop_touched() }}",
-) }}
+{{ config(**kept("user_period", period_column="service_period")) }}
 
 with
 

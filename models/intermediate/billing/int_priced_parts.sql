@@ -2,12 +2,7 @@
 --          stretch's nano-credits it holds, in the order in which they fill the allowance and the tiers (rule 29).
 -- Grain: one row a session and UTC day with credits (session_id, usage_date).
 -- A stretch is all days of a period with the same plan and price list, contiguous or not (rule 20).
-{{ config(
-    materialized="incremental",
-    meta={"kept_by": "user_period"},
-    pre_hook=["{{ touch_what_moved() }}", "{{ drop_touched() }}"],
-    post_hook="{{ know_what_it_was_made_of() }}",
-) }}
+{{ config(**kept("user_period", touch="touch_what_moved", then="know_what_it_was_made_of")) }}
 
 with
 

@@ -1,12 +1,7 @@
 -- Purpose: which session's credits of which day each recomputed line holds (rule 29). Parts fill the allowance, then the
 --          tiers, in their order; a part that crosses an edge is cut.
 -- Grain: one row a recomputed line, session and UTC day (line_id, session_id, usage_date).
-{{ config(
-    materialized="incremental",
-    meta={"kept_by": "user_period"},
-    pre_hook=["{{ touch_what_moved() }}", "{{ drop_touched() }}"],
-    post_hook="{{ know_what_it_was_made_of() }}",
-) }}
+{{ config(**kept("user_period", touch="touch_what_moved", then="know_what_it_was_made_of")) }}
 
 with
 

@@ -1,6 +1,6 @@
 -- Purpose: the credits that fall on each stretch: all days of a period that a user has on one plan and price list (rule 20).
 -- Grain: one row a stretch with credits (external_user_id, billing_period, plan_id, price_valid_from).
-{{ config(materialized="incremental", meta={"kept_by": "user_period"}, pre_hook="{{ drop_touched() }}") }}
+{{ config(**kept("user_period")) }}
 
 with
 

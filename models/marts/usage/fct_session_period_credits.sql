@@ -1,6 +1,6 @@
 -- Purpose: what each session used and cost in each billing period.
 -- Grain: one row a session and billing period in which it has a part (session_id, billing_period).
-{{ config(materialized="incremental", meta={"kept_by": "user_period"}, pre_hook="{{ drop_touched() }}") }}
+{{ config(**kept("user_period")) }}
 
 with
 

@@ -1,6 +1,6 @@
 -- Purpose: what each user used and was charged on each UTC day.
 -- Grain: one row a user and UTC day with a session part (external_user_id, usage_date).
-{{ config(materialized="incremental", meta={"kept_by": "user_period"}, pre_hook="{{ drop_touched() }}") }}
+{{ config(**kept("user_period")) }}
 
 with
 

@@ -1,6 +1,6 @@
 -- Purpose: what each user used and was charged in each billing period: the figure that everything else adds up to.
 -- Grain: one row a user and billing period with a session part (external_user_id, billing_period).
-{{ config(materialized="incremental", meta={"kept_by": "user_period"}, pre_hook="{{ drop_touched() }}") }}
+{{ config(**kept("user_period")) }}
 
 with
 

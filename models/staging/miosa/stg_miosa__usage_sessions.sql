@@ -1,11 +1,7 @@
 -- Purpose: the current version of each usage session, typed; with the reason, where it cannot be billed.
 -- Grain: one row a session id (row_key); rows without a usable id have a key of their own each.
 -- Every current row of raw is here: billable ones, rejected ones (rejection_reason) and voids (is_void).
-{{ config(
-    materialized="incremental",
-    meta={"kept_by": "session"},
-    pre_hook=["{{ touch_new_sessions() }}", "{{ drop_touched() }}"],
-) }}
+{{ config(**kept("session", touch="touch_new_sessions")) }}
 
 with
 
