@@ -41,20 +41,11 @@
     {%- set exponent = json_number_exponent(text) -%}
     case
         when {{ full_match(
-            text, "(0|[1-9][0-9]{0," ~ (whole_digits - 1) ~ "})" ~ ("([.][0-9]{1," ~ scale ~ "})?" if scale else "")
+            text, "(?:0|[1-9][0-9]{0," ~ (whole_digits - 1) ~ "})" ~ ("(?:[.][0-9]{1," ~ scale ~ "})?" if scale else "")
         ) }}
-            then
-                -- The digits before the point and, filled up, after it: a product of decimals costs eight times as much.
-                try_cast(
-                    {% if scale -%}
-                    case
-                        when contains({{ text }}, '.')
-                            then replace({{ text }}, '.', '')
-                                || left('{{ "0" * scale }}', {{ scale }} - length(split_part({{ text }}, '.', 2)))
-                        else {{ text }} || '{{ "0" * scale }}'
-                    end
-                    {%- else %}{{ text }}{% endif %} as {{ "bigint" if whole_digits + scale <= 18 else wide_integer() }}
-                )::{{ wide_integer() }}
+            then {{ plain_number_scaled(
+                text, scale, "bigint" if whole_digits + scale <= 18 else wide_integer()
+            ) }}::{{ wide_integer() }}
         when not {{ is_json_number(text) }} then null
         when {{ significand }} = '' then 0::{{ wide_integer() }}
         when {{ exponent }} + {{ scale }} < 0 then null

@@ -32,7 +32,7 @@
     When use first came to a share of a limit in a period (rules 15 and 17), as SQL of (external_user_id, billing_period,
     quota, threshold_percent, reached_at_utc), for some of the quotas. It reads CTEs: targets (external_user_id,
     billing_period, quota, threshold_percent, limit_value, never null, and used_value), and by quota parts
-    (fct_session_period_credits), concurrency (int_concurrency_changes), or sandboxes (int_user_sandboxes) and
+    (fct_session_period_credits), concurrency (int_concurrency_levels), or sandboxes (int_user_sandboxes) and
     targets.period_start_at_utc.
 
     Credits: the end of the session part, in order of part end and session id, with which the running sum comes to the share.
@@ -92,13 +92,12 @@
         targets.billing_period,
         targets.quota,
         targets.threshold_percent,
-        min(concurrency.changed_at_utc) as reached_at_utc
+        min(concurrency.reached_at_utc) as reached_at_utc
     from targets
     inner join concurrency
         on
             targets.external_user_id = concurrency.external_user_id
             and targets.billing_period = concurrency.billing_period
-            and concurrency.running_session_count > 0
             and concurrency.running_session_count * 100 >= targets.limit_value * targets.threshold_percent
     where
         targets.quota = 'concurrent'

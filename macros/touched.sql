@@ -74,7 +74,7 @@
 {#- What a kept model was made of besides sessions, as columns of the relation that it then read. -#}
 {% macro kept_beside() %}
     {{ return({
-        "int_priced_parts": {
+        "int_stretch_credits": {
             "of": "int_price_segments", "where": "true",
             "columns": {
                 "external_user_id": "varchar", "billing_period": "varchar", "from_date": "date", "to_date": "date",

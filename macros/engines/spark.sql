@@ -34,6 +34,22 @@
 {#- Java's `$` would let a line feed pass behind the text. -#}
 {% macro spark__full_match(text, pattern) -%}({{ text }} rlike r'\A(?:{{ pattern }})\z'){%- endmacro %}
 
+{#- The digits before the point and, filled up, those after it. -#}
+{% macro spark__plain_number_scaled(text, scale, type) -%}
+    try_cast(
+        {% if scale -%}
+        case
+            when contains({{ text }}, '.')
+                then replace({{ text }}, '.', '')
+                    || left('{{ "0" * scale }}', {{ scale }} - length(split_part({{ text }}, '.', 2)))
+            else {{ text }} || '{{ "0" * scale }}'
+        end
+        {%- else %}{{ text }}{% endif %} as {{ type }}
+    )
+{%- endmacro %}
+
+{% macro spark__text_weight(text) -%}(pmod(xxhash64({{ text }}), 1048573) + 1){%- endmacro %}
+
 {% macro spark__without_controls(text) -%}regexp_replace({{ text }}, r'\p{Cntrl}', '?'){%- endmacro %}
 
 {% macro spark__text_literal(value) -%}'{{ value | string | replace("\\", "\\\\") | replace("'", "\\'") }}'{%- endmacro %}

@@ -35,6 +35,19 @@
 {% macro full_match(text, pattern) -%}{{ return(adapter.dispatch("full_match")(text, pattern)) }}{%- endmacro %}
 {% macro default__full_match(text, pattern) -%}regexp_full_match({{ text }}, '{{ pattern }}'){%- endmacro %}
 
+{#- A plain number (digits, and perhaps a point and up to `scale` more) times 10^scale as a whole number, exactly. -#}
+{% macro plain_number_scaled(text, scale, type) -%}
+    {{ return(adapter.dispatch("plain_number_scaled")(text, scale, type)) }}
+{%- endmacro %}
+{#- From text to integer DuckDB counts digits, also with an exponent; a product of decimals would cost ten times as much. -#}
+{% macro default__plain_number_scaled(text, scale, type) -%}
+    try_cast({{ text }}{% if scale %} || 'e{{ scale }}'{% endif %} as {{ type }})
+{%- endmacro %}
+
+{#- A number that tells texts apart (not always: it has 20 bits), from 1 on; its value is the engine's own. -#}
+{% macro text_weight(text) -%}{{ return(adapter.dispatch("text_weight")(text)) }}{%- endmacro %}
+{% macro default__text_weight(text) -%}((hash({{ text }}) % 1048573)::bigint + 1){%- endmacro %}
+
 {#- A text with a question mark for each control character. -#}
 {% macro without_controls(text) -%}{{ return(adapter.dispatch("without_controls")(text)) }}{%- endmacro %}
 {% macro default__without_controls(text) -%}regexp_replace({{ text }}, '[[:cntrl:]]', '?', 'g'){%- endmacro %}

@@ -4,17 +4,35 @@
 -- Grain: one row a session that can be billed and billing period (session_id, billing_period).
 {{ config(**kept("session", touch="touch_their_periods", then="touch_their_periods")) }}
 -- depends_on: {{ ref("int_sessions") }}  (which finds the sessions whose owner is new)
+{#- No CTE: one that is read three times would be kept in memory as a whole, payloads and all. -#}
+{%- set versions %}
+    (
+        select * from {{ source("raw", "usage_sessions") }}
+        {{ touched_only("place") }}
+    ) as versions
+{%- endset %}
 
 with
+
+repeated as (
+
+    select versions.row_hash
+    from {{ versions }}
+    group by versions.row_hash
+    having count(*) > 1
+
+),
 
 candidates as (
 
     select
-        row_key,
-        has_id,
-        load_id::{{ wide_integer() }} * 1099511627776 + row_number as place
-    from {{ source("raw", "usage_sessions") }}
-    {{ touched_only("place") }}
+        versions.row_key,
+        versions.has_id,
+        versions.load_id,
+        versions.row_number,
+        versions.load_id::{{ wide_integer() }} * 1099511627776 + versions.row_number as place
+    from {{ versions }}
+    {{ semi_join() }} repeated on versions.row_hash = repeated.row_hash
 
 ),
 
@@ -30,20 +48,33 @@ newest as (
 
 ),
 
+older as (
+
+    select
+        candidates.load_id,
+        candidates.row_number
+    from candidates
+    inner join newest
+        on
+            candidates.row_key = newest.row_key
+            and candidates.has_id = newest.has_id
+            and candidates.place < newest.place
+
+),
+
 documents as (
 
     select
-        sessions.row_hash,
-        sessions.row_key,
-        sessions.load_id,
-        coalesce(sessions.payload_normalized, sessions.payload) as document
-    from {{ source("raw", "usage_sessions") }} as sessions
-    inner join newest
+        versions.row_hash,
+        versions.row_key,
+        versions.load_id,
+        coalesce(versions.payload_normalized, versions.payload) as document
+    from {{ versions }}
+    {{ anti_join() }} older
         on
-            sessions.row_key = newest.row_key
-            and sessions.has_id = newest.has_id
-            and sessions.load_id::{{ wide_integer() }} * 1099511627776 + sessions.row_number = newest.place
-    where sessions.has_id and not sessions.is_void
+            versions.load_id = older.load_id
+            and versions.row_number = older.row_number
+    where versions.has_id and not versions.is_void
 
 ),
 
@@ -71,11 +102,11 @@ figures as (
         {{ json_id("parsed.fields.computer_id") }} as sandbox_id,
         parsed.fields.ended_at is null as runs,
         loads.started_at_utc as asked_at_utc,
-        {{ epoch_us(parse_utc("parsed.fields.started_at")) }}::{{ wide_integer() }} as start_us,
-        {{ epoch_us(parse_utc("parsed.fields.ended_at")) }}::{{ wide_integer() }} as ended_us,
-        {{ scaled_integer("parsed.fields.duration_sec", 0, var("max_duration_digits")) }} as seconds,
-        {{ scaled_integer("parsed.fields.credit_cost", 9, 9) }} as cost_1,
-        {{ scaled_integer("parsed.fields.credits_used", 9, 9) }} as cost_2,
+        {{ epoch_us(parse_utc("parsed.fields.started_at")) }} as start_us,
+        {{ epoch_us(parse_utc("parsed.fields.ended_at")) }} as ended_us,
+        {{ scaled_integer("parsed.fields.duration_sec", 0, var("max_duration_digits")) }}::bigint as seconds,
+        {{ scaled_integer("parsed.fields.credit_cost", 9, 9) }}::bigint as cost_1,
+        {{ scaled_integer("parsed.fields.credits_used", 9, 9) }}::bigint as cost_2,
         parsed.fields.duration_sec is not null as says_seconds,
         parsed.fields.credit_cost is not null as says_cost_1,
         parsed.fields.credits_used is not null as says_cost_2,
@@ -116,7 +147,7 @@ billable as (
         figures.row_hash,
         figures.row_key,
         coalesce(figures.own_user, owners.owner, '{{ unattributed() }}') as external_user_id,
-        coalesce(figures.cost_1, figures.cost_2, 0::{{ wide_integer() }}) as nano,
+        coalesce(figures.cost_1, figures.cost_2, 0) as nano,
         -- Null, and so in no month, where the session can't be billed. No filter: it would be pushed below the reading of
         -- the texts, which would then be read twice.
         case
@@ -132,14 +163,14 @@ billable as (
                     not figures.runs
                     or figures.seconds is null
                     or figures.start_us + figures.seconds * 1000000
-                    <= {{ epoch_us("timestamp '9999-12-31 23:59:59.999999'") }}::{{ wide_integer() }}
+                    <= {{ epoch_us("timestamp '9999-12-31 23:59:59.999999'") }}
                 )
                 then figures.start_us
         end as start_us,
         coalesce(
             figures.ended_us,
             figures.start_us + figures.seconds * 1000000,
-            greatest(figures.start_us, {{ epoch_us("figures.asked_at_utc") }}::{{ wide_integer() }})
+            greatest(figures.start_us, {{ epoch_us("figures.asked_at_utc") }})
         ) as end_us
     from figures
     left join owners on figures.sandbox_id = owners.sandbox_id
@@ -152,8 +183,8 @@ months as (
     select
         billable.*,
         {{ each_step(
-            "date_trunc('month', " ~ from_epoch_us("billable.start_us::bigint") ~ ")",
-            "date_trunc('month', " ~ from_epoch_us("greatest(billable.end_us - 1, billable.start_us)::bigint") ~ ")",
+            "date_trunc('month', " ~ from_epoch_us("billable.start_us") ~ ")",
+            "date_trunc('month', " ~ from_epoch_us("greatest(billable.end_us - 1, billable.start_us)") ~ ")",
             "1 month",
         ) }} as month_start_at_utc
     from billable
@@ -168,20 +199,20 @@ spent as (
         months.external_user_id,
         {{ billing_period("months.month_start_at_utc") }} as billing_period,
         case
-            when months.end_us = months.start_us then months.nano
+            -- All of it lies in the month.
+            when
+                months.start_us >= {{ epoch_us("months.month_start_at_utc") }}
+                and months.end_us <= {{ epoch_us("months.month_start_at_utc + interval 1 month") }}
+                then months.nano
             else
                 {{ whole_quotient(
-                    "months.nano * least(months.end_us - months.start_us, "
+                    "months.nano::" ~ wide_integer() ~ " * least(months.end_us - months.start_us, "
                     ~ epoch_us("months.month_start_at_utc + interval 1 month") ~ " - months.start_us)",
-                    "nullif(months.end_us - months.start_us, 0)",
+                    "nullif(months.end_us - months.start_us, 0)::" ~ wide_integer(),
                 ) }}
-        end
-        - case
-            when months.end_us = months.start_us then 0
-            else
-                {{ whole_quotient(
-                    "months.nano * greatest(" ~ epoch_us("months.month_start_at_utc") ~ " - months.start_us, 0)",
-                    "nullif(months.end_us - months.start_us, 0)",
+                - {{ whole_quotient(
+                    "months.nano::" ~ wide_integer() ~ " * greatest(" ~ epoch_us("months.month_start_at_utc") ~ " - months.start_us, 0)",
+                    "nullif(months.end_us - months.start_us, 0)::" ~ wide_integer(),
                 ) }}
         end as nano
     from months

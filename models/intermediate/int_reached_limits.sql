@@ -21,7 +21,7 @@ parts as (
 
 concurrency as (
 
-    select * from {{ ref("int_concurrency_changes") }}
+    select * from {{ ref("int_concurrency_levels") }}
     {{ touched_only("user_period") }}
 
 ),

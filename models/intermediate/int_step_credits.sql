@@ -2,10 +2,10 @@
 -- Grain: one row a step, user and billing period that it has (step, external_user_id, billing_period).
 {{ config(**kept("user_period")) }}
 {%- set steps = [
-    ("raw", "int_raw_session_periods", "nano_credits"),
-    ("staging", "int_session_months", "nano_credits"),
-    ("session_periods", "fct_session_period_credits", credits_to_nano("credits")),
-    ("user_days", "fct_user_day_credits", credits_to_nano("credits")),
+    ("raw", "int_raw_session_periods", wide_sum("nano_credits")),
+    ("staging", "int_session_periods", wide_sum("nano_credits")),
+    ("session_periods", "fct_session_period_credits", credits_to_nano("sum(credits)")),
+    ("user_days", "fct_user_day_credits", credits_to_nano("sum(credits)")),
 ] %}
 
 {% for step, model_name, nano_credits in steps %}
@@ -13,7 +13,7 @@ select
     '{{ step }}' as step,
     external_user_id,
     billing_period,
-    {{ wide_sum(nano_credits) }} as nano_credits
+    {{ nano_credits }} as nano_credits
 from {{ ref(model_name) }}
 {{ touched_only("user_period") }}
 group by external_user_id, billing_period

@@ -141,9 +141,9 @@ FAULTS = {
         "> tiers.tier_from_nano",
     ),
     "parts fill tiers by session alone": (
-        "int_priced_parts",
-        "order by session_days.part_start_at_utc, session_days.session_id",
-        "order by session_days.session_id",
+        "int_recomputed_pieces",
+        "order by priced_parts.part_start_at_utc, priced_parts.session_id",
+        "order by priced_parts.session_id",
     ),
     "a moved session adjusts nothing": ("int_adjustments", "or moved.external_user_id is not null", ""),
 }

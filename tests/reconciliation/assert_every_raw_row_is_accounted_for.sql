@@ -1,9 +1,11 @@
--- Rule 7: nothing is dropped in silence. Each key of raw is exactly one of: a session that counts, a rejected row, a void.
+-- Rule 7: nothing is dropped in silence. Each key of raw is exactly one of: a session that counts, a rejected row, a void. (That
+-- none is two of staging's rows is the key of stg_miosa__usage_sessions.)
 with
 
-raw_keys as (
+raw_rows as (
 
-    select distinct
+    select
+        row_hash,
         row_key,
         has_id
     from {{ touched_part(source("raw", "usage_sessions"), "session") }}
@@ -12,39 +14,48 @@ raw_keys as (
 
 staged as (
 
-    select
-        row_key,
-        has_session_id,
-        session_id,
-        is_void,
-        rejection_reason
-    from {{ touched_part(ref("stg_miosa__usage_sessions")) }}
+    select * from {{ touched_part(ref("stg_miosa__usage_sessions")) }}
 
 ),
 
-accounts as (
+sessions as (
 
-    select
-        coalesce(raw_keys.row_key, staged.row_key) as row_key,
-        coalesce(raw_keys.has_id, staged.has_session_id) as has_id,
-        count(raw_keys.row_key) as raw_count,
-        count(staged.row_key) as staged_count,
-        count(*) filter (where staged.is_void) as void_count,
-        count(*) filter (where staged.rejection_reason is not null) as rejected_count,
-        count(sessions.session_id) as session_count
-    from raw_keys
-    full outer join staged
-        on
-            raw_keys.row_key = staged.row_key
-            and raw_keys.has_id = staged.has_session_id
-    left join {{ touched_part(ref("int_sessions")) }} as sessions on staged.session_id = sessions.session_id
-    group by all
+    select * from {{ touched_part(ref("int_sessions")) }}
 
 )
 
-select *
-from accounts
+select
+    'not staged' as what,
+    raw_rows.row_key
+from raw_rows
+{{ anti_join() }} staged
+    on
+        raw_rows.row_hash = staged.row_hash
+        and raw_rows.row_key = staged.row_key
+        and raw_rows.has_id = staged.has_session_id
+union all
+select
+    'not in raw' as what,
+    staged.row_key
+from staged
+{{ anti_join() }} {{ source("raw", "usage_sessions") }} as landed
+    on
+        staged.load_id = landed.load_id
+        and staged.row_number = landed.row_number
+        and staged.row_key = landed.row_key
+union all
+select
+    'not exactly one of session, rejected, void' as what,
+    coalesce(staged.row_key, sessions.session_id) as row_key
+from staged
+full outer join sessions
+    on
+        staged.load_id = sessions.load_id
+        and staged.row_number = sessions.row_number
+        and staged.session_id = sessions.session_id
 where
-    raw_count <> 1
-    or staged_count <> 1
-    or void_count + rejected_count + session_count <> 1
+    case when staged.is_void then 1 else 0 end
+    + case when staged.rejection_reason is not null then 1 else 0 end
+    + case when sessions.session_id is not null then 1 else 0 end
+    <> 1
+    or staged.row_key is null

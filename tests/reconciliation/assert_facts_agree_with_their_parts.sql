@@ -1,5 +1,6 @@
 -- Rules 13 and 14: what the facts say besides credits by period (seconds, counts, provisional credits, credits by day) is what
--- their parts sum to, for each user.
+-- their parts sum to, for each user; and the mart of session periods shows each session's own, by sums in which each session
+-- has a weight.
 with
 
 session_days as (
@@ -10,25 +11,23 @@ session_days as (
 
 session_periods as (
 
-    select
-        session_id,
-        billing_period,
-        any_value(external_user_id) as external_user_id,
-        any_value(sandbox_id) as sandbox_id,
-        bool_or(is_provisional) as is_provisional,
-        sum(usage_seconds) as usage_seconds,
-        sum(nano_credits) as nano_credits
-    from session_days
-    group by session_id, billing_period
+    select * from {{ touched_part(ref("int_session_periods"), "user_period") }}
+
+),
+
+sandboxes as (
+
+    select * from {{ touched_part(ref("int_sandbox_periods")) }}
 
 ),
 
 user_days as (
 
+    -- A session has one part a day: that is the key of int_session_days.
     select
         external_user_id,
         usage_date,
-        count(distinct session_id) as session_count,
+        count(*) as session_count,
         sum(usage_seconds) as usage_seconds,
         sum(nano_credits) as nano_credits
     from session_days
@@ -36,18 +35,56 @@ user_days as (
 
 ),
 
-user_periods as (
+sandbox_counts as (
+
+    select
+        external_user_id,
+        billing_period,
+        count(*) as sandbox_count
+    from sandboxes
+    group by external_user_id, billing_period
+
+),
+
+sums as (
 
     select
         external_user_id,
         billing_period,
         count(*) as session_count,
-        count(distinct sandbox_id) as sandbox_count,
         sum(usage_seconds) as usage_seconds,
         sum(nano_credits) as nano_credits,
-        coalesce(sum(nano_credits) filter (where is_provisional), 0) as provisional_nano_credits
+        coalesce(sum(nano_credits) filter (where is_provisional), 0) as provisional_nano_credits,
+        sum(usage_seconds * {{ text_weight("session_id") }}) as weighted_seconds,
+        sum(nano_credits::{{ wide_integer() }} * {{ text_weight("session_id") }}) as weighted_nano_credits
     from session_periods
     group by external_user_id, billing_period
+
+),
+
+shown_periods as (
+
+    select
+        external_user_id,
+        billing_period,
+        sum(usage_seconds * {{ text_weight("session_id") }}) as weighted_seconds,
+        {{ credits_to_nano("sum(credits * " ~ text_weight("session_id") ~ "::decimal(9, 0))") }} as weighted_nano_credits,
+        coalesce({{ credits_to_nano("sum(credits) filter (where is_provisional)") }}, 0) as provisional_nano_credits
+    from {{ touched_part(ref("fct_session_period_credits")) }}
+    group by external_user_id, billing_period
+
+),
+
+user_periods as (
+
+    select
+        sums.*,
+        coalesce(sandbox_counts.sandbox_count, 0) as sandbox_count
+    from sums
+    left join sandbox_counts
+        on
+            sums.external_user_id = sandbox_counts.external_user_id
+            and sums.billing_period = sandbox_counts.billing_period
 
 )
 
@@ -84,14 +121,13 @@ union all
 select
     'fct_session_period_credits' as fact,
     coalesce(parts.external_user_id, facts.external_user_id) as external_user_id,
-    coalesce(parts.session_id, facts.session_id) as place
-from session_periods as parts
-full outer join {{ touched_part(ref("fct_session_period_credits")) }} as facts
+    coalesce(parts.billing_period, facts.billing_period) as place
+from sums as parts
+full outer join shown_periods as facts
     on
-        parts.session_id = facts.session_id
+        parts.external_user_id = facts.external_user_id
         and parts.billing_period = facts.billing_period
 where
-    parts.external_user_id is distinct from facts.external_user_id
-    or parts.is_provisional is distinct from facts.is_provisional
-    or parts.usage_seconds is distinct from facts.usage_seconds
-    or parts.nano_credits is distinct from {{ credits_to_nano("facts.credits") }}
+    parts.weighted_seconds is distinct from facts.weighted_seconds
+    or parts.weighted_nano_credits is distinct from facts.weighted_nano_credits
+    or parts.provisional_nano_credits is distinct from facts.provisional_nano_credits

@@ -1,29 +1,58 @@
--- Rule 13: the parts of a session sum exactly to it, in credits and in seconds, and lie end to end from its start to its end.
+-- Rule 13: the parts of a session, by day and by period, sum exactly to it, in credits and in seconds, and lie end to end from its
+-- start to its end.
+-- By user, each session with a weight of its own, so that nothing moves from one to another unseen: to group millions of
+-- sessions one by one would cost as much as to make the parts. `ends` is the sum of a curve's rises from each part's start to its
+-- end: where parts lie end to end, and only there, it is the rise from the session's start to its end.
+{%- set names = ["nano_credits", "weighted_nano_credits", "weighted_seconds", "ends"] %}
+{%- set kinds = [
+    ("sessions", "int_sessions", "cost_nano_credits", "started_at_utc", "end_at_utc"),
+    ("days", "int_session_days", "nano_credits", "part_start_at_utc", "part_end_at_utc"),
+    ("periods", "int_session_periods", "nano_credits", "part_start_at_utc", "part_end_at_utc"),
+] %}
+
 with
 
-sums as (
+{% for kind, model_name, nano_credits, start, end in kinds %}
+weighted_{{ kind }} as (
 
     select
-        session_id,
+        external_user_id,
+        abs(row_hash % 1048573) + 1 as weight,
+        {{ nano_credits }} as nano_credits,
+        usage_seconds,
+        {%- for moment in [end, start] %}
+        {% set place %}({{ epoch_us(moment) }} % 1000003){% endset %}
+        {{- place }} * {{ place }}{{ " -" if not loop.last }}
+        {%- endfor %} as rise
+    from {{ touched_part(ref(model_name), "session") }}
+
+),
+
+{{ kind }} as (
+
+    select
+        external_user_id,
         sum(nano_credits) as nano_credits,
-        sum(usage_seconds) as usage_seconds,
-        min(part_start_at_utc) as start_at_utc,
-        max(part_end_at_utc) as end_at_utc,
-        sum({{ elapsed_microseconds("part_start_at_utc", "part_end_at_utc") }}) as elapsed_microseconds
-    from {{ touched_part(ref("int_session_days")) }}
-    group by session_id
+        sum(nano_credits::{{ wide_integer() }} * weight) as weighted_nano_credits,
+        sum(usage_seconds * weight) as weighted_seconds,
+        sum(rise * weight) as ends
+    from weighted_{{ kind }}
+    group by external_user_id
 
-)
+){{ "," if not loop.last }}
 
+{% endfor %}
+{% for kind in ["days", "periods"] %}
 select
-    sessions.session_id,
-    sessions.cost_nano_credits,
-    sums.nano_credits
-from {{ touched_part(ref("int_sessions")) }} as sessions
-full outer join sums on sessions.session_id = sums.session_id
+    '{{ kind }}' as parts,
+    coalesce(sessions.external_user_id, {{ kind }}.external_user_id) as external_user_id,
+    sessions.nano_credits as expected_nano_credits,
+    {{ kind }}.nano_credits
+from sessions
+full outer join {{ kind }} on sessions.external_user_id = {{ kind }}.external_user_id
 where
-    sums.nano_credits is distinct from sessions.cost_nano_credits
-    or sums.usage_seconds is distinct from sessions.usage_seconds
-    or sums.start_at_utc is distinct from sessions.started_at_utc
-    or sums.end_at_utc is distinct from sessions.end_at_utc
-    or sums.elapsed_microseconds is distinct from sessions.elapsed_microseconds
+    {%- for name in names %}
+    {{ "or " if not loop.first }}sessions.{{ name }} is distinct from {{ kind }}.{{ name }}
+    {%- endfor %}
+{{ "union all" if not loop.last }}
+{% endfor %}

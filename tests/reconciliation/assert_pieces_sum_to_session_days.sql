@@ -1,5 +1,6 @@
 -- Rule 29: over closed and open lines, the pieces of each attributed session's day sum to its credits today, under the user it
 -- belongs to today; what a line held of it under another user, or under none, has been given back.
+-- By user and period, each session's day with a weight of its own, so that nothing moves from one to another unseen.
 with
 
 periods as (
@@ -8,38 +9,62 @@ periods as (
 
 ),
 
-pieces as (
+weighted_pieces as (
 
     select
         lines.external_user_id,
-        all_pieces.session_id,
-        all_pieces.usage_date,
-        sum(all_pieces.credits) as credits
+        lines.service_period as billing_period,
+        {{ text_weight("all_pieces.session_id") }} * extract(day from all_pieces.usage_date) as weight,
+        {{ credits_to_nano("all_pieces.credits") }} as nano_credits
     from {{ ref("fct_invoice_line_pieces") }} as all_pieces
     inner join {{ touched_part(ref("fct_invoice_lines"), "user_period", "service_period") }} as lines on all_pieces.line_id = lines.line_id
-    group by lines.external_user_id, all_pieces.session_id, all_pieces.usage_date
+
+),
+
+pieces as (
+
+    select
+        external_user_id,
+        billing_period,
+        sum(nano_credits) as nano_credits,
+        sum(nano_credits * weight) as weighted_nano_credits
+    from weighted_pieces
+    group by external_user_id, billing_period
+
+),
+
+weighted_days as (
+
+    select
+        all_days.external_user_id,
+        all_days.billing_period,
+        {{ text_weight("all_days.session_id") }} * extract(day from all_days.usage_date) as weight,
+        all_days.nano_credits::{{ wide_integer() }} as nano_credits
+    from {{ touched_part(ref("int_session_days"), "user_period") }} as all_days
+    inner join periods on all_days.billing_period = periods.billing_period
+    where all_days.is_attributed
 
 ),
 
 session_days as (
 
     select
-        all_days.external_user_id,
-        all_days.session_id,
-        all_days.usage_date,
-        {{ nano_to_credits("all_days.nano_credits") }} as credits
-    from {{ touched_part(ref("int_session_days"), "user_period") }} as all_days
-    inner join periods on all_days.billing_period = periods.billing_period
-    where all_days.is_attributed
+        external_user_id,
+        billing_period,
+        sum(nano_credits) as nano_credits,
+        sum(nano_credits * weight) as weighted_nano_credits
+    from weighted_days
+    group by external_user_id, billing_period
 
 )
 
 select
     external_user_id,
-    session_id,
-    usage_date,
-    pieces.credits as piece_credits,
-    session_days.credits as session_day_credits
+    billing_period,
+    pieces.nano_credits as piece_nano_credits,
+    session_days.nano_credits as session_day_nano_credits
 from pieces
-full outer join session_days using (external_user_id, session_id, usage_date)
-where coalesce(pieces.credits, 0) <> coalesce(session_days.credits, 0)
+full outer join session_days using (external_user_id, billing_period)
+where
+    coalesce(pieces.nano_credits, 0) <> coalesce(session_days.nano_credits, 0)
+    or coalesce(pieces.weighted_nano_credits, 0) <> coalesce(session_days.weighted_nano_credits, 0)

@@ -1,22 +1,46 @@
 -- Purpose: which session's credits of which day each recomputed line holds (rule 29). Parts fill the allowance, then the
 --          tiers, in their order; a part that crosses an edge is cut.
 -- Grain: one row a recomputed line, session and UTC day (line_id, session_id, usage_date).
+-- Most stretches come to one line, which holds all their parts whole. Only where there are several do parts need an order.
 {{ config(**kept("user_period", touch="touch_what_moved", then="know_what_it_was_made_of")) }}
+{%- set stretch = ["external_user_id", "billing_period", "plan_id", "price_valid_from"] %}
 
 with
 
-priced_parts as (
+lines as (
 
-    select * from {{ ref("int_priced_parts") }}
+    select
+        *,
+        count(*) over (partition by {{ stretch | join(", ") }}) as line_count
+    from {{ ref("int_recomputed_lines") }}
     {{ touched_only("user_period") }}
+    where to_nano > from_nano
 
 ),
 
-lines as (
+lines_of_several as (
 
-    select * from {{ ref("int_recomputed_lines") }}
-    {{ touched_only("user_period") }}
-    where to_nano > from_nano
+    select * from lines
+    where line_count > 1
+
+),
+
+placed_parts as (
+
+    -- Which of the stretch's nano-credits a part holds, counted from its first.
+    select
+        priced_parts.*,
+        {{ wide_sum("priced_parts.nano_credits") }} over (
+            partition by priced_parts.{{ stretch | join(", priced_parts.") }}
+            order by priced_parts.part_start_at_utc, priced_parts.session_id
+            rows between unbounded preceding and current row
+        ) as to_nano
+    from (select * from {{ ref("int_priced_parts") }} {{ touched_only("user_period") }}) as priced_parts
+    {{ semi_join() }} lines_of_several
+        on
+            {%- for column in stretch %}
+            {{ "and " if not loop.first }}priced_parts.{{ column }} = lines_of_several.{{ column }}
+            {%- endfor %}
 
 )
 
@@ -25,17 +49,33 @@ select
     lines.external_user_id,
     lines.billing_period,
     lines.currency,
-    priced_parts.session_id,
-    priced_parts.usage_date,
-    (
-        least(priced_parts.to_nano, lines.to_nano) - greatest(priced_parts.from_nano, lines.from_nano)
-    )::{{ wide_integer() }} as nano_credits
-from lines
-inner join priced_parts
+    parts.session_id,
+    parts.usage_date,
+    parts.nano_credits::{{ wide_integer() }} as nano_credits
+from (select * from {{ ref("int_priced_parts") }} {{ touched_only("user_period") }}) as parts
+inner join lines
     on
-        lines.external_user_id = priced_parts.external_user_id
-        and lines.billing_period = priced_parts.billing_period
-        and lines.plan_id = priced_parts.plan_id
-        and lines.price_valid_from = priced_parts.price_valid_from
-        and lines.from_nano < priced_parts.to_nano
-        and lines.to_nano > priced_parts.from_nano
+        {%- for column in stretch %}
+        {{ "and " if not loop.first }}parts.{{ column }} = lines.{{ column }}
+        {%- endfor %}
+where lines.line_count = 1
+union all
+select
+    lines.line_id,
+    lines.external_user_id,
+    lines.billing_period,
+    lines.currency,
+    placed_parts.session_id,
+    placed_parts.usage_date,
+    (
+        least(placed_parts.to_nano, lines.to_nano)
+        - greatest(placed_parts.to_nano - placed_parts.nano_credits, lines.from_nano)
+    )::{{ wide_integer() }} as nano_credits
+from lines_of_several as lines
+inner join placed_parts
+    on
+        {%- for column in stretch %}
+        {{ "and " if not loop.first }}lines.{{ column }} = placed_parts.{{ column }}
+        {%- endfor %}
+        and lines.from_nano < placed_parts.to_nano
+        and lines.to_nano > placed_parts.to_nano - placed_parts.nano_credits

@@ -25,7 +25,7 @@ parts as (
 
 concurrency as (
 
-    select * from {{ ref("int_concurrency_changes") }}
+    select * from {{ ref("int_concurrency_levels") }}
 
 ),
 

@@ -17,7 +17,7 @@ concurrency as (
         external_user_id,
         billing_period,
         max(running_session_count) as peak_concurrent
-    from {{ ref("int_concurrency_changes") }}
+    from {{ ref("int_concurrency_levels") }}
     {{ touched_only("user_period") }}
     group by external_user_id, billing_period
 

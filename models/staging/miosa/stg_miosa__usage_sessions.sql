@@ -2,23 +2,33 @@
 -- Grain: one row a session id (row_key); rows without a usable id have a key of their own each.
 -- Every current row of raw is here: billable ones, rejected ones (rejection_reason) and voids (is_void).
 {{ config(**kept("session", touch="touch_new_sessions")) }}
+{#- No CTE: one that is read three times would be kept in memory as a whole, payloads and all. -#}
+{%- set versions %}
+    (
+        select * from {{ source("raw", "usage_sessions") }}
+        {{ touched_only("place") }}
+    ) as versions
+{%- endset %}
 
 with
 
-versions as (
+repeated as (
 
-    select * from {{ source("raw", "usage_sessions") }}
-    {{ touched_only("place") }}
+    select versions.row_hash
+    from {{ versions }}
+    group by versions.row_hash
+    having count(*) > 1
 
 ),
 
 superseded as (
 
-    -- Few rows, and narrow ones, so that no payload passes through a window.
+    -- Few rows have other versions, and a number tells which.
     select
         versions.load_id,
         versions.row_number
-    from versions
+    from {{ versions }}
+    {{ semi_join() }} repeated on versions.row_hash = repeated.row_hash
     qualify
         row_number() over (
             partition by versions.row_hash, versions.row_key, versions.has_id
@@ -45,7 +55,7 @@ current_versions as (
                 "project_id",
             ],
         ) }} as fields
-    from versions
+    from {{ versions }}
     {{ anti_join() }} superseded
         on
             versions.load_id = superseded.load_id
