@@ -15,8 +15,10 @@ import shutil
 import statistics
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -60,11 +62,18 @@ class Warehouse:
 
     def build(self, memory: str = "80%") -> Cost:
         """`dbt build`, models and data tests, as after a monthly extract."""
-        command = [str(Path(sys.executable).with_name("dbt")), "--no-use-colors", "build"]
-        command += ["--exclude-resource-type", "unit_test"]
-        command += ["--target-path", str(self.folder / "target"), "--log-path", str(self.folder / "logs")]
+        target = self.folder / "target"
+        if not target.exists():
+            # dbt reads the project anew where its files or the warehouse's name changed: not what a month costs.
+            self._dbt("parse", memory)
+        return self._dbt("build", memory, "--exclude-resource-type", "unit_test")
+
+    def _dbt(self, command: str, memory: str, *arguments: str) -> Cost:
         cost, _ = run(
-            command,
+            [
+                *(str(Path(sys.executable).with_name("dbt")), "--no-use-colors", command, *arguments),
+                *("--target-path", str(self.folder / "target"), "--log-path", str(self.folder / "logs")),
+            ],
             environment(
                 WAREHOUSE_PATH=str(self.path),
                 SEEDS_PATH="seeds",
@@ -73,6 +82,25 @@ class Warehouse:
             ),
         )
         return cost
+
+    @contextmanager
+    def spill(self) -> Iterator[list[int]]:
+        """Bytes on disk beside the warehouse while the context lasts: one figure, the most that there were at once."""
+        place, most, done = self.path.with_name(f"{self.path.name}.tmp"), [0], threading.Event()
+
+        def look() -> None:
+            while not done.wait(0.5):
+                # A file may be gone between its name and its size.
+                with suppress(OSError):
+                    most[0] = max(most[0], sum(file.stat().st_size for file in place.iterdir()))
+
+        looking = threading.Thread(target=look)
+        looking.start()
+        try:
+            yield most
+        finally:
+            done.set()
+            looking.join()
 
     def figure(self) -> tuple[int, int]:
         """Rows and nano-credits of the mart that everything adds up to."""
@@ -217,12 +245,13 @@ def measure_reach(sessions: int, work: Path, report: Report) -> None:
     """One build of a hundred million, within a limit on memory."""
     warehouse = Warehouse(work / "reach", sessions // 10)
     warehouse.add_months(10)
-    cost = warehouse.build(memory="8GB")
+    with warehouse.spill() as most:
+        cost = warehouse.build(memory="8GB")
     report.add(
         "full build, all data tests, 8 GB for DuckDB",
         warehouse.sessions,
         cost,
-        f"{warehouse.path.stat().st_size / 2**20:,.0f} MiB on disk",
+        f"{warehouse.path.stat().st_size / 2**20:,.0f} MiB on disk, and up to {most[0] / 2**20:,.0f} MiB for a while",
     )
     report.promise(
         f"{sessions:,} sessions", "within 12 GiB", f"{cost.peak_mib / 1024:.1f} GiB", cost.peak_mib <= 12 * 1024
