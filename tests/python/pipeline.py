@@ -49,6 +49,11 @@ def _inherited() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(("MIOSA_", "DBT_", "TZ"))}
 
 
+def _least_environment() -> dict[str, str]:
+    """What dbt needs of it. It looks through all of it for secrets with each line that it may log."""
+    return {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
+
+
 def _run(arguments: Sequence[str], environment: Mapping[str, str], seconds: int) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         arguments,
@@ -87,7 +92,7 @@ def extract(
 @cache
 def _dbt() -> ForkingDbt:
     """What runs the dbt commands of this test process."""
-    forking = ForkingDbt(ROOT, {**_inherited(), "DBT_SEND_ANONYMOUS_USAGE_STATS": "false"})
+    forking = ForkingDbt(ROOT, {**_least_environment(), "DBT_SEND_ANONYMOUS_USAGE_STATS": "false"})
     atexit.register(forking.stop)
     return forking
 
@@ -133,6 +138,8 @@ def dbt(
             *(command, "--target-path", str(beside / "target"), "--log-path", str(beside / "logs"), "--no-use-colors"),
             # Two threads of one interpreter would only wait for each other, where the tables hold a few rows.
             *(("--threads", "1") if command == "build" else ()),
+            # A second or two a build, for files that few tests read; those ask for them (the last one counts).
+            *("--log-level-file", "none", "--write-json" if parses else "--no-write-json"),
             *(("--vars", json.dumps(variables)) if variables else ()),
             *arguments,
         ],

@@ -1805,7 +1805,7 @@ def test_dbt_finds_a_nano_credit_when_told_to_tolerate_none(copy: Path) -> None:
             "update staging.stg_miosa__usage_rollups set credits = credits + 0.000000001 where external_user_id = 'ben'"
         )
     variables = {"reconciliation_tolerance_credits": 0}
-    arguments = ("--select", "rpt_reconciliation+", "--exclude-resource-type", "unit_test")
+    arguments = ("--write-json", "--select", "rpt_reconciliation+", "--exclude-resource-type", "unit_test")
     done = pipeline.build(copy, *arguments, variables=variables, check=False)
     assert done.returncode == 1
     assert [name for name, status in results(copy).items() if status not in ("success", "pass")] == [VENDOR]

@@ -1,61 +1,100 @@
 -- Rule 7: nothing is dropped in silence. Each key of raw is exactly one of: a session that counts, a rejected row, a void. (That
 -- none is two of staging's rows is the key of stg_miosa__usage_sessions.)
+-- Keys by the 64 bits of their digests, rows by their place in raw: numbers are joined at a fraction of the cost of ids.
 with
 
 raw_rows as (
 
     select
         row_hash,
-        row_key,
-        has_id
+        load_id,
+        row_number
     from {{ touched_part(source("raw", "usage_sessions"), "session") }}
 
 ),
 
 staged as (
 
-    select * from {{ touched_part(ref("stg_miosa__usage_sessions")) }}
+    select
+        row_hash,
+        load_id,
+        row_number,
+        is_void,
+        rejection_reason
+    from {{ touched_part(ref("stg_miosa__usage_sessions")) }}
 
 ),
 
 sessions as (
 
-    select * from {{ touched_part(ref("int_sessions")) }}
+    select
+        load_id,
+        row_number
+    from {{ touched_part(ref("int_sessions")) }}
+
+),
+
+usable_by_load as (
+
+    select
+        load_id,
+        count(*) as row_count,
+        {{ wide_sum("row_number") }} as row_numbers,
+        {{ wide_sum("row_number * (row_number % 1000003)") }} as weighted_row_numbers
+    from staged
+    where
+        not is_void
+        and rejection_reason is null
+    group by load_id
+
+),
+
+sessions_by_load as (
+
+    select
+        load_id,
+        count(*) as row_count,
+        {{ wide_sum("row_number") }} as row_numbers,
+        {{ wide_sum("row_number * (row_number % 1000003)") }} as weighted_row_numbers
+    from sessions
+    group by load_id
 
 )
 
 select
-    'not staged' as what,
-    raw_rows.row_key
+    'raw row whose key is not staged' as what,
+    raw_rows.load_id,
+    raw_rows.row_number
 from raw_rows
-{{ anti_join() }} staged
-    on
-        raw_rows.row_hash = staged.row_hash
-        and raw_rows.row_key = staged.row_key
-        and raw_rows.has_id = staged.has_session_id
+{{ anti_join() }} staged on raw_rows.row_hash = staged.row_hash
 union all
 select
-    'not in raw' as what,
-    staged.row_key
+    'staged row that is not in raw' as what,
+    staged.load_id,
+    staged.row_number
 from staged
-{{ anti_join() }} {{ source("raw", "usage_sessions") }} as landed
+{{ anti_join() }} raw_rows
     on
-        staged.load_id = landed.load_id
-        and staged.row_number = landed.row_number
-        and staged.row_key = landed.row_key
+        staged.load_id = raw_rows.load_id
+        and staged.row_number = raw_rows.row_number
+        and staged.row_hash = raw_rows.row_hash
 union all
 select
-    'not exactly one of session, rejected, void' as what,
-    coalesce(staged.row_key, sessions.session_id) as row_key
+    'void and rejected' as what,
+    staged.load_id,
+    staged.row_number
 from staged
-full outer join sessions
-    on
-        staged.load_id = sessions.load_id
-        and staged.row_number = sessions.row_number
-        and staged.session_id = sessions.session_id
 where
-    case when staged.is_void then 1 else 0 end
-    + case when staged.rejection_reason is not null then 1 else 0 end
-    + case when sessions.session_id is not null then 1 else 0 end
-    <> 1
-    or staged.row_key is null
+    staged.is_void
+    and staged.rejection_reason is not null
+union all
+select
+    'load whose usable rows are not its sessions' as what,
+    coalesce(usable.load_id, sessions_by_load.load_id) as load_id,
+    null as row_number
+from usable_by_load as usable
+full outer join sessions_by_load on usable.load_id = sessions_by_load.load_id
+where
+    usable.row_count is distinct from sessions_by_load.row_count
+    or usable.row_numbers is distinct from sessions_by_load.row_numbers
+    or usable.weighted_row_numbers is distinct from sessions_by_load.weighted_row_numbers

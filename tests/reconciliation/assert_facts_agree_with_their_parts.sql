@@ -55,7 +55,7 @@ sums as (
         sum(usage_seconds) as usage_seconds,
         sum(nano_credits) as nano_credits,
         coalesce(sum(nano_credits) filter (where is_provisional), 0) as provisional_nano_credits,
-        sum(usage_seconds * {{ text_weight("session_id") }}) as weighted_seconds,
+        {{ wide_sum("usage_seconds * " ~ text_weight("session_id")) }} as weighted_seconds,
         sum(nano_credits::{{ wide_integer() }} * {{ text_weight("session_id") }}) as weighted_nano_credits
     from session_periods
     group by external_user_id, billing_period
@@ -67,7 +67,7 @@ shown_periods as (
     select
         external_user_id,
         billing_period,
-        sum(usage_seconds * {{ text_weight("session_id") }}) as weighted_seconds,
+        {{ wide_sum("usage_seconds * " ~ text_weight("session_id")) }} as weighted_seconds,
         {{ credits_to_nano("sum(credits * " ~ text_weight("session_id") ~ "::decimal(9, 0))") }} as weighted_nano_credits,
         coalesce({{ credits_to_nano("sum(credits) filter (where is_provisional)") }}, 0) as provisional_nano_credits
     from {{ touched_part(ref("fct_session_period_credits")) }}

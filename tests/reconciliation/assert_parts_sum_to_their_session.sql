@@ -32,10 +32,10 @@ weighted_{{ kind }} as (
 
     select
         external_user_id,
-        sum(nano_credits) as nano_credits,
+        {{ wide_sum("nano_credits") }} as nano_credits,
         sum(nano_credits::{{ wide_integer() }} * weight) as weighted_nano_credits,
-        sum(usage_seconds * weight) as weighted_seconds,
-        sum(rise * weight) as ends
+        {{ wide_sum("usage_seconds * weight") }} as weighted_seconds,
+        {{ wide_sum("rise * weight") }} as ends
     from weighted_{{ kind }}
     group by external_user_id
 
