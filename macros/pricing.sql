@@ -25,6 +25,31 @@
 {%- endmacro %}
 
 {#-
+    The credits that fall on each stretch, as SQL of its key and nano_credits (rule 20). Reads price_segments (as above) and
+    user_days (rows of fct_user_day_credits).
+-#}
+{% macro stretch_credits() -%}
+    select
+        price_segments.external_user_id,
+        price_segments.billing_period,
+        price_segments.plan_id,
+        price_segments.price_valid_from,
+        {{ credits_to_nano("sum(user_days.credits)") }} as nano_credits
+    from price_segments
+    inner join user_days
+        on
+            price_segments.external_user_id = user_days.external_user_id
+            and price_segments.billing_period = user_days.billing_period
+            and price_segments.from_date <= user_days.usage_date
+            and price_segments.to_date > user_days.usage_date
+    group by
+        price_segments.external_user_id,
+        price_segments.billing_period,
+        price_segments.plan_id,
+        price_segments.price_valid_from
+{%- endmacro %}
+
+{#-
     The terms of each stretch (rule 20), as CTEs up to `stretches`: prorated to its days, with the credits that fall on them.
     Reads price_segments (as above), used (the segments' key and nano_credits; a stretch without credits may be missing),
     plan_prices, plans, currencies and periods (billing_period, day_count).

@@ -17,3 +17,16 @@
             - {{ whole_quotient("((" ~ amount ~ ")::" ~ wide ~ " * (" ~ elapsed_from ~ ")::" ~ wide ~ ")", divisor) }}
     end
 {%- endmacro %}
+
+{#- The columns nano_credits and usage_seconds of the parts of sessions: rows of int_sessions with part_start_at_utc and
+    part_end_at_utc. -#}
+{% macro split_figures(parts) -%}
+    {%- for amount, name in [("cost_nano_credits", "nano_credits"), ("usage_seconds", "usage_seconds")] %}
+    {{ split_part(
+        parts ~ "." ~ amount,
+        elapsed_microseconds(parts ~ ".started_at_utc", parts ~ ".part_start_at_utc"),
+        elapsed_microseconds(parts ~ ".started_at_utc", parts ~ ".part_end_at_utc"),
+        parts ~ ".elapsed_microseconds",
+    ) }}::bigint as {{ name }}{{ "," if not loop.last }}
+    {%- endfor %}
+{%- endmacro %}

@@ -140,7 +140,12 @@
     {%- endif -%}
 {%- endmacro %}
 
-{#- The same, always. by is new (of raw, before anything was staged of it) or line as well. -#}
+{#- A relation, or what was touched of it: where one that is large is read several times, and a CTE would keep all of it in memory. -#}
+{% macro touched_rows(relation, by) -%}
+    (select * from {{ relation }} {{ touched_only(by) }})
+{%- endmacro %}
+
+{#- The same as touched_only, always. by is new (of raw, before anything was staged of it) or line as well. -#}
 {% macro only_touched(by, period_column="billing_period") -%}
     {%- if by == "place" -%}
         semi join touched.sessions using (load_id, row_number)

@@ -4,13 +4,7 @@
 -- Grain: one row a session that can be billed and billing period (session_id, billing_period).
 {{ config(**kept("session", touch="touch_their_periods", then="touch_their_periods")) }}
 -- depends_on: {{ ref("int_sessions") }}  (which finds the sessions whose owner is new)
-{#- No CTE: one that is read three times would be kept in memory as a whole, payloads and all. -#}
-{%- set versions %}
-    (
-        select * from {{ source("raw", "usage_sessions") }}
-        {{ touched_only("place") }}
-    ) as versions
-{%- endset %}
+{%- set versions = touched_rows(source("raw", "usage_sessions"), "place") ~ " as versions" %}
 
 with
 

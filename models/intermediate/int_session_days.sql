@@ -41,12 +41,5 @@ select
     parts.is_attributed,
     parts.part_start_at_utc,
     parts.part_end_at_utc,
-    {%- for amount, name in [("cost_nano_credits", "nano_credits"), ("usage_seconds", "usage_seconds")] %}
-    {{ split_part(
-        "parts." ~ amount,
-        elapsed_microseconds("parts.started_at_utc", "parts.part_start_at_utc"),
-        elapsed_microseconds("parts.started_at_utc", "parts.part_end_at_utc"),
-        "parts.elapsed_microseconds",
-    ) }}::bigint as {{ name }}{{ "," if not loop.last }}
-    {%- endfor %}
+    {{ split_figures("parts") }}
 from parts

@@ -49,12 +49,5 @@ select
     -- The whole session, in the period in which it starts and in that in which it ends: the vendor may count it so (rule 33).
     case when parts.part_start_at_utc = parts.started_at_utc then parts.cost_nano_credits else 0 end as started_nano_credits,
     case when parts.part_end_at_utc = parts.end_at_utc then parts.cost_nano_credits else 0 end as ended_nano_credits,
-    {%- for amount, name in [("cost_nano_credits", "nano_credits"), ("usage_seconds", "usage_seconds")] %}
-    {{ split_part(
-        "parts." ~ amount,
-        elapsed_microseconds("parts.started_at_utc", "parts.part_start_at_utc"),
-        elapsed_microseconds("parts.started_at_utc", "parts.part_end_at_utc"),
-        "parts.elapsed_microseconds",
-    ) }}::bigint as {{ name }}{{ "," if not loop.last }}
-    {%- endfor %}
+    {{ split_figures("parts") }}
 from parts

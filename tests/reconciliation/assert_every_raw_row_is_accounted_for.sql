@@ -34,32 +34,26 @@ sessions as (
 
 ),
 
-usable_by_load as (
+usable as (
 
-    select
-        load_id,
-        count(*) as row_count,
-        {{ wide_sum("row_number") }} as row_numbers,
-        {{ wide_sum("row_number * (row_number % 1000003)") }} as weighted_row_numbers
-    from staged
+    select * from staged
     where
         not is_void
         and rejection_reason is null
-    group by load_id
 
-),
+){% for rows in ["usable", "sessions"] %},
 
-sessions_by_load as (
+{{ rows }}_by_load as (
 
     select
         load_id,
         count(*) as row_count,
         {{ wide_sum("row_number") }} as row_numbers,
         {{ wide_sum("row_number * (row_number % 1000003)") }} as weighted_row_numbers
-    from sessions
+    from {{ rows }}
     group by load_id
 
-)
+){% endfor %}
 
 select
     'raw row whose key is not staged' as what,
@@ -90,11 +84,11 @@ where
 union all
 select
     'load whose usable rows are not its sessions' as what,
-    coalesce(usable.load_id, sessions_by_load.load_id) as load_id,
+    coalesce(usable_by_load.load_id, sessions_by_load.load_id) as load_id,
     null as row_number
-from usable_by_load as usable
-full outer join sessions_by_load on usable.load_id = sessions_by_load.load_id
+from usable_by_load
+full outer join sessions_by_load on usable_by_load.load_id = sessions_by_load.load_id
 where
-    usable.row_count is distinct from sessions_by_load.row_count
-    or usable.row_numbers is distinct from sessions_by_load.row_numbers
-    or usable.weighted_row_numbers is distinct from sessions_by_load.weighted_row_numbers
+    usable_by_load.row_count is distinct from sessions_by_load.row_count
+    or usable_by_load.row_numbers is distinct from sessions_by_load.row_numbers
+    or usable_by_load.weighted_row_numbers is distinct from sessions_by_load.weighted_row_numbers

@@ -35,7 +35,7 @@ placed_parts as (
             order by priced_parts.part_start_at_utc, priced_parts.session_id
             rows between unbounded preceding and current row
         ) as to_nano
-    from (select * from {{ ref("int_priced_parts") }} {{ touched_only("user_period") }}) as priced_parts
+    from {{ touched_rows(ref("int_priced_parts"), "user_period") }} as priced_parts
     {{ semi_join() }} lines_of_several
         on
             {%- for column in stretch %}
@@ -52,7 +52,7 @@ select
     parts.session_id,
     parts.usage_date,
     parts.nano_credits::{{ wide_integer() }} as nano_credits
-from (select * from {{ ref("int_priced_parts") }} {{ touched_only("user_period") }}) as parts
+from {{ touched_rows(ref("int_priced_parts"), "user_period") }} as parts
 inner join lines
     on
         {%- for column in stretch %}

@@ -8,7 +8,9 @@ user_days as (
 
     select * from {{ ref("fct_user_day_credits") }}
     {{ touched_only("user_period") }}
-    where credits > 0
+    where
+        credits > 0
+        and external_user_id <> '{{ unattributed() }}'
 
 ),
 
@@ -19,22 +21,4 @@ price_segments as (
 
 )
 
-select
-    user_days.external_user_id,
-    user_days.billing_period,
-    price_segments.plan_id,
-    price_segments.price_valid_from,
-    {{ credits_to_nano("sum(user_days.credits)") }} as nano_credits
-from user_days
-inner join price_segments
-    on
-        user_days.external_user_id = price_segments.external_user_id
-        and user_days.billing_period = price_segments.billing_period
-        and user_days.usage_date >= price_segments.from_date
-        and user_days.usage_date < price_segments.to_date
-where user_days.external_user_id <> '{{ unattributed() }}'
-group by
-    user_days.external_user_id,
-    user_days.billing_period,
-    price_segments.plan_id,
-    price_segments.price_valid_from
+{{ stretch_credits() }}

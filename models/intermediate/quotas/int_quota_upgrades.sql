@@ -187,24 +187,7 @@ price_segments as (
 
 used as (
 
-    select
-        price_segments.external_user_id,
-        price_segments.billing_period,
-        price_segments.plan_id,
-        price_segments.price_valid_from,
-        {{ credits_to_nano("sum(user_days.credits)") }} as nano_credits
-    from price_segments
-    inner join user_days
-        on
-            price_segments.external_user_id = user_days.external_user_id
-            and price_segments.billing_period = user_days.billing_period
-            and price_segments.from_date <= user_days.usage_date
-            and price_segments.to_date > user_days.usage_date
-    group by
-        price_segments.external_user_id,
-        price_segments.billing_period,
-        price_segments.plan_id,
-        price_segments.price_valid_from
+    {{ stretch_credits() }}
 
 ),
 

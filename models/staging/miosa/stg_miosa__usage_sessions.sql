@@ -2,13 +2,7 @@
 -- Grain: one row a session id (row_key); rows without a usable id have a key of their own each.
 -- Every current row of raw is here: billable ones, rejected ones (rejection_reason) and voids (is_void).
 {{ config(**kept("session", touch="touch_new_sessions")) }}
-{#- No CTE: one that is read three times would be kept in memory as a whole, payloads and all. -#}
-{%- set versions %}
-    (
-        select * from {{ source("raw", "usage_sessions") }}
-        {{ touched_only("place") }}
-    ) as versions
-{%- endset %}
+{%- set versions = touched_rows(source("raw", "usage_sessions"), "place") ~ " as versions" %}
 
 with
 
