@@ -306,8 +306,9 @@ def write(report: Report, sessions: int, results: Path) -> None:
         f"""# The build at size
 
 Written by `make bench-build`: whole processes of `dbt build`, models and all data tests, on months of {sessions:,}
-sessions that were made straight into raw; beside them, the figure by user and period alone by one hand-written
-statement each (`benchmarks/build/peers.py`), the better of two runs, which must agree to the nano-credit.
+sessions that were made straight into raw, by a project that dbt had read before; beside them, the figure by user and
+period alone by one hand-written statement each (`benchmarks/build/peers.py`), the better of two runs, which must agree
+to the nano-credit.
 {os.cpu_count()} cores;
 {platform.system()}, Python {platform.python_version()}, duckdb {version("duckdb")}, dbt-core {version("dbt-core")}.
 

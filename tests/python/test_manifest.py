@@ -82,20 +82,13 @@ def test_no_data_test_is_turned_down(manifest: dict[str, Any]) -> None:
     assert {name: config for name, config in turned_down.items() if config} == {}
 
 
-TESTED_ELSEWHERE = {
-    "int_session_periods": "a row a row of fct_session_period_credits, the view that shows it",
-    "int_priced_parts": "a view; its key is that of int_recomputed_pieces and of int_price_segments",
-}
-"""Models whose grain is another's, and why: on millions of rows each test of a key counts."""
-
-
 def test_each_model_has_a_test_of_its_grain(manifest: dict[str, Any], models: dict[str, Node]) -> None:
     tested = {
         test["attached_node"]
         for test in data_tests(manifest)
         if (test.get("test_metadata") or {}).get("name") in ("unique", "unique_combination")
     }
-    assert {name for name, model in models.items() if model["unique_id"] not in tested} == TESTED_ELSEWHERE.keys()
+    assert {name for name, model in models.items() if model["unique_id"] not in tested} == set()
 
 
 def test_each_model_has_a_unit_test(manifest: dict[str, Any], models: dict[str, Node]) -> None:

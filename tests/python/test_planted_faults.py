@@ -465,6 +465,7 @@ ONE_INVOICE = "unique_combination_fct_invoices_external_user_id__invoice_period_
 ONE_INVOICE_ID = "unique_fct_invoices_invoice_id"
 ONE_PIECE = "unique_combination_fct_invoice_line_pieces_line_id__session_id__usage_date"
 ONE_RECOMPUTED_PIECE = "unique_combination_int_recomputed_pieces_line_id__session_id__usage_date"
+ONE_PRICE_A_PART = "unique_combination_int_priced_parts_ref_int_pricing_faults___session_id__usage_date"
 
 FAULTS = (
     # Raw and staging
@@ -484,10 +485,11 @@ FAULTS = (
         "a session is there twice in staging",
         "stg_miosa__usage_sessions",
         "insert into {table} from {table} where session_id = 'small'",
-        *(OWN_STEPS, ONE_PIECE, ONE_RECOMPUTED_PIECE),
+        *(ONE_PRICE_A_PART, OWN_STEPS, ONE_PIECE, ONE_RECOMPUTED_PIECE),
         "unique_combination_stg_miosa__usage_sessions_row_key__has_session_id",
         "unique_int_sessions_session_id",
         "unique_combination_int_session_days_session_id__usage_date",
+        "unique_combination_int_session_periods_session_id__billing_period",
         "unique_combination_fct_session_period_credits_session_id__billing_period",
     ),
     fault(
@@ -583,7 +585,7 @@ FAULTS = (
         "a part of a session is there twice",
         "int_session_days",
         "insert into {table} from {table} where usage_date = '2026-10-06'",
-        *(BILLED, PARTS, OWN_STEPS, TOTALS, ONE_PIECE, ONE_RECOMPUTED_PIECE),
+        *(ONE_PRICE_A_PART, BILLED, PARTS, OWN_STEPS, TOTALS, ONE_PIECE, ONE_RECOMPUTED_PIECE),
         "unique_combination_int_session_days_session_id__usage_date",
     ),
     fault(
@@ -1205,7 +1207,7 @@ FAULTS = (
         "a user is on two plans on a day",
         "user_plans",
         "insert into {table} values ('ann', 'least', '2026-10-06', null)",
-        *(SESSION_DAYS, OWN_STEPS, BILLED),
+        *(ONE_PRICE_A_PART, SESSION_DAYS, OWN_STEPS, BILLED),
         "unique_combination_int_wanted_quotas_external_user_id__quota__valid_from",
         "unique_combination_dim_quota_limits_external_user_id__quota__version_number",
         "unique_combination_int_quota_upgrades_external_user_id",
@@ -1215,7 +1217,7 @@ FAULTS = (
         "a plan has two price lists on a day",
         "stg_billing__plan_prices",
         "insert into {table} from {table} where plan_id = 'least'",
-        *(PIECES, SESSION_DAYS, OWN_STEPS, BILLED, ONE_PIECE, ONE_RECOMPUTED_PIECE),
+        *(ONE_PRICE_A_PART, PIECES, SESSION_DAYS, OWN_STEPS, BILLED, ONE_PIECE, ONE_RECOMPUTED_PIECE),
         "unique_combination_stg_billing__plan_prices_ref_int_pricing_faults___plan_id__valid_from",
         "int_stretches_days_within_the_period",
         "unique_combination_int_price_segments_ref_int_pricing_faults___external_user_id__billing_period__from_date",
@@ -1285,7 +1287,7 @@ FAULTS = (
         "int_price_segments",
         "insert into {table} select * replace ('2026-10-06'::date as from_date, '2026-10-07'::date as to_date,"
         " 'least' as plan_id) from {table} where external_user_id = 'ann' and billing_period = '2026-10'",
-        *(SESSION_DAYS, OWN_STEPS, BILLED),
+        *(ONE_PRICE_A_PART, SESSION_DAYS, OWN_STEPS, BILLED),
     ),
     fault(
         "days have no price",
