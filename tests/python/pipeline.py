@@ -98,22 +98,32 @@ def _dbt() -> ForkingDbt:
 
 
 @cache
-def _parsed(database: str, seeds: str) -> Path:
-    """The project with a folder of seeds, parsed once a test process for warehouses of one name.
+def _parsed(database: str) -> Path:
+    """The project, parsed once a test process for warehouses of one name, with seeds in a folder beside it.
 
-    That name stands in the names of all tables. What the seeds hold is read when they are loaded.
+    The name stands in the names of all tables. Of seeds only their place does: what they hold is read when they are
+    loaded, so `seeds` in this folder is a link that each run sets to those that it is to take.
     """
     folder = Path(tempfile.mkdtemp(prefix="parsed-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    (folder / "seeds").symlink_to(ROOT / "seeds")
     _must_succeed(
         _dbt().run(
             ["parse", "--target-path", str(folder), "--log-path", str(folder)],
-            {"WAREHOUSE_PATH": str(folder / f"{database}.duckdb"), "SEEDS_PATH": seeds},
+            {"WAREHOUSE_PATH": str(folder / f"{database}.duckdb"), "SEEDS_PATH": str(folder / "seeds")},
             None,
             BUILD_SECONDS,
         )
     )
-    return folder / "partial_parse.msgpack"
+    return folder
+
+
+def _parsed_with(database: str, seeds: Path) -> Path:
+    """The parsed project, with its seeds in another folder from now on. A test process runs one dbt at a time."""
+    parsed = _parsed(database)
+    (parsed / "seeds").unlink()
+    (parsed / "seeds").symlink_to(seeds.absolute())
+    return parsed
 
 
 def dbt(
@@ -133,6 +143,8 @@ def dbt(
     it was parsed before, and so leaves no manifest.
     """
     beside = warehouse.parent
+    seeds = seeds or ROOT / "seeds"
+    parsed = None if parses else _parsed_with(warehouse.stem, seeds)
     return _dbt().run(
         [
             *(command, "--target-path", str(beside / "target"), "--log-path", str(beside / "logs"), "--no-use-colors"),
@@ -143,8 +155,11 @@ def dbt(
             *(("--vars", json.dumps(variables)) if variables else ()),
             *arguments,
         ],
-        {"WAREHOUSE_PATH": str(warehouse), "TZ": tz, "SEEDS_PATH": str(seeds or "seeds"), **(environment or {})},
-        None if parses else _parsed(warehouse.stem, str(seeds or "seeds")),
+        {
+            **{"WAREHOUSE_PATH": str(warehouse), "TZ": tz, **(environment or {})},
+            "SEEDS_PATH": str(parsed / "seeds" if parsed else seeds),
+        },
+        parsed and parsed / "partial_parse.msgpack",
         seconds,
     )
 

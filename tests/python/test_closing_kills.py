@@ -346,6 +346,8 @@ def kill_at(run: Closing, kind: str, scene: Scene, rng: random.Random) -> tuple[
     elif kind == "after the commit":
         while run.runs() and not run.is_done:
             time.sleep(POLL_SECONDS)
+        # With those before it, what the commit appended, whether or not one was taken in its middle.
+        photograph()
         time.sleep(rng.uniform(0, 0.8))
     return run.kill(), photographs
 

@@ -76,7 +76,8 @@ typed as (
         items.load_id,
         items.billing_period,
         items.line_number,
-        items.item::string as payload,
+        -- A null in the list is no item to the engines, and still a line that somebody has to see.
+        coalesce(items.item::string, 'null') as payload,
         {{ json_id("items.fields.external_user_id") }} as external_user_id,
         {{ vendor_figure("items.fields.credit_cents") }} as credits,
         {{ vendor_figure("coalesce(items.fields.storage_gb_hours, '0')") }} as storage_gb_hours
