@@ -213,7 +213,8 @@
     {%- endif -%}
 {%- endmacro %}
 
-{#- Hook before the staged sessions: the rows of loads that they do not know, and what else has these rows' hashes. -#}
+{#- Hook before the staged sessions: the rows of loads that they do not know, and what else has these rows' hashes. Not what a
+    newer version takes the place of: to read it in raw would be to read all of raw, since corrections lie all over the past. -#}
 {% macro touch_new_sessions() -%}
     {%- if is_incremental() -%}
         insert into touched.sessions
@@ -221,9 +222,20 @@
         from {{ source("raw", "usage_sessions") }}
         where load_id > (select coalesce(max(load_id), 0) from {{ this }});
         insert into touched.sessions
-        select row_hash, load_id, row_number
-        from {{ this }}
-        where row_hash in (select row_hash from touched.sessions)
+        select staged.row_hash, staged.load_id, staged.row_number
+        from {{ this }} as staged
+        left join (
+            select row_hash, row_key, has_id
+            from {{ source("raw", "usage_sessions") }}
+            where load_id > (select coalesce(max(load_id), 0) from {{ this }})
+        ) as newer
+            on
+                staged.row_hash = newer.row_hash
+                and staged.row_key = newer.row_key
+                and staged.has_session_id = newer.has_id
+        where
+            staged.row_hash in (select row_hash from touched.sessions)
+            and newer.row_key is null
     {%- endif -%}
 {%- endmacro %}
 

@@ -16,7 +16,7 @@ weighted_pieces as (
         lines.service_period as billing_period,
         {{ text_weight("all_pieces.session_id") }} * extract(day from all_pieces.usage_date) as weight,
         {{ credits_to_nano("all_pieces.credits") }} as nano_credits
-    from {{ ref("fct_invoice_line_pieces") }} as all_pieces
+    from {{ touched_part(ref("fct_invoice_line_pieces")) }} as all_pieces
     inner join {{ touched_part(ref("fct_invoice_lines"), "user_period", "service_period") }} as lines on all_pieces.line_id = lines.line_id
 
 ),
