@@ -165,9 +165,7 @@ class Run:
     def _read_windows(self, windows: Sequence[Window]) -> list[Window]:
         """Land the sessions of these windows. Returns the windows covered: one, if the API does not select by them."""
         try:
-            # One window alone tells early of a bad key, a wrong address, or an API that does not select.
-            self._read_lists("sessions", [self._session_list(windows[0], check=True)])
-            self._read_lists("sessions", [self._session_list(window, check=True) for window in windows[1:]])
+            self._read_lists("sessions", [self._session_list(window, check=True) for window in windows])
             return list(windows)
         except UnselectiveError:
             whole = (min(start for start, _ in windows), max(end for _, end in windows))
@@ -296,13 +294,17 @@ class Run:
         failure: BaseException | None = None
         stop = threading.Event()
         try:
-            self._lists_at_a_time = min(self._threads, len(lists))
-            with Workers[_List, Page, Pass](
-                self._read_pass, self._lists_at_a_time, stop, lambda page: len(page.text)
-            ) as workers:
-                for item in lists:
-                    workers.submit(item)
-                while workers.outstanding or finished:
+            # One list alone tells early of a bad key, a wrong address, or an API that does not select.
+            self._lists_at_a_time, others = 1, lists[1:]
+            with Workers[_List, Page, Pass](self._read_pass, 1, stop, lambda page: len(page.text)) as workers:
+                workers.submit(lists[0])
+                while workers.outstanding or finished or others:
+                    if others and not workers.outstanding:
+                        self._lists_at_a_time = min(self._threads, len(others))
+                        workers.grow(self._lists_at_a_time)
+                        for item in others:
+                            workers.submit(item)
+                        others = ()
                     rows = sum(item.last.rows for item in finished if item.last)
                     if finished and (rows >= _BATCH_ROWS or not workers.outstanding):
                         batch, finished = finished, []
