@@ -76,7 +76,7 @@ recent_parts as (
                 or sessions.started_at_utc = clock.window_start_at_utc
             )
     -- Which the condition above implies; but this one leaves few of the history's sessions to be joined.
-    where sessions.end_at_utc >= (select clock.window_start_at_utc from clock)
+    where sessions.end_at_utc >= (select recent_clock.window_start_at_utc from clock as recent_clock)
 
 ),
 
