@@ -805,12 +805,14 @@ FAULTS = (
         "dim_billing_periods",
         "update {table} set period_start_at_utc = period_start_at_utc + interval 1 microsecond",
         "dim_billing_periods_bounds_are_the_months",
+        "fct_session_period_credits_part_in_period",
+        "fct_user_day_credits_day_in_period",
     ),
     fault(
         "a period ends early",
         "dim_billing_periods",
         "update {table} set period_end_at_utc = period_end_at_utc - interval 1 microsecond",
-        *(COVERED, "dim_billing_periods_bounds_are_the_months"),
+        *(COVERED, "dim_billing_periods_bounds_are_the_months", "fct_session_period_credits_part_in_period"),
     ),
     fault(
         "no period is complete",
