@@ -7,18 +7,19 @@ import pytest
 
 # Files that take longest go first, so that no worker starts one when the other is done.
 LONGEST = (
-    "test_invoices_whole_path.py",
-    "test_planted_faults.py",
-    "test_survival.py",
     "test_closing_kills.py",
-    "test_touched.py",
-    "test_whole_path.py",
+    "test_planted_faults.py",
     "test_closing.py",
-    "test_billing_sql.py",
-    "test_documents.py",
-    "test_publish_quotas.py",
+    "test_touched.py",
+    "test_survival.py",
+    "test_whole_path.py",
+    "test_invoices_whole_path.py",
     "test_quota_sql.py",
+    "test_documents.py",
+    "test_billing_sql.py",
+    "test_publish_quotas.py",
     "test_extract_process.py",
+    "test_extract_runs.py",
 )
 
 
