@@ -217,25 +217,19 @@
     newer version takes the place of: to read it in raw would be to read all of raw, since corrections lie all over the past. -#}
 {% macro touch_new_sessions() -%}
     {%- if is_incremental() -%}
+        {%- set new_rows = source("raw", "usage_sessions") ~ " " ~ only_touched("new") %}
         insert into touched.sessions
         select row_hash, load_id, row_number
-        from {{ source("raw", "usage_sessions") }}
-        where load_id > (select coalesce(max(load_id), 0) from {{ this }});
+        from {{ new_rows }};
         insert into touched.sessions
         select staged.row_hash, staged.load_id, staged.row_number
         from {{ this }} as staged
-        left join (
-            select row_hash, row_key, has_id
-            from {{ source("raw", "usage_sessions") }}
-            where load_id > (select coalesce(max(load_id), 0) from {{ this }})
-        ) as newer
+        anti join (from {{ new_rows }}) as newer
             on
                 staged.row_hash = newer.row_hash
                 and staged.row_key = newer.row_key
                 and staged.has_session_id = newer.has_id
-        where
-            staged.row_hash in (select row_hash from touched.sessions)
-            and newer.row_key is null
+        where staged.row_hash in (select row_hash from touched.sessions)
     {%- endif -%}
 {%- endmacro %}
 

@@ -156,8 +156,10 @@ def dbt(
             *arguments,
         ],
         {
-            **{"WAREHOUSE_PATH": str(warehouse), "TZ": tz, **(environment or {})},
+            "WAREHOUSE_PATH": str(warehouse),
+            "TZ": tz,
             "SEEDS_PATH": str(parsed / "seeds" if parsed else seeds),
+            **(environment or {}),
         },
         parsed and parsed / "partial_parse.msgpack",
         seconds,
