@@ -8,7 +8,9 @@ run as a program the other.
 from __future__ import annotations
 
 import json
+import marshal
 import os
+import select
 import subprocess
 import sys
 import time
@@ -16,11 +18,46 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NoReturn
+from types import CodeType
+from typing import IO, Any, NoReturn
+
+
+class Started:
+    """A dbt command that runs in a fork."""
+
+    def __init__(self, program: IO[bytes], arguments: Sequence[str], folder: TemporaryDirectory[str]) -> None:
+        """Take down its process."""
+        self.arguments = arguments
+        self._program, self._folder = program, folder
+        self.pid: int = self._answer()
+
+    @property
+    def stdout(self) -> Path:
+        """What it has said so far; gone once it was waited for."""
+        return Path(self._folder.name) / "stdout"
+
+    def runs(self) -> bool:
+        """Whether it has not ended."""
+        return not select.select([self._program], [], [], 0)[0]
+
+    def wait(self) -> subprocess.CompletedProcess[str]:
+        """Wait for its end. Raises `TimeoutError` where it took longer than it might, and was killed."""
+        with self._folder:
+            status = self._answer()
+            if status is None:
+                raise TimeoutError(f"dbt {' '.join(self.arguments)} took too long")
+            texts = [(Path(self._folder.name) / name).read_text(encoding="utf-8") for name in ("stdout", "stderr")]
+        return subprocess.CompletedProcess(["dbt", *self.arguments], status, *texts)
+
+    def _answer(self) -> Any:
+        answer = self._program.readline()
+        if not answer:
+            raise RuntimeError("the process that runs dbt has ended")
+        return json.loads(answer)
 
 
 class ForkingDbt:
-    """Runs dbt commands, each in a fork of one process that has imported dbt."""
+    """Runs dbt commands, one at a time, each in a fork of one process that has imported dbt."""
 
     def __init__(self, root: Path, environment: Mapping[str, str]) -> None:
         """Start the process that forks; it imports dbt while the test goes on."""
@@ -30,36 +67,29 @@ class ForkingDbt:
             env=dict(environment),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            text=True,
+            bufsize=0,
         )
 
-    def run(
+    def start(
         self, arguments: Sequence[str], environment: Mapping[str, str], manifest: Path | None, seconds: float
-    ) -> subprocess.CompletedProcess[str]:
-        """Run a command on a parsed project, or let it parse (`manifest` None), as `subprocess.run` would.
+    ) -> Started:
+        """Start a command on a parsed project, or let it parse (`manifest` None), for at most so long.
 
-        `environment` is added to that of the process that forks. Raises `TimeoutError` after `seconds`.
+        `environment` is added to that of the process that forks. It must be waited for before the next one starts.
         """
         assert self._program.stdin is not None
         assert self._program.stdout is not None
-        with TemporaryDirectory() as folder:
-            said = [Path(folder) / name for name in ("stdout", "stderr")]
-            wanted = {
-                "arguments": list(arguments),
-                "environment": dict(environment),
-                "manifest": manifest and str(manifest),
-                "seconds": seconds,
-                "said": [str(path) for path in said],
-            }
-            print(json.dumps(wanted), file=self._program.stdin, flush=True)
-            answer = self._program.stdout.readline()
-            if not answer:
-                raise RuntimeError("the process that runs dbt has ended")
-            status = json.loads(answer)
-            if status is None:
-                raise TimeoutError(f"dbt {' '.join(arguments)} took more than {seconds} s")
-            texts = [path.read_text(encoding="utf-8") for path in said]
-        return subprocess.CompletedProcess(["dbt", *arguments], status, *texts)
+        folder = TemporaryDirectory()
+        wanted = {
+            "arguments": list(arguments),
+            "environment": dict(environment),
+            "manifest": manifest and str(manifest),
+            "seconds": seconds,
+            "said": [f"{folder.name}/stdout", f"{folder.name}/stderr"],
+            "learned": f"{folder.name}/learned",
+        }
+        self._program.stdin.write(json.dumps(wanted).encode() + b"\n")
+        return Started(self._program.stdout, arguments, folder)
 
     def stop(self) -> None:
         """End the process that forks."""
@@ -68,11 +98,19 @@ class ForkingDbt:
         self._program.wait()
 
 
+def _answer(answer: int | None) -> None:
+    sys.stdout.write(json.dumps(answer) + "\n")
+    sys.stdout.flush()
+
+
 def _fork(wanted: dict[str, Any], manifests: dict[str, Any]) -> int | None:
     """Run one command in a fork. Returns its exit status, or None where it took too long and was killed."""
+    for path in wanted["said"]:
+        Path(path).touch()
     child = os.fork()
     if child == 0:
         _be_dbt(wanted, manifests)
+    _answer(child)
     until = time.monotonic() + wanted["seconds"]
     pause = 0.002
     while time.monotonic() < until:
@@ -91,19 +129,28 @@ def _be_dbt(wanted: dict[str, Any], manifests: dict[str, Any]) -> NoReturn:
     os.environ.update(wanted["environment"])
     time.tzset()
     for descriptor, path in zip((1, 2), wanted["said"], strict=True):
-        opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        opened = os.open(path, os.O_WRONLY)
         os.dup2(opened, descriptor)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     from dbt.cli.main import dbtRunner
 
+    global _hears_all
+    _hears_all = "debug" in wanted["arguments"]
+    known = set(_compiled)
     done = dbtRunner(manifest=manifests.get(wanted["manifest"])).invoke(wanted["arguments"])
+    if learned := {key: code for key, code in _compiled.items() if key not in known}:
+        Path(wanted["learned"]).write_bytes(marshal.dumps(learned))
     sys.exit(0 if done.success else 2 if done.exception else 1)
+
+
+_hears_all = False
+"""Whether the command of this process asks for all of dbt's lines."""
 
 
 def _word_what_is_heard() -> None:
     """Let dbt word its lines when a log takes them, not when it has something to say: a sixth of a small build.
 
-    Lines below the level of information are heard by nobody here: no command asks for them.
+    Lines below the level of information are heard by nobody, but where a command asks for them.
     """
     from dbt_common.events import base_types, event_manager
 
@@ -123,11 +170,33 @@ def _word_what_is_heard() -> None:
         return worded if name == "pb_msg" else getattr(worded, name)
 
     def fire_if_heard(manager: Any, event: Any, level: Any = None, *others: Any, **named: Any) -> None:
-        if (level or event.level_tag()) not in unheard:
+        if _hears_all or (level or event.level_tag()) not in unheard:
             fire(manager, event, level, *others, **named)
 
     events.__init__, events.__getattr__ = keep_words, of_worded
     managers.fire_event = fire_if_heard
+
+
+_compiled: dict[tuple[str, str], CodeType] = {}
+"""What Jinja made of a template, by the kind of its environment and its text."""
+
+
+def _compile_once() -> None:
+    """Let Jinja compile a template once a test process, not once a command: another sixth of a small build."""
+    from jinja2 import Environment
+
+    environments: Any = Environment
+    compile_anew = environments.compile
+
+    def compiled(environment: Any, source: Any, *others: Any, **named: Any) -> Any:
+        if not isinstance(source, str) or others or named:
+            return compile_anew(environment, source, *others, **named)
+        key = type(environment).__name__, source
+        if key not in _compiled:
+            _compiled[key] = compile_anew(environment, source)
+        return _compiled[key]
+
+    environments.compile = compiled
 
 
 def main() -> None:
@@ -139,6 +208,7 @@ def main() -> None:
 
     del dbt, duckdb
     _word_what_is_heard()
+    _compile_once()
     manifests: dict[str, Any] = {}
     for line in sys.stdin:
         wanted = json.loads(line)
@@ -146,8 +216,10 @@ def main() -> None:
         if path is not None and path not in manifests:
             manifests[path] = Manifest.from_msgpack(Path(path).read_bytes(), decoder=extended_mashumuro_decoder)
             manifests[path].build_flat_graph()
-        sys.stdout.write(json.dumps(_fork(wanted, manifests)) + "\n")
-        sys.stdout.flush()
+        status = _fork(wanted, manifests)
+        with suppress(FileNotFoundError):
+            _compiled.update(marshal.loads(Path(wanted["learned"]).read_bytes()))  # noqa: S302 (our fork wrote it)
+        _answer(status)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ import duckdb
 import httpx
 
 import oracle
-from dbt_forks import ForkingDbt
+from dbt_forks import ForkingDbt, Started
 from simulator.app import DEFAULT_API_KEY, Fault, Options
 from simulator.server import serve
 from simulator.tenant import LIMITS, Tenant
@@ -108,12 +108,14 @@ def _parsed(database: str) -> Path:
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     (folder / "seeds").symlink_to(ROOT / "seeds")
     _must_succeed(
-        _dbt().run(
+        _dbt()
+        .start(
             ["parse", "--target-path", str(folder), "--log-path", str(folder)],
             {"WAREHOUSE_PATH": str(folder / f"{database}.duckdb"), "SEEDS_PATH": str(folder / "seeds")},
             None,
             BUILD_SECONDS,
         )
+        .wait()
     )
     return folder
 
@@ -126,7 +128,7 @@ def _parsed_with(database: str, seeds: Path) -> Path:
     return parsed
 
 
-def dbt(
+def start_dbt(
     warehouse: Path,
     command: str,
     *arguments: str,
@@ -136,8 +138,8 @@ def dbt(
     parses: bool = False,
     environment: Mapping[str, str] | None = None,
     seconds: float = BUILD_SECONDS,
-) -> subprocess.CompletedProcess[str]:
-    """Run a dbt command on a warehouse for at most so long, with the seeds of a folder (the project's own without one).
+) -> Started:
+    """Start a dbt command on a warehouse for at most so long, with the seeds of a folder (the project's without one).
 
     dbt's own files go beside the warehouse, so runs do not meet. Unless `parses` is set, the run takes the project as
     it was parsed before, and so leaves no manifest.
@@ -145,7 +147,7 @@ def dbt(
     beside = warehouse.parent
     seeds = seeds or ROOT / "seeds"
     parsed = None if parses else _parsed_with(warehouse.stem, seeds)
-    return _dbt().run(
+    return _dbt().start(
         [
             *(command, "--target-path", str(beside / "target"), "--log-path", str(beside / "logs"), "--no-use-colors"),
             # Two threads of one interpreter would only wait for each other, where the tables hold a few rows.
@@ -164,6 +166,11 @@ def dbt(
         parsed and parsed / "partial_parse.msgpack",
         seconds,
     )
+
+
+def dbt(warehouse: Path, command: str, *arguments: str, **settings: Any) -> subprocess.CompletedProcess[str]:
+    """Run a dbt command on a warehouse to its end; the settings are those of `start_dbt`."""
+    return start_dbt(warehouse, command, *arguments, **settings).wait()
 
 
 def build(
