@@ -12,7 +12,7 @@
 
     A model that is kept so has the configuration of kept(): it says what its rows go by, and drops in a hook what it makes
     again. What it reads, it reads through touched_only().
-    session         by row_hash
+    session         by row_hash and load_id, once what older loads said of it was dropped; so DuckDB passes over the blocks of older loads
     user_period     by external_user_id and billing_period (or another column of the period)
     line            by line_id: the view of pieces, of which only tests read a part
     new             by load_id: raw, of which tests read what is not staged yet
@@ -156,7 +156,7 @@
             select line_id from {{ relation_of("int_recomputed_lines") }} {{ only_touched("user_period") }}
         ) using (line_id)
     {%- elif by == "session" -%}
-        semi join touched.sessions using (row_hash)
+        semi join touched.sessions using (row_hash, load_id)
     {%- elif period_column == "billing_period" -%}
         semi join touched.user_periods using (external_user_id, billing_period)
     {%- else -%}
@@ -233,26 +233,40 @@
     {%- endif -%}
 {%- endmacro %}
 
-{#- Hook before the sessions with their owners: those whose sandbox has another owner than when they were made. -#}
+{#- Hook before the sessions with their owners: those whose sandbox has another owner than when they were made, and what else
+    has their hashes. -#}
 {% macro touch_new_owners() -%}
     {%- if is_incremental() -%}
         insert into touched.sessions
-        select sessions.row_hash, sessions.load_id, sessions.row_number
-        from {{ this }} as sessions
-        left join {{ ref("int_sandbox_owners") }} as owners on sessions.sandbox_id = owners.sandbox_id
-        where
-            sessions.is_owned_by_sandbox
-            and sessions.external_user_id <> coalesce(owners.external_user_id, '{{ unattributed() }}')
+        select row_hash, load_id, row_number
+        from {{ this }}
+        where row_hash in (
+            select sessions.row_hash
+            from {{ this }} as sessions
+            left join {{ ref("int_sandbox_owners") }} as owners on sessions.sandbox_id = owners.sandbox_id
+            where
+                sessions.is_owned_by_sandbox
+                and sessions.external_user_id <> coalesce(owners.external_user_id, '{{ unattributed() }}')
+        )
     {%- endif -%}
 {%- endmacro %}
 
-{#- Hook before and after a model by session and period: the periods from which touched sessions go, and to which they come. -#}
-{% macro touch_their_periods() -%}
+{#- Hook before a model by session and period: the periods from which touched sessions go. -#}
+{% macro touch_periods_left() -%}
     {%- if is_incremental() -%}
         insert into touched.user_periods
         select distinct external_user_id, billing_period
         from {{ this }}
         where row_hash in (select row_hash from touched.sessions)
+    {%- endif -%}
+{%- endmacro %}
+
+{#- Hook after it: those to which they come. -#}
+{% macro touch_periods_entered() -%}
+    {%- if is_incremental() -%}
+        insert into touched.user_periods
+        select distinct external_user_id, billing_period
+        from {{ this }} {{ only_touched("session") }}
     {%- endif -%}
 {%- endmacro %}
 
@@ -263,9 +277,15 @@
         {%- set columns = beside.columns | join(", ") -%}
         {%- set today = "select " ~ columns ~ " from " ~ ref(beside.of) ~ " where " ~ beside.where -%}
         {%- set before = "select " ~ columns ~ " from touched.known_" ~ beside.of -%}
+        {#- By counts, since EXCEPT ALL would number the rows of both. #}
         insert into touched.user_periods
         select distinct external_user_id, billing_period
-        from (({{ today }} except all {{ before }}) union all ({{ before }} except all {{ today }}))
+        from (
+            select {{ columns }}
+            from (select *, 1 as more from ({{ today }}) union all select *, -1 as more from ({{ before }}))
+            group by {{ columns }}
+            having sum(more) <> 0
+        )
     {%- endif -%}
 {%- endmacro %}
 

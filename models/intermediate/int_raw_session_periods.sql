@@ -2,7 +2,7 @@
 --          of the models (versions, validity, ownership, intervals and the split are written a second time), so that
 --          rpt_reconciliation has something to hold them against. Only the readers of numbers and times are shared.
 -- Grain: one row a session that can be billed and billing period (session_id, billing_period).
-{{ config(**kept("session", touch="touch_their_periods", then="touch_their_periods")) }}
+{{ config(**kept("session", touch="touch_periods_left", then="touch_periods_entered")) }}
 -- depends_on: {{ ref("int_sessions") }}  (which finds the sessions whose owner is new)
 {%- set versions = touched_rows(source("raw", "usage_sessions"), "place") ~ " as versions" %}
 
@@ -92,6 +92,7 @@ figures as (
     select
         parsed.row_hash,
         parsed.row_key,
+        parsed.load_id,
         {{ json_id("parsed.fields.external_user_id") }} as own_user,
         {{ json_id("parsed.fields.computer_id") }} as sandbox_id,
         parsed.fields.ended_at is null as runs,
@@ -140,6 +141,7 @@ billable as (
     select
         figures.row_hash,
         figures.row_key,
+        figures.load_id,
         coalesce(figures.own_user, owners.owner, '{{ unattributed() }}') as external_user_id,
         coalesce(figures.cost_1, figures.cost_2, 0) as nano,
         -- Null, and so in no month, where the session can't be billed. No filter: it would be pushed below the reading of
@@ -190,6 +192,7 @@ spent as (
     select
         months.row_hash,
         months.row_key,
+        months.load_id,
         months.external_user_id,
         {{ billing_period("months.month_start_at_utc") }} as billing_period,
         case
@@ -215,6 +218,7 @@ spent as (
 
 select
     spent.row_hash,
+    spent.load_id,
     spent.row_key as session_id,
     spent.external_user_id,
     spent.billing_period,

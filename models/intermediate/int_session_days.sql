@@ -1,6 +1,6 @@
 -- Purpose: each session split by UTC day, exactly (rule 13). What is asked by day, and what is invoiced, is a sum of these.
 -- Grain: one row a session and UTC day (session_id, usage_date).
-{{ config(**kept("session", touch="touch_their_periods", then="touch_their_periods")) }}
+{{ config(**kept("session", touch="touch_periods_left", then="touch_periods_entered")) }}
 
 with
 
@@ -35,6 +35,7 @@ parts as (
 select
     parts.session_id,
     parts.row_hash,
+    parts.load_id,
     parts.usage_date,
     {{ billing_period("parts.usage_date") }} as billing_period,
     parts.external_user_id,

@@ -1,7 +1,7 @@
 -- Purpose: each session split by billing period in one step (rule 13). What is asked by period is asked of this; that its
 --          sums are those of the days, which are split for themselves, is tested.
 -- Grain: one row a session and billing period in which it has a part (session_id, billing_period).
-{{ config(**kept("session", touch="touch_their_periods", then="touch_their_periods")) }}
+{{ config(**kept("session", touch="touch_periods_left", then="touch_periods_entered")) }}
 
 with
 
@@ -38,6 +38,7 @@ parts as (
 select
     parts.session_id,
     parts.row_hash,
+    parts.load_id,
     parts.external_user_id,
     {{ billing_period("parts.month_start_at_utc") }} as billing_period,
     parts.sandbox_id,

@@ -446,6 +446,7 @@ OWN_STEPS = "assert_own_steps_reconcile"
 VENDOR = "assert_vendor_figures_reconcile"
 TOTALS = "assert_users_and_unattributed_are_the_total"
 PARTS = "assert_parts_sum_to_their_session"
+NEWEST = "assert_parts_are_of_the_newest_versions"
 ACCOUNTED = "assert_every_raw_row_is_accounted_for"
 REPORTED = "assert_rejected_rows_are_reported"
 CHECKED = "assert_every_period_is_checked"
@@ -479,7 +480,7 @@ FAULTS = (
         "a session is lost in staging",
         "stg_miosa__usage_sessions",
         "delete from {table} where session_id = 'small'",
-        *(ACCOUNTED, OWN_STEPS),
+        *(ACCOUNTED, NEWEST, OWN_STEPS),
     ),
     fault(
         "a session is there twice in staging",
@@ -491,6 +492,21 @@ FAULTS = (
         "unique_combination_int_session_days_session_id__usage_date",
         "unique_combination_int_session_periods_session_id__billing_period",
         "unique_combination_fct_session_period_credits_session_id__billing_period",
+    ),
+    *(
+        fault(
+            f"what an older version said is left in {table}",
+            table,
+            "update {table} set load_id = load_id - 1 where session_id = 'small'",
+            NEWEST,
+        )
+        for table in ("int_raw_session_periods", "int_session_periods", "int_session_days")
+    ),
+    fault(
+        "what an older version said is left in int_sessions",
+        "int_sessions",
+        "update {table} set load_id = load_id - 1 where session_id = 'small'",
+        *(ACCOUNTED, NEWEST),
     ),
     fault(
         "a session has another owner in staging",

@@ -73,6 +73,7 @@ where hash(row_key, {seed}) % 2 = 0;
 """
 
 PLANS = "external_user_id,plan_id,valid_from,valid_to\nuser-0,{plan},2023-02-10,\nuser-2,{plan},2023-01-05,2023-04-02\n"
+NEWEST = "assert_parts_are_of_the_newest_versions"
 WITHOUT_TESTS = ("--exclude-resource-type", "test", "unit_test")
 
 
@@ -157,6 +158,14 @@ def test_a_month_is_built_and_tested_and_a_fault_in_what_it_touched_is_caught(wa
     assert one(faulty, "select count(*) from touched.user_periods") != 0, "a failed build leaves nothing to do"
     # It stays failed until it is mended.
     assert "assert_own_steps_reconcile" in pipeline.build(faulty, check=False).stdout
+    # What an older version of a touched session left behind.
+    pipeline.build(faulty, "--select", NEWEST)
+    execute(
+        faulty,
+        "insert into intermediate.int_session_days select * replace (load_id - 1 as load_id)"
+        " from intermediate.int_session_days semi join touched.sessions using (row_hash, load_id) limit 1",
+    )
+    assert f"Failure in test {NEWEST}" in pipeline.build(faulty, "--select", NEWEST, check=False).stdout
 
     execute(
         apart,
