@@ -7,7 +7,6 @@ tested on the whole path.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Collection, Iterable
 from functools import cached_property
@@ -58,13 +57,14 @@ class CompiledModels:
 
     def __init__(self, folder: Path) -> None:
         """Compile the project, once."""
-        warehouse = folder / "warehouse.duckdb"
+        warehouse = folder / "usage.duckdb"
         with duckdb.connect(warehouse) as connection:
             connection.execute("create schema raw; create table raw.loads (load_id bigint)")
         variables = {"first_billing_period": FIRST_PERIOD, "default_plan_id": DEFAULT_PLAN, "quotas_as_of": AS_OF_DAY}
-        done = pipeline.dbt(warehouse, "compile", variables=variables, parses=True)
+        done = pipeline.dbt(warehouse, "compile", variables=variables)
         assert done.returncode == 0, done.stdout + done.stderr
-        self._nodes = json.loads((folder / "target" / "manifest.json").read_text())["nodes"]
+        self._nodes = pipeline.manifest()["nodes"]
+        self._compiled = folder / "target" / "compiled"
         self.database = warehouse.stem
 
     @cached_property
@@ -98,7 +98,10 @@ class CompiledModels:
     def _ordered(self, names: Collection[str]) -> list[tuple[str, str]]:
         parents = {name: self._parents(name) & set(names) for name in names}
         models = (self._models[name] for name in TopologicalSorter(parents).static_order())
-        return [(model["relation_name"], model["compiled_code"]) for model in models]
+        return [
+            (model["relation_name"], (self._compiled / model["package_name"] / model["original_file_path"]).read_text())
+            for model in models
+        ]
 
     def empty_warehouse(self) -> duckdb.DuckDBPyConnection:
         """A warehouse in memory, under the name that the models were compiled for, with an empty ledger."""

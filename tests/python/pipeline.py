@@ -120,6 +120,12 @@ def _parsed(database: str) -> Path:
     return folder
 
 
+def manifest() -> dict[str, Any]:
+    """The project as dbt parsed it, without a warehouse, for one named `usage.duckdb`."""
+    parsed: dict[str, Any] = json.loads((_parsed("usage") / "manifest.json").read_text())
+    return parsed
+
+
 def _parsed_with(database: str, seeds: Path) -> Path:
     """The parsed project, with its seeds in another folder from now on. A test process runs one dbt at a time."""
     parsed = _parsed(database)

@@ -292,7 +292,7 @@ def test_a_clock_a_day_off_changes_nothing_that_is_billed(tmp_path: Path) -> Non
     named = [name for text in rows.sessions if str(name := json.loads(text).get("id")).startswith("s")]
     landed: list[list[tuple[Any, ...]]] = []
     for days in (0, -1, 1):
-        run = Run(tmp_path / f"{days}" / "w.duckdb")
+        run = Run(tmp_path / f"{days}" / "usage.duckdb")
         run.warehouse.parent.mkdir()
         with serve(rows.tenant()) as server:
             # Twice: the second run voids two sessions, and sees one corrected.

@@ -6,15 +6,14 @@ silence: the build stays green, and the test is gone. So the tests that dbt foun
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
-from dbt.cli.main import dbtRunner
 
-ROOT = Path(__file__).resolve().parents[2]
+import pipeline
+
 EXPECTED = Path(__file__).with_name("expected_data_tests.txt")
 
 UNTESTED_MODELS = {"stg_miosa__loads"}
@@ -24,14 +23,9 @@ Node = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
-def manifest(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def manifest() -> dict[str, Any]:
     """The project as dbt parses it, without a warehouse."""
-    target = tmp_path_factory.mktemp("parsed")
-    options = {"project-dir": ROOT, "profiles-dir": ROOT, "target-path": target, "log-path": target}
-    done = dbtRunner().invoke(["--quiet", "parse", *(f"--{name}={value}" for name, value in options.items())])
-    assert done.success, done.exception
-    parsed: dict[str, Any] = json.loads((target / "manifest.json").read_text())
-    return parsed
+    return pipeline.manifest()
 
 
 @pytest.fixture(scope="module")
