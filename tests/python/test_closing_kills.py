@@ -8,19 +8,16 @@ way the warehouse is the one that an undisturbed close gives. `--full` kills mor
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
-import threading
 import time
 from collections import Counter
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -123,13 +120,31 @@ def opened(warehouse: Path) -> duckdb.DuckDBPyConnection:
 
 
 def settled(warehouse: Path, schema: str) -> dict[str, Table]:
-    """All rows of a schema but for what differs from close to close; whether there is a time stays."""
+    """All rows of a schema but for what differs from close to close; whether there is a time stays.
+
+    They are ordered by what is left: the time of a close would order them otherwise each time.
+    """
     return {
-        name: [
-            tuple((column, value is not None if column in DIGESTS else value) for column, value in row) for row in rows
-        ]
+        name: sorted(
+            (
+                tuple((column, value is not None if column in DIGESTS else value) for column, value in row)
+                for row in rows
+            ),
+            key=repr,
+        )
         for name, rows in billing_path.tables(warehouse, schema).items()
     }
+
+
+def wait_for_folding(warehouse: Path) -> None:
+    """Wait until no process folds the log of a file in any more, or is ready to: it outlives dbt, and a kill of it."""
+    name = str(warehouse.absolute()).encode()
+    for process in Path("/proc").glob("[0-9]*/cmdline"):
+        until = time.monotonic() + LOCK_SECONDS
+        with suppress(OSError):  # it has ended
+            while process.read_bytes().rstrip(b"\0").endswith(name):
+                assert time.monotonic() < until, f"{process} still holds {warehouse}"
+                time.sleep(POLL_SECONDS)
 
 
 @dataclass
@@ -161,7 +176,7 @@ class Scene:
 
     def start(self) -> Closing:
         """Start closing."""
-        return Closing(self.warehouse, json.dumps(billing_path.variables_of(self.outcome.step.state, PERIOD)))
+        return Closing(self.warehouse, billing_path.variables_of(self.outcome.step.state, PERIOD))
 
     def is_closed(self, warehouse: Path) -> bool:
         """Whether the period is closed. Checks that it is so whole or not at all, and that the marts agree."""
@@ -181,9 +196,8 @@ class Scene:
         assert [name for name in self.marts if marts[name] != self.marts[name]] == []
         exact = billing_path.tables(self.warehouse, "ledger")
         again = self.start()
-        again.process.wait(pipeline.BUILD_SECONDS)
-        assert again.process.returncode not in (0, -signal.SIGKILL)
-        assert f"{PERIOD} was not closed: it has been closed already" in again.said()
+        assert again.wait() not in (0, -signal.SIGKILL)
+        assert f"{PERIOD} was not closed: it has been closed already" in again.said
         assert billing_path.tables(self.warehouse, "ledger") == exact
         assert self.is_closed(self.warehouse)
 
@@ -191,49 +205,33 @@ class Scene:
 class Closing:
     """A running close, and how far it has come."""
 
-    def __init__(self, warehouse: Path, variables: str) -> None:
-        """Start it, and read what it says."""
+    def __init__(self, warehouse: Path, variables: dict[str, Any]) -> None:
+        """Start it."""
         self.warehouse, self.statements = warehouse, 0
         self.is_done = self.is_ending = False
-        beside = warehouse.parent
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("MIOSA_", "DBT_"))}
-        self.process = subprocess.Popen(
-            [
-                *(
-                    sys.executable,
-                    "-c",
-                    "from dbt.cli.main import cli; cli()",
-                    "--log-level",
-                    "debug",
-                    "--log-level-file",
-                    "none",
-                    "build",
-                ),
-                *("--target-path", str(beside / "target"), "--log-path", str(beside / "logs"), "--no-use-colors"),
-                *("--exclude-resource-type", "unit_test", "--vars", variables),
-            ],
-            cwd=pipeline.ROOT,
-            env={
-                **inherited,
-                "WAREHOUSE_PATH": str(warehouse),
-                "SEEDS_PATH": str(beside / "seeds"),
-                # So that a commit to this repository while the test runs makes no close another one.
-                "CODE_VERSION": "of the test",
-                "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
-                "PYTHONUNBUFFERED": "1",
-            },
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
+        self.status: int | None = None
+        self._lines: list[str] = []
+        self._line = ""
+        self._process = pipeline.start_dbt(
+            *(warehouse, "build", "--log-level", "debug", "--threads", "2", "--exclude-resource-type", "unit_test"),
+            variables=variables,
+            seeds=warehouse.parent / "seeds",
+            # So that a commit to this repository while the test runs makes no close another one.
+            environment={"CODE_VERSION": "of the test"},
         )
         self.began = time.monotonic()
-        self.lines: list[str] = []
-        self.reader = threading.Thread(target=self._read, daemon=True)
-        self.reader.start()
+        self._stdout = self._process.stdout.open(encoding="utf-8")
 
-    def _read(self) -> None:
-        for line in self.process.stdout or ():
-            self.lines.append(line)
+    @property
+    def said(self) -> str:
+        """What it has said so far."""
+        return "\n".join(self._lines)
+
+    def _listen(self) -> None:
+        """Read what it has said since, whole lines at a time."""
+        *lines, self._line = (self._line + self._stdout.read()).split("\n")
+        self._lines += lines
+        for line in lines:
             if self.statements and "Using duckdb connection" in line:
                 self.statements += 1
             elif line.lstrip().startswith("insert into ledger.closed_invoice_lines"):
@@ -241,14 +239,19 @@ class Closing:
             self.is_done = self.is_done or f"{PERIOD} is closed: " in line
             self.is_ending = self.is_ending or ("Finished running " in line and " node " not in line)
 
-    def said(self) -> str:
-        """All that it said, once it has ended."""
-        self.reader.join(30)
-        return "".join(self.lines)
-
     def runs(self) -> bool:
-        """Whether it has not ended."""
-        return self.process.poll() is None
+        """Whether it has not ended. Looks how far it has come."""
+        self._listen()
+        return self._process.runs()
+
+    def wait(self) -> int:
+        """Wait for its end. Returns its exit status."""
+        if self.status is None:
+            self.status = self._process.wait().returncode
+            wait_for_folding(self.warehouse)
+            self._listen()
+            self._stdout.close()
+        return self.status
 
     def wait_for(self, statements: int = 0, seconds: float = 0) -> None:
         """Wait until it has sent so many statements of the closing, and so long since its start; or for its end."""
@@ -264,29 +267,37 @@ class Closing:
 
     def photograph(self, place: Path) -> bool:
         """Freeze it, and copy its file and log as they are. Returns whether it still ran and held the file."""
-        self.process.send_signal(signal.SIGSTOP)
-        if self.process.returncode is not None:
+        if not self.runs():
             return False
         try:
-            _, status = os.waitpid(self.process.pid, os.WUNTRACED)
-            if not os.WIFSTOPPED(status):
-                self.process.returncode = os.waitstatus_to_exitcode(status)
-                return False
+            os.kill(self._process.pid, signal.SIGSTOP)
+            while not self._is_frozen():
+                if not self.runs():
+                    return False
+                time.sleep(POLL_SECONDS)
+            self._listen()
             if self.is_ending:  # from here on the log may be folded in by a process that no kill reaches
                 return False
             copy(self.warehouse, place)
+        except ProcessLookupError:
+            return False
+        else:
             return True
         finally:
-            if self.process.returncode is None:
-                self.process.send_signal(signal.SIGCONT)
+            with suppress(ProcessLookupError):
+                os.kill(self._process.pid, signal.SIGCONT)
+
+    def _is_frozen(self) -> bool:
+        """Whether each of its threads stands still."""
+        stats = [stat.read_text() for stat in Path(f"/proc/{self._process.pid}/task").glob("*/stat")]
+        return bool(stats) and all(stat.rpartition(")")[2].split()[0] == "T" for stat in stats)
 
     def kill(self) -> bool:
         """Kill it. Returns whether it still ran; fails where it ended otherwise than well."""
-        self.process.kill()
-        self.process.wait(30)
-        said = self.said()
-        assert self.process.returncode in (0, -signal.SIGKILL), said[-6000:]
-        return self.process.returncode != 0
+        with suppress(ProcessLookupError):
+            os.kill(self._process.pid, signal.SIGKILL)
+        assert self.wait() in (0, -signal.SIGKILL), self.said[-6000:]
+        return self.status != 0
 
 
 # --- The scene -----------------------------------------------------------------------------------------------------
@@ -314,9 +325,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
     undisturbed = scene.start()
     undisturbed.wait_for(statements=1)
     scene.seconds = time.monotonic() - undisturbed.began
-    undisturbed.process.wait(pipeline.BUILD_SECONDS)
-    assert undisturbed.process.returncode == 0, undisturbed.said()[-6000:]
-    undisturbed.said()
+    assert undisturbed.wait() == 0, undisturbed.said[-6000:]
     scene.statements = undisturbed.statements
     scene.after, scene.marts = settled(scene.warehouse, "ledger"), settled(scene.warehouse, "marts")
     return scene
@@ -395,8 +404,7 @@ def kill_often(scene: Scene, kills: int, seed: int) -> Counter[tuple[str, bool]]
             killed += 1
         if killed == kills and not is_closed:  # nobody disturbs this one
             last = scene.start()
-            last.process.wait(pipeline.BUILD_SECONDS)
-            assert last.process.returncode == 0, last.said()[-6000:]
+            assert last.wait() == 0, last.said[-6000:]
             is_closed = True
         if is_closed:
             scene.check_closed()
