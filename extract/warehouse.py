@@ -31,7 +31,7 @@ from extract.clock import utc_now
 from extract.errors import ConfigurationError, WarehouseError
 from extract.pages import SEPARATOR, Page
 from extract.settings import next_month
-from extract.upkeep import NEVER_CHECKPOINT, create
+from extract.upkeep import NEVER_CHECKPOINT, Folding, create
 
 logger = logging.getLogger("extract")
 
@@ -610,8 +610,18 @@ def _open(
         retry=tenacity.retry_if_exception(lambda error: "Could not set lock" in str(error)),
         reraise=True,
     )
+
+    def connect() -> duckdb.DuckDBPyConnection:
+        return retrying(duckdb.connect, str(path), read_only=read_only, config=config)
+
     try:
-        connection: duckdb.DuckDBPyConnection = retrying(duckdb.connect, str(path), read_only=read_only, config=config)
+        try:
+            connection = connect()
+        except duckdb.OutOfMemoryException:
+            # A build that was killed left a log of deletions all over a large history: more to read than a run may take.
+            with Folding(path) as folding:
+                folding.fold()
+            connection = connect()
         connection.execute("set TimeZone = 'UTC'")
     except duckdb.Error as error:
         raise _failure(error, path) from error

@@ -142,7 +142,7 @@ def wait_for_folding(warehouse: Path) -> None:
     for process in Path("/proc").glob("[0-9]*/cmdline"):
         until = time.monotonic() + LOCK_SECONDS
         with suppress(OSError):  # it has ended
-            while process.read_bytes().rstrip(b"\0").endswith(name):
+            while name in process.read_bytes().split(b"\0"):
                 assert time.monotonic() < until, f"{process} still holds {warehouse}"
                 time.sleep(POLL_SECONDS)
 
