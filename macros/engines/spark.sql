@@ -50,6 +50,9 @@
 
 {% macro spark__text_weight(text) -%}(pmod(xxhash64({{ text }}), 1048573) + 1){%- endmacro %}
 
+{#- To sort a table as a whole would move all of it between the workers. -#}
+{% macro spark__by_user_period() -%}{%- endmacro %}
+
 {% macro spark__without_controls(text) -%}regexp_replace({{ text }}, r'\p{Cntrl}', '?'){%- endmacro %}
 
 {% macro spark__text_literal(value) -%}'{{ value | string | replace("\\", "\\\\") | replace("'", "\\'") }}'{%- endmacro %}
