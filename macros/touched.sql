@@ -174,14 +174,19 @@
 {#-
     What a data test reads of a relation: in a build that did only what was touched, that; all of it at a closing, on
     --full-refresh, and whenever it is `dbt test` that runs. by: as above; without it, what the model is kept by.
+    asks_statistics: for nulls or bounds. Blocks' statistics answer that for all of a relation sooner than what was touched
+    could be told, but where the model joins, as its meta says.
 -#}
-{% macro touched_part(relation, by=none, period_column="billing_period") -%}
+{% macro touched_part(relation, by=none, period_column="billing_period", asks_statistics=false) -%}
     {%- set of = namespace(by=by, period_column=period_column) -%}
     {%- if tests_touched_only() -%}
         {%- for nodes in (graph.nodes, graph.sources) if by is none -%}
             {%- for node in nodes.values() if node.relation_name == relation | string -%}
-                {%- set of.by = node.config.get("meta", {}).get("kept_by") -%}
-                {%- set of.period_column = node.config.get("meta", {}).get("period_column", "billing_period") -%}
+                {%- set meta = node.config.get("meta", {}) -%}
+                {%- if not asks_statistics or meta.get("joins") -%}
+                    {%- set of.by = meta.get("kept_by") -%}
+                    {%- set of.period_column = meta.get("period_column", "billing_period") -%}
+                {%- endif -%}
             {%- endfor -%}
         {%- endfor -%}
         {%- if of.by is not none -%}
@@ -191,11 +196,10 @@
     {{ return(relation) }}
 {%- endmacro %}
 
-{#- dbt asks this for what a generic test reads. Nulls and bounds are looked for in all of it: blocks' statistics answer that
-    sooner than what was touched could be told. -#}
+{#- dbt asks this for what a generic test reads. -#}
 {% macro get_where_subquery(relation) -%}
     {%- set where = config.get("where", "") -%}
-    {%- set part = relation if model.test_metadata.name in ("never_null", "at_least") else touched_part(relation) -%}
+    {%- set part = touched_part(relation, asks_statistics=model.test_metadata.name in ("never_null", "at_least")) -%}
     {{ return("(select * from " ~ part ~ " where " ~ where ~ ") as dbt_subquery" if where else part) }}
 {%- endmacro %}
 

@@ -66,7 +66,10 @@ class Warehouse:
         if not target.exists():
             # dbt reads the project anew where its files or the warehouse's name changed: not what a month costs.
             self._dbt("parse", memory)
-        return self._dbt("build", memory, "--exclude-resource-type", "unit_test")
+        cost = self._dbt("build", memory, "--exclude-resource-type", "unit_test")
+        if self.path.with_name(f"{self.path.name}.wal").exists():
+            raise BenchmarkError("the build left its log beside the file: folding it in failed")
+        return cost
 
     def _dbt(self, command: str, memory: str, *arguments: str) -> Cost:
         cost, _ = run(

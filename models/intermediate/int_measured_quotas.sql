@@ -71,8 +71,29 @@ measured_users as (
 
 ),
 
+versions as (
+
+    select
+        *,
+        count(*) over (partition by external_user_id, quota) as version_count
+    from limits
+
+),
+
 limits_in_force as (
 
+    -- Most limits have never changed: they hold at all times, and nothing has to be put in order.
+    select
+        versions.external_user_id,
+        versions.quota,
+        versions.has_quota,
+        versions.limit_value,
+        measured_periods.billing_period,
+        false as has_limit_changed
+    from versions
+    cross join measured_periods
+    where versions.version_count = 1
+    union all
     select
         limits.external_user_id,
         limits.quota,
@@ -88,8 +109,9 @@ limits_in_force as (
         ) over (
             partition by limits.external_user_id, limits.quota, measured_periods.billing_period
         ) as has_limit_changed
-    from limits
+    from versions as limits
     cross join measured_periods
+    where limits.version_count > 1
     qualify
         -- The newest version seen by then; where none was, the first one known holds for all time before.
         row_number() over (

@@ -1,7 +1,7 @@
 -- Purpose: each part of a session that is invoiced, with the stretch it belongs to: all days of a period with the same plan
 --          and price list, contiguous or not (rule 20).
 -- Grain: one row a session and UTC day with credits (session_id, usage_date).
-{{ config(materialized="view", meta={"kept_by": "user_period"}) }}
+{{ config(materialized="view", meta={"kept_by": "user_period", "joins": true}) }}
 
 with
 
