@@ -26,9 +26,9 @@ NEVER_CHECKPOINT = {"checkpoint_threshold": "1TB", "auto_checkpoint_skip_wal_thr
 
 # Waits for a word, so that its start costs the run nothing; nor does what DuckDB does but once, with a file of no name.
 # Without a word, this process was killed: nothing is done. It leaves at once, because somebody waits for it.
-# What it needs to read a log with deletions is a quarter of a MiB for each group of 122,880 rows that they fall in: it may
-# take what there is, since running out in the middle would be like a kill there. A few groups of rows with gaps are put
-# together each time, not up to a hundred: that took five times as long as all the rest.
+# What it needs to read a log with deletions is a quarter of a MiB for each group of 122,880 rows that they fall in: it
+# may take what there is, since running out in the middle would be like a kill there. A few groups of rows with gaps are
+# put together each time, not up to a hundred: that took five times as long as all the rest.
 _FOLD = """
 import os, sys, duckdb
 duckdb.connect().execute("create table warm as select 1; checkpoint")

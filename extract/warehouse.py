@@ -618,7 +618,7 @@ def _open(
         try:
             connection = connect()
         except duckdb.OutOfMemoryException:
-            # A build that was killed left a log of deletions all over a large history: more to read than a run may take.
+            # A build that was killed left deletions all over a large history: a log longer than a run may read.
             with Folding(path) as folding:
                 folding.fold()
             connection = connect()

@@ -7,6 +7,8 @@ run as a program the other.
 
 from __future__ import annotations
 
+import atexit
+import gc
 import json
 import marshal
 import os
@@ -125,7 +127,7 @@ def _fork(wanted: dict[str, Any], manifests: dict[str, Any]) -> int | None:
 
 
 def _be_dbt(wanted: dict[str, Any], manifests: dict[str, Any]) -> NoReturn:
-    """Become the command: its environment, its output, its exit status; ends as an interpreter ends."""
+    """Become the command: environment, output, exit status. Ends as an interpreter does, but clears nothing away."""
     os.environ.update(wanted["environment"])
     time.tzset()
     for descriptor, path in zip((1, 2), wanted["said"], strict=True):
@@ -140,7 +142,10 @@ def _be_dbt(wanted: dict[str, Any], manifests: dict[str, Any]) -> NoReturn:
     done = dbtRunner(manifest=manifests.get(wanted["manifest"])).invoke(wanted["arguments"])
     if learned := {key: code for key, code in _compiled.items() if key not in known}:
         Path(wanted["learned"]).write_bytes(marshal.dumps(learned))
-    sys.exit(0 if done.success else 2 if done.exception else 1)
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(0 if done.success else 2 if done.exception else 1)
 
 
 _hears_all = False
@@ -202,6 +207,8 @@ def _compile_once() -> None:
 def main() -> None:
     """Fork for each line of standard input, one after the other, until it ends."""
     import dbt.adapters.duckdb
+    import dbt.cli.main
+    import dbt.task.build
     import duckdb
     from dbt.contracts.graph.manifest import Manifest
     from dbt.parser.manifest import extended_mashumuro_decoder
@@ -216,6 +223,9 @@ def main() -> None:
         if path is not None and path not in manifests:
             manifests[path] = Manifest.from_msgpack(Path(path).read_bytes(), decoder=extended_mashumuro_decoder)
             manifests[path].build_flat_graph()
+            # What is here stays: to look for garbage in it, in each fork anew, would be in vain, and copy its memory.
+            gc.collect()
+            gc.freeze()
         status = _fork(wanted, manifests)
         with suppress(FileNotFoundError):
             _compiled.update(marshal.loads(Path(wanted["learned"]).read_bytes()))  # noqa: S302 (our fork wrote it)
@@ -225,3 +235,4 @@ def main() -> None:
 if __name__ == "__main__":
     with suppress(KeyboardInterrupt):
         main()
+    gc.unfreeze()  # or the interpreter complains of what it can't clear away
