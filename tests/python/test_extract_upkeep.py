@@ -28,7 +28,7 @@ def test_after_a_run_the_file_alone_holds_everything(tmp_path: Path) -> None:
 
 def leave_a_large_log(warehouse: Path) -> None:
     """As a killed build of a long history does: rows are deleted in many groups of rows, and nothing is folded in."""
-    with closing(duckdb.connect(config=NEVER_CHECKPOINT)) as connection:
+    with closing(duckdb.connect(config={**NEVER_CHECKPOINT})) as connection:
         connection.execute(f"attach '{warehouse}' as large (row_group_size 2048)")
         connection.execute("create schema large.history; create table large.history.rows as from range(3_000_000)")
         connection.execute("checkpoint large; pragma disable_checkpoint_on_shutdown")
