@@ -14,9 +14,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -40,6 +41,7 @@ DECIMALS = {"utilization": 6, "amount": 3, "difference_amount": 3, "current_amou
 
 EXTRACT_SECONDS = 180
 BUILD_SECONDS = 420
+FOLD_SECONDS = 60
 
 
 # --- Commands ------------------------------------------------------------------------------------------------------
@@ -198,6 +200,17 @@ def build(
         arguments = (*arguments, "--exclude-resource-type", "unit_test")
     done = dbt(warehouse, command, *arguments, variables=variables, seeds=seeds, tz=tz, parses=parses)
     return _must_succeed(done) if check else done
+
+
+def wait_for_folding(warehouse: Path) -> None:
+    """Wait until no process folds a warehouse's log in, or is ready to: one goes on where the command was killed."""
+    name = os.fsencode(warehouse.absolute())
+    for process in Path("/proc").glob("[0-9]*/cmdline"):
+        until = time.monotonic() + FOLD_SECONDS
+        with suppress(OSError):  # it has ended
+            while name in process.read_bytes().split(b"\0"):
+                assert time.monotonic() < until, f"{process} still holds {warehouse}"
+                time.sleep(0.0003)
 
 
 def write_seeds(directory: Path, **contents: str) -> Path:

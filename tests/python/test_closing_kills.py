@@ -46,7 +46,6 @@ TEARS = 12
 """How many beginnings of what the commit appends to the log are looked at."""
 
 POLL_SECONDS = 0.0003
-LOCK_SECONDS = 60
 
 DIGESTS = {"closed_at_utc", "invocation_id", "checksum"}
 """What differs from close to close: the time, the run, and the checksum over both."""
@@ -107,18 +106,6 @@ def size_of(path: Path) -> int:
         return -1
 
 
-def opened(warehouse: Path) -> duckdb.DuckDBPyConnection:
-    """Open a file as a kill left it, and leave it so. A process that still folds the log in is waited for."""
-    until = time.monotonic() + LOCK_SECONDS
-    while True:
-        try:
-            return duckdb.connect(str(warehouse), read_only=True)
-        except duckdb.IOException as error:
-            if "lock" not in str(error) or time.monotonic() > until:
-                raise
-            time.sleep(0.05)
-
-
 def settled(warehouse: Path, schema: str) -> dict[str, Table]:
     """All rows of a schema but for what differs from close to close; whether there is a time stays.
 
@@ -134,17 +121,6 @@ def settled(warehouse: Path, schema: str) -> dict[str, Table]:
         )
         for name, rows in billing_path.tables(warehouse, schema).items()
     }
-
-
-def wait_for_folding(warehouse: Path) -> None:
-    """Wait until no process folds the log of a file in any more, or is ready to: it outlives dbt, and a kill of it."""
-    name = str(warehouse.absolute()).encode()
-    for process in Path("/proc").glob("[0-9]*/cmdline"):
-        until = time.monotonic() + LOCK_SECONDS
-        with suppress(OSError):  # it has ended
-            while name in process.read_bytes().split(b"\0"):
-                assert time.monotonic() < until, f"{process} still holds {warehouse}"
-                time.sleep(POLL_SECONDS)
 
 
 @dataclass
@@ -181,7 +157,7 @@ class Scene:
     def is_closed(self, warehouse: Path) -> bool:
         """Whether the period is closed. Checks that it is so whole or not at all, and that the marts agree."""
         intact = self.folder.glob("target/compiled/*/tests/reconciliation/assert_ledger_is_intact.sql")
-        with closing(opened(warehouse)) as connection:
+        with closing(duckdb.connect(str(warehouse), read_only=True)) as connection:
             assert connection.execute(next(intact).read_text("utf-8")).fetchall() == []
             for shown, frozen in AGREEING:
                 differ = f"({shown} except all {frozen}) union all ({frozen} except all {shown})"
@@ -248,7 +224,7 @@ class Closing:
         """Wait for its end. Returns its exit status."""
         if self.status is None:
             self.status = self._process.wait().returncode
-            wait_for_folding(self.warehouse)
+            pipeline.wait_for_folding(self.warehouse)
             self._listen()
             self._stdout.close()
         return self.status

@@ -6,7 +6,6 @@ undisturbed run gives.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import random
@@ -31,7 +30,7 @@ import faults
 import oracle
 import tenants
 from faults import Plan, network
-from pipeline import Run, ask, assert_same, build, extract, read_loads, read_marts
+from pipeline import Run, ask, assert_same, build, extract, read_loads, read_marts, wait_for_folding
 from simulator.app import DEFAULT_API_KEY, Options
 from simulator.server import serve
 from simulator.tenant import Tenant
@@ -189,9 +188,7 @@ class Victim:
         """
         if not self.warehouse.exists():
             return 0
-        # A run killed at its very end leaves the folding of its log to a process that goes on: wait for that.
-        with self.warehouse.open("r+b") as file:
-            fcntl.lockf(file, fcntl.LOCK_EX)
+        wait_for_folding(self.warehouse)
         copy = self.folder.with_name(self.folder.name + "-copy")
         shutil.copytree(self.folder, copy)
         opened = copy / self.warehouse.name
