@@ -95,32 +95,32 @@ limits_in_force as (
     where versions.version_count = 1
     union all
     select
-        limits.external_user_id,
-        limits.quota,
-        limits.has_quota,
-        limits.limit_value,
+        versions.external_user_id,
+        versions.quota,
+        versions.has_quota,
+        versions.limit_value,
         measured_periods.billing_period,
         bool_or(
-            limits.version_number > 1
-            and limits.limit_value is distinct from limits.previous_limit_value
-            and limits.seen_from_utc > measured_periods.period_start_at_utc
-            and limits.seen_from_utc < measured_periods.period_end_at_utc
-            and limits.seen_from_utc <= measured_periods.measured_at_utc
+            versions.version_number > 1
+            and versions.limit_value is distinct from versions.previous_limit_value
+            and versions.seen_from_utc > measured_periods.period_start_at_utc
+            and versions.seen_from_utc < measured_periods.period_end_at_utc
+            and versions.seen_from_utc <= measured_periods.measured_at_utc
         ) over (
-            partition by limits.external_user_id, limits.quota, measured_periods.billing_period
+            partition by versions.external_user_id, versions.quota, measured_periods.billing_period
         ) as has_limit_changed
-    from versions as limits
+    from versions
     cross join measured_periods
-    where limits.version_count > 1
+    where versions.version_count > 1
     qualify
         -- The newest version seen by then; where none was, the first one known holds for all time before.
         row_number() over (
-            partition by limits.external_user_id, limits.quota, measured_periods.billing_period
+            partition by versions.external_user_id, versions.quota, measured_periods.billing_period
             order by
-                (limits.seen_from_utc <= measured_periods.measured_at_utc) desc,
+                (versions.seen_from_utc <= measured_periods.measured_at_utc) desc,
                 case
-                    when limits.seen_from_utc <= measured_periods.measured_at_utc then -limits.version_number
-                    else limits.version_number
+                    when versions.seen_from_utc <= measured_periods.measured_at_utc then -versions.version_number
+                    else versions.version_number
                 end
         ) = 1
 
