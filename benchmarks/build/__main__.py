@@ -30,7 +30,14 @@ from benchmarks.build.generate import Generator
 from benchmarks.extract.measure import ROOT, BenchmarkError, Cost, environment, run
 
 RESULTS = ROOT / "benchmarks" / "results"
-PEERS = ("duckdb", "polars", "chdb")
+# Who makes the figure alone, how the table calls them, and what is promised against them.
+PEERS = {
+    "duckdb": ("the figure alone, DuckDB as first written", "the hand-written statement"),
+    "tuned": ("the figure alone, DuckDB as tuned as we could", "the same statement, tuned"),
+    "polars": ("the figure alone, Polars", None),
+    "chdb": ("the figure alone, ClickHouse", None),
+}
+ON_THE_WAREHOUSE = ("duckdb", "tuned")
 MONTH = 1_000_000
 CORRECTIONS = 10_000
 REPEATS = 20
@@ -154,25 +161,18 @@ def beside_peers(warehouse: Warehouse, full: Cost, peers_python: Path, report: R
     """The full build against one statement that makes the figure alone."""
     parquet = warehouse.export()
     expected = warehouse.figure()
-    for peer in PEERS:
-        python = sys.executable if peer == "duckdb" else str(peers_python)
-        source = str(warehouse.path if peer == "duckdb" else parquet)
+    for peer, (what, promised) in PEERS.items():
+        python = sys.executable if peer in ON_THE_WAREHOUSE else str(peers_python)
+        source = str(warehouse.path if peer in ON_THE_WAREHOUSE else parquet)
         command = [python, str(Path(__file__).with_name("peers.py")), peer, source]
         cost, said = min((run(command, environment()) for _ in range(2)), key=lambda ran: ran[0].wall_seconds)
         rows, nano = map(int, said.split()[-2:])
         if (rows, nano) != expected:
             raise BenchmarkError(f"{peer} says {rows} rows and {nano} nano-credits, the mart {expected}")
-        report.add(
-            f"the figure alone, {peer}",
-            warehouse.sessions,
-            cost,
-            f"the build takes {full.wall_seconds / cost.wall_seconds:.1f} times that",
-        )
-        if peer == "duckdb":
-            ratio = full.wall_seconds / cost.wall_seconds
-            report.promise(
-                "full build, against the hand-written statement", "at most 8 times", f"{ratio:.1f} times", ratio <= 8
-            )
+        ratio = full.wall_seconds / cost.wall_seconds
+        report.add(what, warehouse.sessions, cost, f"the build takes {ratio:.1f} times that")
+        if promised:
+            report.promise(f"full build, against {promised}", "at most 8 times", f"{ratio:.1f} times", ratio <= 8)
     shutil.rmtree(parquet)
 
 
@@ -311,7 +311,8 @@ def write(report: Report, sessions: int, results: Path) -> None:
 Written by `make bench-build`: whole processes of `dbt build`, models and all data tests, on months of {sessions:,}
 sessions that were made straight into raw, by a project that dbt had read before; beside them, the figure by user and
 period alone by one hand-written statement each (`benchmarks/build/peers.py`), the better of two runs, which must agree
-to the nano-credit.
+to the nano-credit. DuckDB does it twice: as one would write it first (rank versions, read times with their zone, split
+by day), and as fast as we could get it.
 {os.cpu_count()} cores;
 {platform.system()}, Python {platform.python_version()}, duckdb {version("duckdb")}, dbt-core {version("dbt-core")}.
 

@@ -1,11 +1,13 @@
 """The figure that everything adds up to, credits by user and period, by one hand-written statement each.
 
 Of the same raw rows, by DuckDB, Polars and ClickHouse (chdb). They parse, take each session's newest version, ask the
-sandbox's owner where no user is named, split by month as rule 13 says, and sum. Nothing else: no rejected rows, voids,
-running sessions, and no proof of anything.
+sandbox's owner where no user is named, split as rule 13 says, and sum. Nothing else: no rejected rows, voids, running
+sessions, and no proof of anything. DuckDB does it twice: `duckdb` as one would write it first (versions ranked, times
+with their zone, split by day as invoices need it), `tuned` as fast as we could get it (only what occurs twice is
+ranked, zones are taken for granted, split by month).
 
-A program: `python peers.py duckdb|polars|chdb SOURCE`. SOURCE is the warehouse for DuckDB, a folder of Parquet for the
-others. Prints rows and nano-credits, by which the benchmark knows that they agree.
+A program: `python peers.py duckdb|tuned|polars|chdb SOURCE`. SOURCE is the warehouse for DuckDB, a folder of Parquet
+for the others. Prints rows and nano-credits, by which the benchmark knows that they agree.
 """
 
 from __future__ import annotations
@@ -13,6 +15,40 @@ from __future__ import annotations
 import sys
 
 _DUCKDB = """
+with versions as (
+    select payload, row_number() over (partition by row_key order by load_id desc, row_number desc) as place
+    from raw.usage_sessions
+), parsed as (
+    select from_json(
+        payload,
+        '{"external_user_id":"VARCHAR","computer_id":"VARCHAR","started_at":"VARCHAR","ended_at":"VARCHAR",'
+        || '"credit_cost":"VARCHAR","keep number texts":"DECIMAL(1,0)"}'
+    ) as fields
+    from versions where place = 1
+), owners as (
+    select row_key as sandbox, arg_max(external_user_id, load_id) as owner from raw.sandboxes group by all
+), sessions as (
+    select
+        coalesce(fields.external_user_id, owner) as u,
+        fields.started_at::timestamptz at time zone 'UTC' as s,
+        fields.ended_at::timestamptz at time zone 'UTC' as e,
+        (fields.credit_cost::decimal(38, 9) * 1000000000)::hugeint as nano
+    from parsed left join owners on sandbox = fields.computer_id
+), days as (
+    select *, unnest(generate_series(date_trunc('day', s), e - interval 1 microsecond, interval 1 day)) as d
+    from sessions
+), parts as (
+    select
+        u,
+        d,
+        nano * (epoch_us(least(e, d + interval 1 day)) - epoch_us(s)) // (epoch_us(e) - epoch_us(s))
+        - nano * (epoch_us(greatest(s, d)) - epoch_us(s)) // (epoch_us(e) - epoch_us(s)) as part
+    from days
+)
+select u, strftime(d, '%Y-%m') as period, sum(part) as nano from parts group by all
+"""
+
+_TUNED = """
 with superseded as (
     select load_id, row_number
     from raw.usage_sessions
@@ -88,14 +124,20 @@ from months group by u, month
 """
 
 
-def run_duckdb(source: str) -> tuple[int, int]:
+def run_duckdb(source: str, statement: str = _DUCKDB) -> tuple[int, int]:
     """One statement on the warehouse."""
     import duckdb
 
     with duckdb.connect(source, read_only=True) as connection:
-        connection.execute(f"create temp table figure as {_DUCKDB}")
+        connection.execute("set TimeZone = 'UTC'")
+        connection.execute(f"create temp table figure as {statement}")
         rows, nano = connection.execute("select count(*), sum(nano) from figure").fetchall()[0]
         return int(rows), int(nano)
+
+
+def run_tuned(source: str) -> tuple[int, int]:
+    """The same in less time."""
+    return run_duckdb(source, _TUNED)
 
 
 def run_polars(source: str) -> tuple[int, int]:
@@ -160,4 +202,4 @@ def run_chdb(source: str) -> tuple[int, int]:
 
 if __name__ == "__main__":
     _engine, _source = sys.argv[1:]
-    print(*{"duckdb": run_duckdb, "polars": run_polars, "chdb": run_chdb}[_engine](_source))
+    print(*{"duckdb": run_duckdb, "tuned": run_tuned, "polars": run_polars, "chdb": run_chdb}[_engine](_source))

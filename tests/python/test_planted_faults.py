@@ -486,7 +486,7 @@ FAULTS = (
         "a session is there twice in staging",
         "stg_miosa__usage_sessions",
         "insert into {table} from {table} where session_id = 'small'",
-        *(ONE_PRICE_A_PART, OWN_STEPS, ONE_PIECE, ONE_RECOMPUTED_PIECE),
+        *(NEWEST, ONE_PRICE_A_PART, OWN_STEPS, ONE_PIECE, ONE_RECOMPUTED_PIECE),
         "unique_combination_stg_miosa__usage_sessions_row_key__has_session_id",
         "unique_int_sessions_session_id",
         "unique_combination_int_session_days_session_id__usage_date",
@@ -524,19 +524,19 @@ FAULTS = (
         "a rejected row is billed",
         "stg_miosa__usage_sessions",
         "update {table} set rejection_reason = null, cost_nano_credits = 1 where session_id = 'negative'",
-        *(OWN_STEPS,),
+        *(NEWEST, OWN_STEPS),
     ),
     fault(
         "a good row is rejected",
         "stg_miosa__usage_sessions",
         "update {table} set rejection_reason = 'bad_cost' where session_id = 'small'",
-        *(OWN_STEPS, "rpt_rejected_rows_never_null"),
+        *(NEWEST, OWN_STEPS, "rpt_rejected_rows_never_null"),
     ),
     fault(
         "a good row is taken for void",
         "stg_miosa__usage_sessions",
         "update {table} set is_void = true where session_id = 'small'",
-        *(OWN_STEPS,),
+        *(NEWEST, OWN_STEPS),
     ),
     fault(
         "a void is lost in staging",
@@ -549,13 +549,13 @@ FAULTS = (
         "stg_miosa__usage_sessions",
         "update {table} set is_void = false, external_user_id = 'ben', started_at_utc = '2026-10-10 00:00:00',"
         " ended_at_utc = '2026-10-10 01:00:00', cost_nano_credits = 6000000000 where session_id = 'gone'",
-        *(OWN_STEPS, VENDOR),
+        *(NEWEST, OWN_STEPS, VENDOR),
     ),
     fault(
         "a usable row lost its end",
         "stg_miosa__usage_sessions",
         "update {table} set ended_at_utc = null where session_id = 'overlaps'",
-        *(VENDOR, OWN_STEPS, "stg_miosa__usage_sessions_usable_rows_are_whole"),
+        *(NEWEST, VENDOR, OWN_STEPS, "stg_miosa__usage_sessions_usable_rows_are_whole"),
     ),
     fault(
         "a session starts half an hour late",
@@ -573,14 +573,14 @@ FAULTS = (
         "a load is lost in staging",
         "stg_miosa__loads",
         "delete from {table} where resource = 'usage_sessions' and window_start_at_utc = '2026-10-03'",
-        *(ACCOUNTED, OWN_STEPS),
+        *(NEWEST, ACCOUNTED, OWN_STEPS),
     ),
     # Intermediate
     fault(
         "a session is lost on the way from staging",
         "int_sessions",
         "delete from {table} where session_id = 'small'",
-        *(ACCOUNTED, OWN_STEPS),
+        *(NEWEST, ACCOUNTED, OWN_STEPS),
     ),
     fault(
         "a session runs backwards",
@@ -595,13 +595,13 @@ FAULTS = (
         "a part of a session is lost",
         "int_session_days",
         "delete from {table} where usage_date = '2026-10-06'",
-        *(BILLED, PARTS, OWN_STEPS, TOTALS),
+        *(NEWEST, BILLED, PARTS, OWN_STEPS, TOTALS),
     ),
     fault(
         "a part of a session is there twice",
         "int_session_days",
         "insert into {table} from {table} where usage_date = '2026-10-06'",
-        *(ONE_PRICE_A_PART, BILLED, PARTS, OWN_STEPS, TOTALS, ONE_PIECE, ONE_RECOMPUTED_PIECE),
+        *(NEWEST, ONE_PRICE_A_PART, BILLED, PARTS, OWN_STEPS, TOTALS, ONE_PIECE, ONE_RECOMPUTED_PIECE),
         "unique_combination_int_session_days_session_id__usage_date",
     ),
     fault(
@@ -640,7 +640,7 @@ FAULTS = (
         "the unattributed are lost",
         "int_session_days",
         "delete from {table} where not is_attributed",
-        *(PARTS, OWN_STEPS, TOTALS),
+        *(NEWEST, PARTS, OWN_STEPS, TOTALS),
     ),
     fault(
         "more sessions ended than began",

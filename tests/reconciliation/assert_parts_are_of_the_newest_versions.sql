@@ -1,22 +1,77 @@
--- Rule 4: what stands of a session in each table was made of its newest version; nothing of an older one was left behind.
--- In a month's build this reads all that has the hash of a session that was touched, whatever load it came with. The other tests of
--- sessions rely on it, and read what the newest loads brought.
-{%- set tables = ["int_sessions", "int_raw_session_periods", "int_session_periods", "int_session_days"] %}
-{%- if tests_touched_only() -%}
-    {%- do tables.append("stg_miosa__usage_sessions") -%}
-{%- endif -%}
-{%- set newest = "touched.sessions" if tests_touched_only() else ref("stg_miosa__usage_sessions") %}
+-- Rule 4: what stands of a session in each table was made of its newest version; nothing of an older one was left behind, and no
+-- part is missing or there twice. The other tests of sessions rely on it, and read what the newest loads brought.
+-- In a month's build this reads all that has the hash of a session that was touched, whatever load it came with. Over all of
+-- history it compares, load by load, how many parts there are with how many its sessions come to, each with a weight of its
+-- session: to look for each part's version among millions would cost as much as to make the parts.
+{%- set staged = ref("stg_miosa__usage_sessions") %}
+{%- set usable = "not is_void and rejection_reason is null" %}
+{%- set last_day_sql = last_day("started_at_utc", "end_at_utc") %}
+{#- How many rows a session has in each table, told from its interval. -#}
+{%- set day_count = days_between("started_at_utc::date", last_day_sql) ~ " + 1" %}
+{%- set period_count %}
+    (extract(year from {{ last_day_sql }}) - extract(year from started_at_utc)) * 12
+    + extract(month from {{ last_day_sql }}) - extract(month from started_at_utc) + 1
+{%- endset %}
+{%- set tables = [
+    ("int_sessions", staged, usable, "1"),
+    ("int_raw_session_periods", ref("int_sessions"), "true", period_count),
+    ("int_session_periods", ref("int_sessions"), "true", period_count),
+    ("int_session_days", ref("int_sessions"), "true", day_count),
+] %}
 
-{% for name in tables %}
-{%- set rows = ref(name) %}
+{% if tests_touched_only() %}
+{% for name in ["stg_miosa__usage_sessions", "int_sessions", "int_raw_session_periods", "int_session_periods", "int_session_days"] %}
 select
     '{{ name }}' as table_name,
     parts.row_hash,
     parts.load_id
-from {{ "(from " ~ rows ~ " where row_hash in (select row_hash from touched.sessions))" if tests_touched_only() else rows }} as parts
-{{ anti_join() }} {{ newest }} as newest
+from (from {{ ref(name) }} where row_hash in (select row_hash from touched.sessions)) as parts
+{{ anti_join() }} touched.sessions as newest
     on
         parts.row_hash = newest.row_hash
         and parts.load_id = newest.load_id
 {{ "union all" if not loop.last }}
 {% endfor %}
+{% else %}
+{%- set weight = "(abs(row_hash % 1048573) + 1)" %}
+with
+
+{% for name, whole, condition, row_count in tables %}
+parts_{{ loop.index }} as (
+
+    select
+        load_id,
+        count(*) as part_count,
+        {{ wide_sum(weight) }} as weights
+    from {{ ref(name) }}
+    group by load_id
+
+),
+
+wholes_{{ loop.index }} as (
+
+    select
+        load_id,
+        {{ wide_sum(row_count) }} as part_count,
+        {{ wide_sum(weight ~ " * (" ~ row_count ~ ")") }} as weights
+    from {{ whole }}
+    where {{ condition }}
+    group by load_id
+
+){{ "," if not loop.last }}
+
+{% endfor %}
+{% for name, whole, condition, row_count in tables %}
+select
+    '{{ name }}' as table_name,
+    load_id,
+    wholes_{{ loop.index }}.part_count as expected_count,
+    parts_{{ loop.index }}.part_count
+from wholes_{{ loop.index }}
+full outer join parts_{{ loop.index }} using (load_id)
+where
+    wholes_{{ loop.index }}.part_count is distinct from parts_{{ loop.index }}.part_count
+    or wholes_{{ loop.index }}.weights is distinct from parts_{{ loop.index }}.weights
+{{ "union all" if not loop.last }}
+{% endfor %}
+{% endif %}
