@@ -116,6 +116,35 @@
     case when {{ is_json_number(text) }} then try_cast({{ text }} as decimal(38, 9)) end
 {%- endmacro %}
 
+{#-
+    A JSON number that is not negative, as text: so many digits before the point and so many behind it, without the point. What
+    it has beyond is cut, never rounded. Null when the text is no JSON number, when it is negative, or when it is 10^whole_digits or
+    more. Plain spellings take the short way.
+-#}
+{% macro fixed_digits(text, whole_digits, decimals) -%}
+    {%- set significand = json_number_significand(text) -%}
+    {%- set exponent = json_number_exponent(text) -%}
+    case
+        when {{ full_match(text, "(?:0|[1-9][0-9]{0," ~ (whole_digits - 1) ~ "})(?:[.][0-9]+)?") }}
+            -- Twice as fast as lpad and rpad.
+            then right('{{ "0" * whole_digits }}' || split_part({{ text }}, '.', 1), {{ whole_digits }})
+                || left(split_part({{ text }}, '.', 2) || '{{ "0" * decimals }}', {{ decimals }})
+        when not {{ is_json_number(text) }} then null
+        when {{ significand }} = '' then repeat('0', {{ whole_digits + decimals }})
+        when {{ text }} like '-%' then null
+        when length({{ significand }}) + {{ exponent }} > {{ whole_digits }} then null
+        else
+            lpad(
+                left(
+                    {{ significand }} || repeat('0', greatest({{ exponent }} + {{ decimals }}, 0)::bigint),
+                    greatest(length({{ significand }}) + {{ exponent }} + {{ decimals }}, 0)::bigint
+                ),
+                {{ whole_digits + decimals }},
+                '0'
+            )
+    end
+{%- endmacro %}
+
 {#- From where on a vendor's figure is taken for nonsense: sums of larger ones could leave the range of their type. -#}
 {% macro largest_vendor_figure() -%}
     1000000000000000

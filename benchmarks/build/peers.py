@@ -13,6 +13,7 @@ for the others. Prints rows and nano-credits, by which the benchmark knows that 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 
 _DUCKDB = """
 with versions as (
@@ -202,4 +203,10 @@ def run_chdb(source: str) -> tuple[int, int]:
 
 if __name__ == "__main__":
     _engine, _source = sys.argv[1:]
-    print(*{"duckdb": run_duckdb, "tuned": run_tuned, "polars": run_polars, "chdb": run_chdb}[_engine](_source))
+    _engines: dict[str, Callable[[str], tuple[int, int]]] = {
+        "duckdb": run_duckdb,
+        "tuned": run_tuned,
+        "polars": run_polars,
+        "chdb": run_chdb,
+    }
+    print(*_engines[_engine](_source))

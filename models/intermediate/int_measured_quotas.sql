@@ -80,6 +80,38 @@ versions as (
 
 ),
 
+-- Should a clock have gone back, a version may have been replaced before it was seen: it was never in force, and changed nothing. The
+-- first one was, for all time before.
+
+replaced as (
+
+    select
+        *,
+        min(seen_from_utc) over (
+            partition by external_user_id, quota
+            order by version_number
+            rows between 1 following and unbounded following
+        ) as replaced_from_utc
+    from versions
+    where version_count > 1
+
+),
+
+changes as (
+
+    select
+        *,
+        lag(limit_value) over (
+            partition by external_user_id, quota order by version_number
+        ) as previous_limit_value
+    from replaced
+    where
+        version_number = 1
+        or replaced_from_utc is null
+        or replaced_from_utc > seen_from_utc
+
+),
+
 limits_in_force as (
 
     -- Most limits have never changed: they hold at all times, and nothing has to be put in order.
@@ -95,32 +127,31 @@ limits_in_force as (
     where versions.version_count = 1
     union all
     select
-        versions.external_user_id,
-        versions.quota,
-        versions.has_quota,
-        versions.limit_value,
+        changes.external_user_id,
+        changes.quota,
+        changes.has_quota,
+        changes.limit_value,
         measured_periods.billing_period,
         bool_or(
-            versions.version_number > 1
-            and versions.limit_value is distinct from versions.previous_limit_value
-            and versions.seen_from_utc > measured_periods.period_start_at_utc
-            and versions.seen_from_utc < measured_periods.period_end_at_utc
-            and versions.seen_from_utc <= measured_periods.measured_at_utc
+            changes.version_number > 1
+            and changes.limit_value is distinct from changes.previous_limit_value
+            and changes.seen_from_utc > measured_periods.period_start_at_utc
+            and changes.seen_from_utc < measured_periods.period_end_at_utc
+            and changes.seen_from_utc <= measured_periods.measured_at_utc
         ) over (
-            partition by versions.external_user_id, versions.quota, measured_periods.billing_period
+            partition by changes.external_user_id, changes.quota, measured_periods.billing_period
         ) as has_limit_changed
-    from versions
+    from changes
     cross join measured_periods
-    where versions.version_count > 1
     qualify
         -- The newest version seen by then; where none was, the first one known holds for all time before.
         row_number() over (
-            partition by versions.external_user_id, versions.quota, measured_periods.billing_period
+            partition by changes.external_user_id, changes.quota, measured_periods.billing_period
             order by
-                (versions.seen_from_utc <= measured_periods.measured_at_utc) desc,
+                (changes.seen_from_utc <= measured_periods.measured_at_utc) desc,
                 case
-                    when versions.seen_from_utc <= measured_periods.measured_at_utc then -versions.version_number
-                    else versions.version_number
+                    when changes.seen_from_utc <= measured_periods.measured_at_utc then -changes.version_number
+                    else changes.version_number
                 end
         ) = 1
 
@@ -128,13 +159,15 @@ limits_in_force as (
 
 storage as (
 
-    -- The vendor reports gigabyte-hours; the figure is their mean over the period.
+    -- The vendor reports gigabyte-hours; the figure is their mean over the period. A month's hours are even, so halves lie at whole
+    -- billionths of a gigabyte-hour, and what the sum of a user's lines has beyond 9 decimals decides nothing. The sum's, not the lines'.
     select
         rollups.external_user_id,
         rollups.billing_period,
         {{ rounded_ratio(
-            credits_to_nano("sum(rollups.storage_gb_hours)"), "any_value(measured_periods.period_hours) * 1000000000::" ~ wide_integer(), 9,
-            "decimal(38, 9)"
+            credits_to_nano("sum(rollups.storage_gb_hours)") ~ " + "
+            ~ wide_quotient("sum(rollups.storage_gb_hours_beyond)", power_of_ten(28)),
+            "any_value(measured_periods.period_hours) * 1000000000::" ~ wide_integer(), 9, "decimal(38, 9)"
         ) }} as used_value
     from rollups
     inner join measured_periods on rollups.billing_period = measured_periods.billing_period

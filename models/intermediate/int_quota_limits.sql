@@ -54,7 +54,6 @@ select
     ) as version_number,
     compared.has_quota,
     compared.limit_value,
-    compared.previous_limit_value,
     loads.started_at_utc as seen_from_utc
 from compared
 inner join loads on compared.load_id = loads.load_id

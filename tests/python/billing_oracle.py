@@ -16,6 +16,7 @@ from calendar import monthrange
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from functools import cached_property, lru_cache
 from itertools import combinations
 from typing import Any, NamedTuple
@@ -223,6 +224,11 @@ def days_of(period: str) -> tuple[str, ...]:
 def holds(row: UserPlan | Price, day: str) -> bool:
     """Rule 18: ranges are half-open; one without an end holds for good."""
     return row.valid_from <= day and (row.valid_to is None or day < row.valid_to)
+
+
+def is_none(row: UserPlan | Price) -> bool:
+    """Rule 18: a range that ends on the day it begins holds on no day. Whatever else it says, it is no row."""
+    return row.valid_from == row.valid_to
 
 
 def is_billed(part: DayPart) -> bool:
@@ -579,16 +585,16 @@ def reference_faults(prices: Prices) -> Iterator[Fault]:
     """Keys that stand twice, rows that refer to nothing known, and assignments of nobody."""
     for (plan,) in _repeated((row.plan_id,) for row in prices.plans):
         yield Fault("duplicate_plan", plan=plan)
-    for plan, day in _repeated((row.plan_id, row.valid_from) for row in prices.prices):
+    for plan, day in _repeated((row.plan_id, row.valid_from) for row in prices.prices if not is_none(row)):
         yield Fault("duplicate_price", plan=plan, day=day)
     for plan, day, _ in _repeated((row.plan_id, row.valid_from, row.tier_from_credits) for row in prices.tiers):
         yield Fault("duplicate_tier", plan=plan, day=day)
     for (currency,) in _repeated((row.currency,) for row in prices.currencies):
         yield Fault("duplicate_currency", currency=currency)
     for price in prices.prices:
-        if price.plan_id not in prices.currency_of:
+        if price.plan_id not in prices.currency_of and not is_none(price):
             yield Fault("unknown_plan", plan=price.plan_id, day=price.valid_from)
-    for assigned in prices.user_plans:
+    for assigned in (row for row in prices.user_plans if not is_none(row)):
         if assigned.plan_id not in prices.currency_of:
             yield Fault("unknown_plan", assigned.external_user_id, assigned.plan_id, assigned.valid_from)
         if assigned.external_user_id in ("", UNATTRIBUTED):
@@ -607,6 +613,8 @@ def price_faults(prices: Prices) -> Iterator[Fault]:
         tiers = prices.tiers_of.get((price.plan_id, price.valid_from), [])
         if min(price.monthly_fee, price.included_credits, price.minimum_charge) < 0:
             yield Fault("negative_number", plan=price.plan_id, day=price.valid_from)
+        if is_none(price):
+            continue
         if all(tier.tier_from_credits != 0 for tier in tiers):
             yield Fault("tiers_not_from_zero", plan=price.plan_id, day=price.valid_from)
         if price.tier_model not in ("graduated", "volume"):
@@ -642,6 +650,42 @@ def range_faults(prices: Prices) -> Iterator[Fault]:
             yield Fault("price_overlap", plan=plan, day=day)
 
 
+def price_overlaps(prices: Prices, parts: Iterable[DayPart], ledger: Ledger) -> set[tuple[str, str | None, str]]:
+    """Rule 18: plan, user and day that name each overlap of price lists, one for each day on which it begins.
+
+    Of the days with two price lists the first on which somebody is on the plan, and of these users the first. Where
+    nobody ever is, no user and the first such day.
+    """
+    on_default: dict[tuple[str | None, str], set[str]] = defaultdict(set)
+    for user, day, plan, is_assigned in billable_days(prices, parts, ledger):
+        if not is_assigned:
+            on_default[plan, day].add(user)
+    ranges: list[UserPlan | Price] = [*prices.prices, *prices.user_plans]
+    named = {day for row in ranges for day in (row.valid_from, row.valid_to) if day}
+    last = max((*named, *(day for _, day in on_default)), default="")
+    found: set[tuple[str, str | None, str]] = set()
+    for plan, rows in prices.prices_of.items():
+        doubled: dict[str, set[str]] = defaultdict(set)
+        for one, other in combinations(sorted(rows, key=lambda row: row.valid_from), 2):
+            # After the last day that anything names every day is as that one.
+            doubled[other.valid_from].update(
+                day for day in every_day(other.valid_from, last) if holds(one, day) and holds(other, day)
+            )
+        for days in filter(None, doubled.values()):
+            assigned = [row for row in prices.user_plans if row.plan_id == plan]
+            on_plan = [(day, user) for day in days for user in on_default[plan, day]]
+            on_plan += [(day, row.external_user_id) for day in days for row in assigned if holds(row, day)]
+            named_by = min(((day, user) for day, user in on_plan if user != UNATTRIBUTED), default=(min(days), None))
+            found.add((plan, named_by[1], named_by[0]))
+    return found
+
+
+def every_day(first: str, last: str) -> list[str]:
+    """The days from one to another, both included."""
+    ordinals = range(date.fromisoformat(first).toordinal(), date.fromisoformat(last).toordinal() + 1)
+    return [date.fromordinal(ordinal).isoformat() for ordinal in ordinals]
+
+
 def currency_faults(prices: Prices, ledger: Ledger) -> Iterator[Fault]:
     """Each currency in use is known, has 0 to 3 decimals, and those it had when the ledger was written."""
     for plan in prices.plans:
@@ -657,8 +701,11 @@ def currency_faults(prices: Prices, ledger: Ledger) -> Iterator[Fault]:
             yield Fault("exponent_changed", currency=currency)
 
 
-def coverage_faults(prices: Prices, parts: Sequence[DayPart], ledger: Ledger) -> Iterator[Fault]:
-    """Rules 18 and 19: billable days, in the periods that are invoiced, without a plan or without a price list."""
+def billable_days(
+    prices: Prices, parts: Iterable[DayPart], ledger: Ledger
+) -> Iterator[tuple[str, str, str | None, bool]]:
+    """Rule 19: user, day and plan of all billable days of the periods that are invoiced, and whether it is assigned."""
+    parts = list(parts)
     credited: dict[tuple[str, str], set[str]] = defaultdict(set)
     for part in parts:
         if is_billed(part):
@@ -668,7 +715,13 @@ def coverage_faults(prices: Prices, parts: Sequence[DayPart], ledger: Ledger) ->
     for user in users:
         for period in periods_between(first, last):
             for day, plan in plans_of_days(prices, user, period, credited.get((user, period), ())):
-                if plan is None:
-                    yield Fault("no_default_plan", user=user, day=day)
-                elif plan in prices.currency_of and not any(holds(row, day) for row in prices.prices_of.get(plan, [])):
-                    yield Fault("price_gap", user, plan, day)
+                yield user, day, plan, any(holds(row, day) for row in prices.plans_of.get(user, []))
+
+
+def coverage_faults(prices: Prices, parts: Sequence[DayPart], ledger: Ledger) -> Iterator[Fault]:
+    """Rules 18 and 19: billable days, in the periods that are invoiced, without a plan or without a price list."""
+    for user, day, plan, _ in billable_days(prices, parts, ledger):
+        if plan is None:
+            yield Fault("no_default_plan", user=user, day=day)
+        elif plan in prices.currency_of and not any(holds(row, day) for row in prices.prices_of.get(plan, [])):
+            yield Fault("price_gap", user, plan, day)

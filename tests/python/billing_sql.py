@@ -108,7 +108,7 @@ class CompiledModels:
         connection = duckdb.connect(config={"threads": 2})
         connection.execute("set TimeZone = 'UTC'")
         connection.execute(f"attach ':memory:' as {self.database}")
-        for schema in ("seeds", "staging", "intermediate", "marts", "ledger"):
+        for schema in ("raw", "seeds", "staging", "intermediate", "marts", "ledger"):
             connection.execute(f"create schema {self.database}.{schema}")
         connection.execute(f"use {self.database}")
         for table, columns in LEDGER.items():
@@ -125,7 +125,27 @@ class BillingWarehouse:
         self.connection = models.empty_warehouse()
 
     def build(self, prices: Prices, parts: Iterable[DayPart], folder: Path) -> None:
-        """Load a state and run every model. Raises `duckdb.Error` where the prices have faults."""
+        """Load a state and run every model. Raises `AssertionError` where the prices have faults."""
+        self._load(prices, parts, folder)
+        for relation, sql in self.models.statements:
+            self.connection.execute(f"create or replace table {relation} as {with_variables(sql, prices)}")
+            if relation.endswith('"int_pricing_faults"'):
+                faults = [row["message"] for row in self._faults()]
+                assert not faults, faults
+
+    def faults(self, prices: Prices, parts: Iterable[DayPart], folder: Path) -> list[dict[str, Any]]:
+        """Load a state, run the models up to the list of what is wrong with the prices, and give its rows."""
+        self._load(prices, parts, folder)
+        for relation, sql in self.models.statements:
+            self.connection.execute(f"create or replace table {relation} as {with_variables(sql, prices)}")
+            if relation.endswith('"int_pricing_faults"'):
+                break
+        return self._faults()
+
+    def _faults(self) -> list[dict[str, Any]]:
+        return self.rows("select * from intermediate.int_pricing_faults order by fault_number")
+
+    def _load(self, prices: Prices, parts: Iterable[DayPart], folder: Path) -> None:
         execute = self.connection.execute
         histories.write_seeds(prices, folder)
         load_seeds(self.connection, folder)
@@ -138,11 +158,6 @@ class BillingWarehouse:
             cells = list(map(list, zip(*rows, strict=True)))
             execute("insert into parts select " + ", ".join("unnest(?)" for _ in cells), cells)
         execute(USAGE.format(database=self.models.database))
-        for relation, sql in self.models.statements:
-            execute(f"create or replace table {relation} as {with_variables(sql, prices)}")
-            if relation.endswith('"int_pricing_faults"'):
-                faults = execute(f"select message from {relation} order by fault_number").fetchall()
-                assert not faults, faults
 
     def close(self, period: str) -> None:
         """Append the open lines and pieces of a period, as the closing does."""

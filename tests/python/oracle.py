@@ -201,8 +201,8 @@ class Known:
     """Versions of sandbox rows, oldest first."""
     quotas: Sequence[QuotaAnswer] = ()
     """Versions, oldest first."""
-    storage_gb_hours: Mapping[tuple[str, str], str] = field(default_factory=dict)
-    """What the vendor's rollup says, by period and user, as the number's text."""
+    storage_gb_hours: Mapping[tuple[str, str], str | tuple[str, ...]] = field(default_factory=dict)
+    """What the vendor's rollup says, by period and user, as the number's text; of several lines all of them."""
 
 
 @dataclass(frozen=True)
@@ -613,6 +613,18 @@ def dim_billing_periods(known: Known, months: Iterable[int]) -> Mart:
 # --- Quotas (rules 15, 16, 17) -------------------------------------------------------------------------------------
 
 
+def first_shown(answers: Iterable[QuotaAnswer], quota: str) -> list[QuotaAnswer]:
+    """Rule 17: the answers that first showed a limit. One that says what the load before said is no other limit."""
+    shown: list[QuotaAnswer] = []
+    told: tuple[bool, int | None] | None = None
+    for answer in sorted(answers, key=lambda answer: answer.load_id):
+        says = answer.limits is not None, (answer.limits or {}).get(QUOTAS[quota])
+        if says != told:
+            shown.append(answer)
+        told = says
+    return shown
+
+
 def in_force(answers: Sequence[QuotaAnswer], instant: int) -> QuotaAnswer:
     """Rule 17: the newest version among those seen by then; the first known one holds for all time before."""
     seen = [answer for answer in answers if answer.started_at <= instant]
@@ -645,13 +657,13 @@ def utilization_of(limit: int | None, used: int) -> int | None:
     return min(round_half_away(used * 10**6, limit), MAX_UTILIZATION) if limit else None
 
 
-def storage_used(text: str | None, month: int) -> int:
-    """Rule 15: the rollup's GB-hours over the period's hours, in billionths of a GB; 0 where the rollup has none."""
-    number = read_number(NumberText(text)) if text is not None else None
-    if number is None:
-        return 0
+def storage_used(stated: str | tuple[str, ...], month: int) -> int:
+    """Rules 15 and 16: the sum of a user's GB-hours over the period's hours, in billionths of a GB, rounded once."""
+    texts = (stated,) if isinstance(stated, str) else stated
+    numbers = [number for number in map(read_number, texts) if number is not None]
+    decimals = max((number.decimals for number in numbers), default=0)
     hours = (month_start(month + 1) - month_start(month)) // MICROSECONDS_PER_HOUR
-    return round_half_away(number.scaled(number.decimals) * NANO, hours * 10**number.decimals)
+    return round_half_away(sum(number.scaled(decimals) for number in numbers) * NANO, hours * 10**decimals)
 
 
 def status_of(limit: int, used: int) -> str:
@@ -726,10 +738,10 @@ def fct_quota_utilization(
                 "credits": sum(part.nano_credits for part in own),
                 "concurrent": peak_concurrent(own) * NANO,
                 "sandboxes": len(runs) * NANO,
-                "storage_gb": storage_used(known.storage_gb_hours.get((month_name(month), user)), month),
+                "storage_gb": storage_used(known.storage_gb_hours.get((month_name(month), user), ()), month),
             }
             for quota in QUOTAS:
-                versions = answers.get(user, [])
+                versions = first_shown(answers.get(user, []), quota)
                 limit = limit_in_force(versions, quota, moment) if versions else None
                 is_answered = bool(versions) and in_force(versions, moment).limits is not None
                 reached = None

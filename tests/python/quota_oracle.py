@@ -81,6 +81,8 @@ class Scene:
     sessions: Sequence[Session]
     known: Known
     """Loads, answers about quotas, storage. Its sessions are not read."""
+    rejected_quotas: Sequence[QuotaAnswer]
+    """Answers that cannot be used (rule 7): nothing follows from them."""
     counters: Mapping[tuple[str, int], tuple[int | None, int | None]]
     """The vendor's counts of sandboxes and of what runs, by user and load."""
     complete: Mapping[int, bool]

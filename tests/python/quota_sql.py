@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import random
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -18,15 +20,16 @@ from oracle import MICROSECONDS_PER_DAY, NANO, UNATTRIBUTED, Known, Load, Mart, 
 from quota_oracle import UNCAPPED, PlanQuota, QuotaOverride, Scene
 
 TARGETS = (
-    *("int_wanted_quotas", "dim_quota_limits", "fct_quota_utilization"),
+    *("int_wanted_quotas", "dim_quota_limits", "fct_quota_utilization", "dim_users"),
     *("rpt_quota_alerts", "rpt_quota_counters", "fct_quota_forecast"),
 )
 GIVEN = {
     *("int_sessions", "int_sandbox_owners", "dim_billing_periods"),
-    *("stg_miosa__loads", "stg_miosa__quotas", "stg_miosa__usage_rollups"),
+    *("stg_miosa__loads", "stg_miosa__quotas"),
 }
 KEYS = {
     "dim_quota_limits": ("external_user_id", "quota", "version_number"),
+    "dim_users": ("external_user_id",),
     "fct_quota_utilization": ("external_user_id", "billing_period", "quota"),
     "rpt_quota_alerts": ("external_user_id", "quota", "threshold_percent"),
     "rpt_quota_counters": ("external_user_id", "counter"),
@@ -112,18 +115,19 @@ class QuotaWarehouse:
                     *(answer.load_id, place, answer.user, answer.limits is not None),
                     *((answer.limits or {}).get(limit) for limit in limits),
                     *(scene.counters.get((answer.user, answer.load_id), (None, None))),
-                    None,
+                    rejection_reason,
                 )
-                for place, answer in enumerate(scene.known.quotas)
+                for rejection_reason, answers in ((None, scene.known.quotas), ("bad_limit", scene.rejected_quotas))
+                for place, answer in enumerate(answers)
             ),
         )
         self._table(
-            "staging.stg_miosa__usage_rollups",
+            "raw.usage_rollups",
             [
-                *("billing_period varchar", "external_user_id varchar", "storage_gb_hours decimal(38, 9)"),
-                "rejection_reason varchar",
+                *("load_id bigint", "row_number bigint", "row_key varchar", "payload varchar"),
+                "payload_normalized varchar",
             ],
-            ((period, user, decimal_nano(text), None) for (period, user), text in scene.known.storage_gb_hours.items()),
+            ((1, place, *answer, None) for place, answer in enumerate(rollup_answers(scene))),
         )
         for relation, sql in self.statements:
             sql = with_variables(sql, scene.prices).replace(AS_OF_DAY, scene.as_of_day)
@@ -154,10 +158,18 @@ class QuotaWarehouse:
         ]
 
 
-def decimal_nano(text: str) -> int:
-    """A plain decimal as billionths."""
-    whole, _, fraction = text.partition(".")
-    return int(whole + fraction.ljust(9, "0"))
+def rollup_answers(scene: Scene) -> Iterable[tuple[str, str]]:
+    """Each month's rollup as the vendor gives it: first lines of all users, then second ones."""
+    lines: dict[str, list[tuple[int, str, str]]] = defaultdict(list)
+    for (period, user), stated in scene.known.storage_gb_hours.items():
+        for place, text in enumerate((stated,) if isinstance(stated, str) else stated):
+            lines[period].append((place, user, text))
+    for period, listed in lines.items():
+        told = (
+            f'{{"external_user_id":{json.dumps(user)},"credit_cents":0,"storage_gb_hours":{text}}}'
+            for _, user, text in sorted(listed)
+        )
+        yield period, f'{{"results":[{",".join(told)}]}}'
 
 
 # --- Scenes --------------------------------------------------------------------------------------------------------
@@ -229,6 +241,32 @@ def _sessions(rng: random.Random, user: str, instants: Sequence[int]) -> list[Se
     return found
 
 
+def _spelt(rng: random.Random, digits: int, decimals: int) -> str:
+    """A number of so many decimals in one of JSON's spellings: plain, with an exponent, with zeros behind."""
+    zeros = rng.choice((0, 0, 0, 3, 30))
+    digits, decimals = digits * 10**zeros, decimals + zeros
+    shift = rng.choice((0, 0, decimals, rng.randrange(-3, decimals + 4)))
+    places = max(decimals - shift, 0)
+    whole, fraction = divmod(digits * 10 ** max(shift - decimals, 0), 10**places)
+    text = f"{whole}.{fraction:0{places}d}" if places else f"{whole}"
+    return text if shift == 0 else f"{text}{rng.choice('eE')}{-shift}"
+
+
+def _storage(rng: random.Random, month: int) -> tuple[str, ...]:
+    """GB-hours in one to four lines; often they come to a half of the column's last digit, or almost."""
+    if rng.random() < 0.3:
+        return (rng.choice(("0", "720", "744", "0.5", "100000.000000001", "999999999999999.9999999999999")),)
+    hours = (oracle.month_start(month + 1) - oracle.month_start(month)) // oracle.MICROSECONDS_PER_HOUR
+    decimals = rng.randint(1, 25)
+    most = rng.choice((1, 10, 10**9, 10**14))
+    total = rng.randrange(most * 10**decimals)
+    if decimals >= 9 and rng.random() < 0.8:
+        half = (2 * rng.randrange(most) + 1) * hours // 2
+        total = max(0, half * 10 ** (decimals - 9) + rng.choice((-1, 0, 1)))
+    cuts = sorted(rng.randrange(total + 1) for _ in range(rng.randrange(4)))
+    return tuple(_spelt(rng, end - start, decimals) for start, end in zip((0, *cuts), (*cuts, total), strict=True))
+
+
 def _near(rng: random.Random, used: int) -> int:
     """A limit at which a status or a share changes: at the use, a billionth beside, or a share of it."""
     base = used * 100 // rng.choice((50, 80, 100))
@@ -245,26 +283,34 @@ def make_scene(seed: int, user_count: int) -> Scene:
     shared = [instant for instant in instants if instant < now] or [now]
     starts = [rng.choice((rng.randrange(FIRST_DAY - 5 * DAY, now), rng.choice(shared))) for _ in range(4)]
     starts = sorted({*starts, now})
+    # Now and then the clock of a load was ahead, or had stood still.
+    if rng.random() < 0.4:
+        starts.append(rng.choice(starts))
+        rng.shuffle(starts)
     loads = [Load(number, "run", "quotas", None, None, start) for number, start in enumerate(starts, start=1)]
     users = [f"u{number:03d}" for number in range(user_count)]
     sessions = [session for user in (*users, UNATTRIBUTED) for session in _sessions(rng, user, instants)]
     parts = oracle.month_parts(sessions)
     answers: list[QuotaAnswer] = []
     counters: dict[tuple[str, int], tuple[int | None, int | None]] = {}
-    storage: dict[tuple[str, str], str] = {}
+    rejected: list[QuotaAnswer] = []
+    storage: dict[tuple[str, str], str | tuple[str, ...]] = {}
     for user in users:
         months = [month for name, month in parts if name == user]
         own = parts[user, rng.choice(months)] if months else []
+        for month in (SEPTEMBER, SEPTEMBER + 1):
+            if rng.random() < 0.5:
+                storage[oracle.month_name(month), user] = _storage(rng, month)
+        stored = storage.get((oracle.month_name(SEPTEMBER), user), ())
         used = {
             "max_credit_cents": sum(part.nano_credits for part in own),
             "max_concurrent": oracle.peak_concurrent(own) * NANO,
             "max_sandboxes": len(oracle.distinct_sandboxes([part.session for part in own])) * NANO,
-            "max_storage_gb": NANO,
+            "max_storage_gb": min(oracle.storage_used(stored, SEPTEMBER), 10**18),
         }
-        for month in (SEPTEMBER, SEPTEMBER + 1):
-            if rng.random() < 0.5:
-                storage[oracle.month_name(month), user] = rng.choice(("0", "720", "744", "0.5", "100000.000000001"))
         for load in loads:
+            if rng.random() < 0.1:
+                rejected.append(QuotaAnswer(user, load.load_id, load.started_at, dict.fromkeys(used, _limit(rng))))
             if rng.random() < 0.4:
                 limits: dict[str, int | None] | None = {
                     name: _near(rng, amount) if rng.random() < 0.5 else _limit(rng) for name, amount in used.items()
@@ -300,6 +346,7 @@ def make_scene(seed: int, user_count: int) -> Scene:
         overrides=overrides,
         sessions=sessions,
         known=Known(loads=loads, sessions=(), quotas=answers, storage_gb_hours=storage),
+        rejected_quotas=rejected,
         counters=counters,
         complete={
             month: month <= SEPTEMBER + 1 and rng.random() < 0.9 for month in range(min(months), max(months) + 1)

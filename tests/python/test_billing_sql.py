@@ -6,6 +6,7 @@ is never touched again. Rule 27 is stated once more on the marts themselves.
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 import billing_oracle
 import histories
 import oracle
+from billing_oracle import Ledger
 from billing_path import billing_differences, expected_billing, read_billing
 from billing_sql import BillingWarehouse, CompiledModels
 from histories import Step
@@ -121,6 +123,42 @@ def test_rule_27_histories_that_shrink(
             for step in steps
         )
     check_history(models, steps, tmp_path)
+
+
+@pytest.mark.parametrize("seed", [3, 4])
+def test_rule_18_price_lists_of_no_days_change_nothing(models: CompiledModels, tmp_path: Path, seed: int) -> None:
+    """100 histories, with price lists that end on the day they begin: without tiers, or with another's."""
+    rng = random.Random(seed)
+    steps = []
+    for step in merged(seed, 100):
+        prices = step.state.prices
+        rows = [row for row in prices.prices if rng.random() < 0.3]
+        days = [rng.choice((row.valid_from, "2026-03-01", "2026-10-16")) for row in rows]
+        none = [row._replace(valid_from=day, valid_to=day, tier_model="") for row, day in zip(rows, days, strict=True)]
+        prices = replace(prices, prices=(*none, *prices.prices))
+        steps.append(replace(step, state=replace(step.state, prices=prices)))
+    check_history(models, steps, tmp_path)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_rule_18_an_overlap_of_price_lists_names_user_and_day(
+    models: CompiledModels, tmp_path: Path, seed: int
+) -> None:
+    """40 histories in which every other price list is in force on into the next ones'."""
+    rng = random.Random(seed)
+    state = list(merged(seed, 40))[-1].state
+    rows = []
+    for row in state.prices.prices:
+        later = max(row.valid_to or "", rng.choice(("2026-03-05", "2026-10-16", "2027-02-01", "2031-01-01")))
+        is_longer = row.valid_from < later and rng.random() < 0.5
+        rows.append(row._replace(valid_to=rng.choice((None, later))) if is_longer else row)
+    prices, parts = replace(state.prices, prices=tuple(rows)), histories.session_day_parts(state)
+    told = BillingWarehouse(models).faults(prices, parts, tmp_path)
+    overlaps = [row for row in told if row["fault"] == "overlap" and row["message"].startswith("plan_prices.csv")]
+    found = {(row["plan_id"], row["external_user_id"], row["day"]) for row in overlaps}
+    assert found == billing_oracle.price_overlaps(prices, parts, Ledger())
+    assert {user is None for _, user, _ in found} == {True, False}
+    assert all(str(row["day"]) in row["message"] for row in overlaps)
 
 
 FAULTS = {

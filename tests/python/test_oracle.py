@@ -281,7 +281,16 @@ def test_rule_15_storage() -> None:
     assert oracle.storage_used("1", 2026 * 12 + 9) == 1_344_086  # 1 / 744 = 0.00134408602…
     assert oracle.storage_used("0.000000372", 2026 * 12 + 9) == 1  # exactly half a billionth: away from zero
     assert oracle.storage_used("0.0000003719999", 2026 * 12 + 9) == 0
-    assert oracle.storage_used(None, 2026 * 12 + 9) == 0
+    assert oracle.storage_used((), 2026 * 12 + 9) == 0
+
+
+def test_rule_16_storage_is_rounded_once() -> None:
+    october, september = 2026 * 12 + 9, 2026 * 12 + 8
+    assert oracle.storage_used("3.719999999e-7", october) == 0  # 4.999…e-10, however close to a half
+    assert oracle.storage_used("0.0000003719999999999999999999999999999999999999999", october) == 0
+    assert oracle.storage_used(("1.795e-7", "0.0000001805"), september) == 1  # together exactly a half
+    assert oracle.storage_used(("1.795e-7", "0.0000001804999999999999999"), september) == 0
+    assert oracle.storage_used(("1e-10",) * 3720, october) == 1
 
 
 @pytest.mark.parametrize(
@@ -340,6 +349,9 @@ def test_rule_17_the_limit_in_force_at_the_end() -> None:
     assert (first["limit_value"], first["has_limit_changed"]) == (3 * third, False)
     again = utilization([row()], [quota(1, OCTOBER + 1, third), quota(2, OCTOBER + DAY, third)])
     assert again["has_limit_changed"] is False
+    # The clock of the second load was ahead: what it saw was replaced before.
+    ahead = utilization([row()], [quota(1, OCTOBER, third), quota(2, NOVEMBER, 0), quota(3, OCTOBER + DAY, third)])
+    assert (ahead["limit_value"], ahead["has_limit_changed"]) == (third, False)
 
 
 def test_rule_17_when_the_limit_on_credits_is_reached() -> None:

@@ -41,6 +41,7 @@ def check(warehouse: QuotaWarehouse, scene: Scene, folder: Path) -> None:
     )
     expected = {
         "fct_quota_utilization": utilization,
+        "dim_users": oracle.dim_users(scene.known, scene.sessions),
         "dim_quota_limits": quota_oracle.dim_quota_limits(scene),
         "rpt_quota_alerts": quota_oracle.rpt_quota_alerts(scene, utilization),
         "rpt_quota_counters": quota_oracle.rpt_quota_counters(scene),
@@ -119,6 +120,22 @@ FAULTS = {
         "lag(wanted.limit_value) over runs is not distinct from wanted.limit_value",
         "true",
     ),
+    "what a user's lines have beyond nine decimals is lost": (
+        "int_measured_quotas",
+        "sum(rollups.storage_gb_hours_beyond)",
+        "0",
+    ),
+    "storage is rounded before it is added": (
+        "stg_miosa__usage_rollups",
+        "left(typed.storage_digits, 24)",
+        "(left(typed.storage_digits, 24)::hugeint + (right(typed.storage_digits, 28) >= '5')::integer)",
+    ),
+    "a limit that was never in force counts as a change": (
+        "int_measured_quotas",
+        "or replaced_from_utc > seen_from_utc",
+        "or true",
+    ),
+    "a rejected answer makes a user": ("dim_users", "and rejection_reason is null", ""),
     "what is not managed drifts": (
         "dim_quota_limits",
         "wanted.limit_value) and wanted.quota is not null",

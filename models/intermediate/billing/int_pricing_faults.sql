@@ -173,12 +173,13 @@ unknown as (
         'plan_price_tiers.csv: plan ' || coalesce({{ shown("tiers.plan_id") }}, 'without an id') || ' has no row valid from '
         || tiers.valid_from::string || ' in plan_prices.csv' as message
     from tiers
-    left join plan_prices
+    -- A price list that holds on no day is none, and may have tiers all the same: so the rows as they were typed.
+    left join price_rows
         on
-            tiers.plan_id = plan_prices.plan_id
-            and tiers.valid_from = plan_prices.valid_from
+            tiers.plan_id = price_rows.plan_id
+            and tiers.valid_from = {{ seed_day("price_rows.valid_from") }}
     where
-        plan_prices.plan_id is null
+        price_rows.plan_id is null
         and tiers.valid_from is not null
     union all
     select
@@ -250,9 +251,83 @@ backwards as (
 
 -- Days on which two price lists of a plan, or two plans of a user, hold.
 
+price_ranges as (
+
+    select
+        plan_prices.plan_id,
+        plan_prices.valid_from,
+        coalesce(plan_prices.valid_to, date '9999-12-31') as to_date,
+        max(coalesce(plan_prices.valid_to, date '9999-12-31')) over (
+            partition by plan_prices.plan_id
+            order by plan_prices.valid_from, plan_prices.valid_to
+            rows between unbounded preceding and 1 preceding
+        ) as earlier_to_date
+    from plan_prices
+    where
+        plan_prices.plan_id is not null
+        and plan_prices.valid_from is not null
+        and (plan_prices.valid_to is null or plan_prices.valid_from < plan_prices.valid_to)
+
+),
+
 price_overlaps as (
 
-    {{ overlapping_ranges("plan_prices", "plan_id") }}
+    select
+        price_ranges.plan_id,
+        price_ranges.valid_from as from_date,
+        least(price_ranges.to_date, price_ranges.earlier_to_date) as to_date
+    from price_ranges
+    where price_ranges.valid_from < price_ranges.earlier_to_date
+
+),
+
+on_plans as (
+
+    -- Also on days that are not invoiced yet: most overlaps are made there.
+    select
+        user_plans.external_user_id,
+        user_plans.plan_id,
+        user_plans.valid_from as from_date,
+        coalesce(user_plans.valid_to, date '9999-12-31') as to_date
+    from user_plans
+    where
+        user_plans.external_user_id <> '{{ unattributed() }}'
+        and (user_plans.valid_to is null or user_plans.valid_from < user_plans.valid_to)
+    union all
+    select
+        plan_segments.external_user_id,
+        plan_segments.plan_id,
+        plan_segments.from_date,
+        plan_segments.to_date
+    from plan_segments
+    where plan_segments.is_default
+
+),
+
+priced_twice as (
+
+    -- Of each overlap the first day on which somebody is on the plan; its first day where nobody ever is.
+    select
+        price_overlaps.plan_id,
+        on_plans.external_user_id,
+        case
+            when on_plans.external_user_id is null then price_overlaps.from_date
+            else greatest(price_overlaps.from_date, on_plans.from_date)
+        end as day
+    from price_overlaps
+    left join on_plans
+        on
+            price_overlaps.plan_id = on_plans.plan_id
+            and price_overlaps.from_date < on_plans.to_date
+            and price_overlaps.to_date > on_plans.from_date
+    qualify
+        row_number() over (
+            partition by price_overlaps.plan_id, price_overlaps.from_date
+            order by
+                on_plans.external_user_id is null,
+                greatest(price_overlaps.from_date, on_plans.from_date),
+                on_plans.external_user_id
+        ) = 1
 
 ),
 
@@ -265,12 +340,13 @@ plan_overlaps as (
 doubled as (
 
     select
-        null::string as external_user_id,
-        price_overlaps.plan_id,
-        price_overlaps.valid_from as day,
-        'plan_prices.csv: plan ' || {{ shown("price_overlaps.plan_id") }} || ' has two price lists on '
-        || price_overlaps.valid_from::string as message
-    from price_overlaps
+        priced_twice.external_user_id,
+        priced_twice.plan_id,
+        priced_twice.day,
+        'plan_prices.csv: plan ' || {{ shown("priced_twice.plan_id") }} || ' has two price lists on '
+        || priced_twice.day::string
+        || coalesce(', and user ' || {{ shown("priced_twice.external_user_id") }} || ' is on it', '') as message
+    from priced_twice
     union all
     select
         plan_overlaps.external_user_id,

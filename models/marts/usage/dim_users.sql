@@ -25,7 +25,9 @@ owners as (
 quotas as (
 
     select * from {{ ref("stg_miosa__quotas") }}
-    where has_quota
+    where
+        has_quota
+        and rejection_reason is null
 
 ),
 

@@ -1,6 +1,6 @@
 -- Purpose: the price lists of each plan and from when to when each holds, typed exactly (rule 18).
 -- Grain: one row a price list (plan_id, valid_from). What cannot be read is null here, and stops the build in
---        int_pricing_faults.
+--        int_pricing_faults. One that ends on the day it begins is none.
 
 with
 
@@ -19,3 +19,4 @@ select
     {{ seed_amount("coalesce(plan_prices.minimum_charge, '0')") }} as minimum_charge,
     plan_prices.tier_model
 from plan_prices
+where plan_prices.valid_from is distinct from plan_prices.valid_to or plan_prices.valid_from is null

@@ -1,5 +1,7 @@
 -- Purpose: the vendor's own figures by user, of the newest answer for each billing period.
 -- Grain: one row a line of that answer (billing_period, line_number). A user may stand in several lines.
+-- Storage is kept to 37 decimals, in two columns, because a user's lines are added before anything is rounded (rule 16).
+{% set storage_whole_digits = largest_vendor_figure() | trim | length - 1 %}
 
 with
 
@@ -80,7 +82,7 @@ typed as (
         coalesce(items.item::string, 'null') as payload,
         {{ json_id("items.fields.external_user_id") }} as external_user_id,
         {{ vendor_figure("items.fields.credit_cents") }} as credits,
-        {{ vendor_figure("coalesce(items.fields.storage_gb_hours, '0')") }} as storage_gb_hours
+        {{ fixed_digits("coalesce(items.fields.storage_gb_hours, '0')", storage_whole_digits, 37) }} as storage_digits
     from items
 
 ),
@@ -92,15 +94,14 @@ lines as (
         typed.billing_period,
         typed.line_number,
         typed.credits,
-        typed.storage_gb_hours,
+        {{ nano_to_credits("left(typed.storage_digits, " ~ (storage_whole_digits + 9) ~ ")") }} as storage_gb_hours,
+        right(typed.storage_digits, 28)::{{ wide_integer() }} as storage_gb_hours_beyond,
         typed.payload,
         coalesce(typed.external_user_id, '{{ unattributed() }}') as external_user_id,
         case
             when typed.external_user_id = '{{ unattributed() }}' then 'reserved_user_id'
             when coalesce(abs(typed.credits) >= {{ largest_vendor_figure() }}, true) then 'bad_credits'
-            when
-                coalesce(typed.storage_gb_hours < 0 or typed.storage_gb_hours >= {{ largest_vendor_figure() }}, true)
-                then 'bad_storage'
+            when typed.storage_digits is null then 'bad_storage'
         end as rejection_reason
     from typed
     union all
@@ -111,6 +112,7 @@ lines as (
         0 as line_number,
         null::decimal(38, 9) as credits,
         null::decimal(38, 9) as storage_gb_hours,
+        null::{{ wide_integer() }} as storage_gb_hours_beyond,
         results.body as payload,
         null::string as external_user_id,
         'unreadable_rollup' as rejection_reason
@@ -125,6 +127,7 @@ select
     lines.line_number,
     lines.credits,
     lines.storage_gb_hours,
+    lines.storage_gb_hours_beyond,
     lines.payload,
     lines.external_user_id,
     lines.rejection_reason
