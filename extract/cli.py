@@ -16,7 +16,7 @@ from extract.progress import bars
 from extract.pseudonyms import Pseudonyms
 from extract.run import Run, Summary
 from extract.settings import Settings, options_of, read_settings
-from extract.shell import working
+from extract.shell import say, working
 from extract.upkeep import Folding
 from extract.warehouse import Warehouse
 
@@ -65,7 +65,7 @@ def _run(settings: Settings) -> Summary:
 
 def _tell(summary: Summary, settings: Settings) -> None:
     """Say what was done, and what comes next."""
-    click.echo(
+    say(
         f"{settings.first_month} to {settings.last_month}: {summary.loads} loads, {summary.rows_listed:,} rows listed, "
         f"{summary.rows_added:,} added, {summary.voids:,} sessions voided, in {settings.warehouse}"
         f"{f' and {settings.parquet}' if settings.parquet else ''}. Next: dbt build"

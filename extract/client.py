@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any, TypeVar
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote, urlencode, urljoin, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import httpx
@@ -31,13 +31,14 @@ from extract.clock import utc_now
 from extract.deadline import Deadlines
 from extract.errors import (
     ApiError,
+    ErrorBodyError,
     GivenUpError,
     RefusedKeyError,
     StaleCursorError,
     StoppedError,
     TransientError,
 )
-from extract.settings import ApiSettings, is_loopback
+from extract.settings import DEFAULT_BASE_URL, ApiSettings, is_loopback
 
 logger = logging.getLogger("extract")
 
@@ -46,11 +47,11 @@ T = TypeVar("T")
 _RETRIED = frozenset({408, 425, 429, *range(500, 600)} - {501, 505, 511})
 _WRITTEN = frozenset({200, 201, 202, 204})
 _DELETED = _WRITTEN | {404}
-_ENCODINGS = frozenset({"", "identity", "gzip", "x-gzip", "deflate"})
+_ENCODINGS = frozenset({"", "identity", "gzip", "deflate"})
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
-# Before the API has ever answered, a wrong address is likelier than a bad minute.
-_FIRST_CONTACT_TRIES = 3
 _LONGEST_PAUSE = 30.0
+# What is shorter may stand in any answer by chance.
+_LEAST_KEY_TO_BLOT = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,8 @@ class Client:
         self._max_seconds = settings.max_seconds
         self._request_seconds = settings.request_seconds
         self._max_body = settings.max_body_mib << 20
-        self._max_tries = settings.max_tries
+        self._first_contact_tries = settings.first_contact_tries
+        self._key_spellings = _spellings(settings.key)
         self._is_discreet = settings.id_hash_key is not None
         self._stop = stop or threading.Event()
         self._has_answered = False
@@ -112,7 +114,7 @@ class Client:
         self._extensions = {"timeout": self._timeout.as_dict(), "trace": self._deadlines.trace}
         self._retrying = tenacity.Retrying(
             stop=tenacity.stop_any(
-                tenacity.stop_after_attempt(self._max_tries),
+                tenacity.stop_after_attempt(settings.max_tries),
                 tenacity.stop_before_delay(self._max_seconds),
                 _IsGivenUp(),
             ),
@@ -187,8 +189,12 @@ class Client:
             if answer.status not in question.accept:
                 raise self._refusal(answer, question, shown)
             try:
+                if answer.status < 300 and pages.is_html(answer.body, answer.headers.get("content-type", "")):
+                    raise ApiError(pages.WEB_PAGE)
                 return read(answer)
             except (ApiError, TransientError) as error:
+                if isinstance(error, ErrorBodyError) and "cursor" in question.params:
+                    raise _stale(shown, answer.status, error.words) from error
                 error.args = (f"{shown}: {error.args[0]}",)
                 raise
         except (ApiError, TransientError) as error:
@@ -218,7 +224,8 @@ class Client:
                 self._deadlines.within(deadline),
                 contextlib.closing(transport.handle_request(request)) as response,
             ):
-                body = self._body(response, deadline)
+                response.headers = self._blotted_headers(response.headers)
+                body = self._blotted(self._body(response, deadline))
         except httpx.DecodingError as error:
             raise TransientError("the answer's compression is broken") from error
         except httpx.ConnectTimeout as error:
@@ -241,6 +248,8 @@ class Client:
     def _body(self, response: httpx.Response, deadline: float) -> bytes:
         """Read a body within the deadline and the cap; both count what was decoded, not what was sent."""
         encoding = response.headers.get("content-encoding", "").strip().lower()
+        if encoding == "x-gzip":  # the same by its older name, which the library does not know
+            encoding = response.headers["content-encoding"] = "gzip"
         if encoding not in _ENCODINGS:  # packed twice, a few bytes could unpack to any size at once
             raise ApiError("an answer is packed in a way that was not asked for", f": {pages.printable(encoding)}")
         chunks: list[bytes] = []
@@ -256,6 +265,19 @@ class Client:
                 raise TransientError(f"an answer took longer than {self._request_seconds:g} s")
             chunks.append(chunk)
         return b"".join(chunks)
+
+    def _blotted(self, data: bytes) -> bytes:
+        """An answer's bytes without the key, should the API have echoed it: nobody after can store, show or cut it."""
+        for spelling in self._key_spellings:
+            if spelling in data:
+                data = data.replace(spelling, b"***")
+        return data
+
+    def _blotted_headers(self, headers: httpx.Headers) -> httpx.Headers:
+        """The same of headers."""
+        if not any(spelling in value for _, value in headers.raw for spelling in self._key_spellings):
+            return headers
+        return httpx.Headers([(name, self._blotted(value)) for name, value in headers.raw])
 
     def _connect_error(self, error: httpx.ConnectError) -> ApiError | TransientError:
         """Tell a certificate, which no retry betters, from a network that may come back."""
@@ -274,7 +296,7 @@ class Client:
 
     def _unreachable(self, message: str) -> TransientError:
         """The error for an address where nobody answers: soon given up, unless somebody has before."""
-        tries = None if self._has_answered else _FIRST_CONTACT_TRIES
+        tries = None if self._has_answered else self._first_contact_tries
         return TransientError(f"{message}: check MIOSA_BASE_URL and the network", tries=tries)
 
     def _refusal(self, answer: Answer, question: _Question, where: str) -> ApiError | TransientError:
@@ -287,13 +309,14 @@ class Client:
         elif request and "(request " not in said:
             said += f" (request {request})"
         if 300 <= status < 400:
-            host = ""
+            host = None
             with contextlib.suppress(ValueError):
-                host = urlsplit(answer.headers.get("location", "")).hostname or ""
-            target = pages.printable(host) or "another address"
+                location = answer.headers.get("location")
+                host = urlsplit(urljoin(self._base_url + question.path, location)).hostname if location else None
+            target = pages.printable(host or "") or "another address"
             return ApiError(f"{where} redirects to {target}: refused, the key stays here")
         if "cursor" in question.params and status in (400, 404, 409, 410, 422):
-            return StaleCursorError(f"{where}: the API no longer takes its cursor (status {status})", said)
+            return _stale(where, status, said)
         if status in _RETRIED:
             retry_after = _retry_after(answer)
             if retry_after and retry_after <= self._max_seconds:
@@ -309,8 +332,11 @@ class Client:
         if status == 402:
             return ApiError("the account is out of credits (status 402)", said)
         if status == 404:
-            root = self._base_url
-            return ApiError(f"{where} does not exist (status 404): the base URL is likely not {root}", said)
+            return ApiError(
+                f"{where} does not exist (status 404): the base URL is likely wrong: MIOSA_BASE_URL is "
+                f"{self._base_url}, and usually {DEFAULT_BASE_URL}",
+                said,
+            )
         if 200 <= status < 300:
             return ApiError(f"{where}: status {status} without the answer asked for", said)
         return ApiError(f"{where}: status {status}", said)
@@ -382,25 +408,30 @@ def _log_retry(state: tenacity.RetryCallState) -> None:
 def _retry_after(answer: Answer) -> float | None:
     """How many seconds the server asks to wait: a header in seconds or as a date, or milliseconds in the body."""
     text = answer.headers.get("retry-after", "").strip()
-    if text:
-        try:
-            seconds = float(text)
-        except ValueError:
-            date = _date(text)
-            if date is None:
-                return None
-            # By the server's own clock, where it tells the time: this machine's may be off.
-            seconds = (date - (_date(answer.headers.get("date", "")) or utc_now())).total_seconds()
-        return seconds if not math.isnan(seconds) else None
+    seconds = _amount(text)
+    if seconds is None and (date := _date(text)):
+        # By the server's own clock, where it tells the time: this machine's may be off.
+        seconds = (date - (_date(answer.headers.get("date", "")) or utc_now())).total_seconds()
+    if seconds is not None:
+        return seconds
     try:
-        value = json.loads(answer.body)
+        value = json.loads(answer.body, parse_int=float)  # of any length: the longest are infinite
     except (ValueError, RecursionError):
         return None
     for place in (value, value.get("error") if isinstance(value, dict) else None):
-        milliseconds = place.get("retry_after_ms") if isinstance(place, dict) else None
-        if isinstance(milliseconds, int | float) and not isinstance(milliseconds, bool):
-            return float(milliseconds) / 1000
+        milliseconds = _amount(place.get("retry_after_ms")) if isinstance(place, dict) else None
+        if milliseconds is not None:
+            return milliseconds / 1000
     return None
+
+
+def _amount(value: Any) -> float | None:
+    """A number, also one as text; None for what is none."""
+    try:
+        amount = float(value) if isinstance(value, float | str) else math.nan
+    except ValueError:
+        return None
+    return None if math.isnan(amount) else amount
 
 
 def _date(text: str) -> datetime | None:
@@ -410,6 +441,20 @@ def _date(text: str) -> datetime | None:
         return date.astimezone(UTC).replace(tzinfo=None) if date.tzinfo else date
     except (ValueError, TypeError, OverflowError):
         return None
+
+
+def _stale(where: str, status: int, said: str) -> StaleCursorError:
+    """The error for a cursor that the API no longer takes, or no longer answers."""
+    return StaleCursorError(f"{where}: the API no longer takes its cursor (status {status})", said)
+
+
+def _spellings(key: str) -> tuple[bytes, ...]:
+    """The key as an answer may echo it: as it is, in JSON, in an address."""
+    if len(key) < _LEAST_KEY_TO_BLOT:
+        return ()
+    in_json = json.dumps(key)[1:-1]
+    found = {key, in_json, in_json.replace("/", "\\/"), quote(key, safe="")}
+    return tuple(spelling.encode() for spelling in sorted(found, key=len, reverse=True))
 
 
 def _shortened(address: str) -> str:

@@ -16,4 +16,5 @@ def to_text(moment: datetime) -> str:
     >>> to_text(datetime(2026, 10, 1))
     '2026-10-01T00:00:00Z'
     """
-    return f"{moment:%Y-%m-%dT%H:%M:%S}Z"
+    # Not by strftime, which writes years before 1000 with fewer digits.
+    return f"{moment.isoformat(timespec='seconds')}Z"

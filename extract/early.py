@@ -10,8 +10,9 @@ def guard(name: str) -> None:
     """End a command at once, with one line, by a signal that comes while it is still importing: nothing was begun."""
 
     def leave(number: int, frame: FrameType | None) -> None:
-        sys.stderr.write(f"{name}: stopped before anything was asked\n")
-        sys.stderr.flush()
+        if sys.stderr:  # closed, it is None
+            sys.stderr.write(f"{name}: stopped before anything was asked\n")
+            sys.stderr.flush()
         os._exit(128 + number)
 
     # What comes next is imported in a quarter of a second, in which a signal would end in a traceback.

@@ -33,6 +33,10 @@ class ApiError(ExtractError):
         self.words = words
 
 
+class ErrorBodyError(ApiError):
+    """An error in an answer whose status says success."""
+
+
 class RefusedKeyError(ApiError):
     """The API does not let the key in, or not there: no other request will fare better."""
 
@@ -68,6 +72,10 @@ class UnselectiveError(ExtractError):
 
 class WarehouseError(ExtractError):
     """The warehouse file cannot be used, or landing in it failed and was rolled back."""
+
+
+class ShortOfMemoryError(WarehouseError):
+    """DuckDB came to the limit of the memory that it was given."""
 
 
 class StoppedError(ExtractError):

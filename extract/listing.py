@@ -51,8 +51,11 @@ class Pass:
     """The API's own total, as the last answer that gave one said."""
     is_steady: bool
     """Whether every answer gave the same total."""
-    content: int | None = None
-    """A digest of the rows, in any order, where only a second pass can prove that none moved between pages."""
+    is_blind: bool
+    """Whether only a second pass can prove that no row moved between pages."""
+    identities: frozenset[int]
+    """Which rows it listed, where no total tells how many there are. Not what they said: a session that runs says
+    something else each time."""
 
 
 @dataclass(slots=True)
@@ -67,7 +70,6 @@ class _Reader:
     cursors: set[str] = field(default_factory=set)
     seen_pages: set[int] = field(default_factory=set)
     seen_ids: set[int] = field(default_factory=set)
-    content: set[int] = field(default_factory=set)
     fruitless: int = 0
     is_at_end: bool = False
 
@@ -96,18 +98,21 @@ class _Reader:
             self.is_at_end = self.listed >= self.total or not is_new
         elif page.has_cursor:
             self.is_at_end = True
-        else:
+        if self.total is None:
             news = _identities(page) - self.seen_ids
-            self.is_at_end = not news
             self.seen_ids |= news
-            self.content.update(map(hash, page.rows))
+            if page.cursor is None and not self.is_at_end:
+                self.is_at_end = not news
         if self.is_at_end and self.total is None and page.says_more:
             raise IncompleteError("the API says that there is more, and gives no way to it")
 
     @property
     def is_blind(self) -> bool:
-        """Whether rows came on several pages that neither a total nor a cursor vouches for."""
-        return self.total is None and not self.cursors and self.pages > 2
+        """Whether a row may have moved past this pass unseen: rows, from more than one answer, and no total to hold.
+
+        A cursor may be a place in a list as well as a row: where a row vanishes before it, the next one is skipped.
+        """
+        return self.total is None and self.pages > 1 and self.listed > 0
 
 
 def read_list(
@@ -157,7 +162,8 @@ def read_list(
         rows=reader.listed,
         total=reader.total,
         is_steady=len(reader.totals) <= 1,
-        content=hash(frozenset(reader.content)) if reader.is_blind else None,
+        is_blind=reader.is_blind,
+        identities=frozenset(reader.seen_ids),
     )
 
 

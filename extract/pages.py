@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from extract.canonical import normalize
-from extract.errors import ApiError, TransientError
+from extract.errors import ApiError, ErrorBodyError, IncompleteError, TransientError
 
 SEPARATOR = "\x1e"
 """Stands between rows in `Page.text`. JSON may not hold it: inside strings it has to be escaped."""
@@ -26,9 +26,11 @@ _ROW_KEYS = ("data", "sessions", "items", "sandboxes")
 _PLACES = ("page", "meta")
 _FACTS = ("next_cursor", "has_more", "total", "page_size", "per_page", *_PLACES)
 _ERROR = "the answer is an error although its status says success"
+WEB_PAGE = "the answer is a web page, not JSON: is MIOSA_BASE_URL the API's address?"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _SPACE = re.compile(r"[ \t\n\r]*")
-_HTML = re.compile(rb"\s*<(!doctype|html|head|body|\?xml)", re.IGNORECASE)
+# No JSON begins so, whatever page it may be: a document, a fragment, a comment.
+_HTML = re.compile(rb"(\xef\xbb\xbf)?\s*<")
 _decode_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
@@ -80,22 +82,40 @@ def read_document(body: bytes, *, is_error: bool = False) -> tuple[str, str | No
     value = _parse(text, body)
     if not isinstance(value, dict) or not value:
         raise ApiError("the answer is not a JSON object")
-    if value.get("error") and not is_error:
-        raise ApiError(_ERROR, _said(value))
+    if not is_error:
+        _refuse_error(value)
     return *storable(text), value
+
+
+def rollup_results(value: Any) -> list[Any]:
+    """The lines of the vendor's rollup, from where staging reads them (`stg_miosa__usage_rollups`).
+
+    Raises `ApiError` where it has none, and `IncompleteError` where it says that there are more.
+    """
+    inner = value.get("data")
+    nested = inner if isinstance(inner, dict) else {}
+    candidates = (value.get("results"), inner, nested.get("results"))
+    results = next((each for each in candidates if isinstance(each, list)), None)
+    if results is None:
+        raise ApiError("the answer has no list of results")
+    for place in (*_places(value), *_places(nested)):
+        is_part = place.get("has_more") is True or (_count(place.get("total")) or 0) > len(results)
+        if is_part or _cursor(place.get("next_cursor")) is not None:
+            raise IncompleteError(f"the vendor's rollup lists {len(results)} users and says that there are more")
+    return results
 
 
 def error_message(body: bytes) -> str:
     """What the vendor says in an error body, as ` "message" (request id)`; empty where it says nothing."""
     try:
-        return _said(json.loads(body))
+        return _said(json.loads(body, parse_int=_small_int))
     except (ValueError, RecursionError):
         return ""
 
 
-def is_html(body: bytes) -> bool:
+def is_html(body: bytes, content_type: str = "") -> bool:
     """Whether a body is a web page, as a wrong address or a proxy answers."""
-    return _HTML.match(body) is not None
+    return _HTML.match(body) is not None or (content_type.lower().startswith("text/html") and bool(body.strip()))
 
 
 def _read_fast(body: bytes) -> Page:
@@ -104,8 +124,11 @@ def _read_fast(body: bytes) -> Page:
         rows = _decode_list(body)
         return Page(_join(rows), len(rows))
     envelope: dict[str, msgspec.Raw] = _decode_object(body)
-    found, inner = _find_rows(envelope)
-    rows = _decode_list(found)
+    found = _find_rows(envelope)
+    if found is None:  # the slow way says why, or sees that there is no row
+        return _read_slowly(body)
+    listed, inner = found
+    rows = _decode_list(listed)
     facts = {key: _value(raw) for key, raw in {**envelope, **inner}.items() if key in _FACTS}
     return _page(_join(rows), len(rows), facts)
 
@@ -115,8 +138,8 @@ def _join(rows: Sequence[msgspec.Raw]) -> str:
     return b"\x1e".join(rows).decode()
 
 
-def _find_rows(envelope: dict[str, msgspec.Raw]) -> tuple[msgspec.Raw, dict[str, msgspec.Raw]]:
-    """The slice that is the list of rows, and the object around it where that is not the body itself."""
+def _find_rows(envelope: dict[str, msgspec.Raw]) -> tuple[msgspec.Raw, dict[str, msgspec.Raw]] | None:
+    """The slice that is the list of rows, and the object around it where that is not the body itself; None for none."""
     _refuse_error(envelope)
     for key in _ROW_KEYS:
         raw = envelope.get(key)
@@ -127,8 +150,9 @@ def _find_rows(envelope: dict[str, msgspec.Raw]) -> tuple[msgspec.Raw, dict[str,
             return raw, {}
         if head == b"{" and key == "data":
             inner: dict[str, msgspec.Raw] = _decode_object(raw)
-            return _find_rows({k: v for k, v in inner.items() if k != "data" or bytes(v)[:1] == b"["})[0], inner
-    raise _no_rows(envelope)
+            found = _find_rows({k: v for k, v in inner.items() if k != "data" or bytes(v)[:1] == b"["})
+            return found and (found[0], inner)
+    return None
 
 
 def _value(raw: msgspec.Raw) -> Any:
@@ -138,7 +162,7 @@ def _value(raw: msgspec.Raw) -> Any:
 
 def _page(text: str, count: int, facts: dict[str, Any], normalized: list[str | None] | None = None) -> Page:
     """Put together a page from its rows and what the envelope says."""
-    places = [facts, *(facts[key] for key in _PLACES if isinstance(facts.get(key), dict))]
+    places = _places(facts)
     cursors = [_cursor(place["next_cursor"]) for place in places if "next_cursor" in place]
     totals = (_count(place.get("total")) for place in reversed(places))
     sizes = (_count(place.get(key)) for place in reversed(places) for key in ("page_size", "per_page"))
@@ -152,6 +176,11 @@ def _page(text: str, count: int, facts: dict[str, Any], normalized: list[str | N
         has_cursor=bool(cursors),
         says_more=any(place.get("has_more") is True for place in places),
     )
+
+
+def _places(facts: dict[str, Any]) -> list[dict[str, Any]]:
+    """Where an envelope may say something of its list."""
+    return [facts, *(facts[key] for key in _PLACES if isinstance(facts.get(key), dict))]
 
 
 def _cursor(value: Any) -> str | None:
@@ -174,13 +203,14 @@ def _read_slowly(body: bytes) -> Page:
     """Slice with the standard library: slower, and the same slices."""
     text = _text(body, body)
     value = _parse(text, body)
+    start: int | None
     if isinstance(value, list):
         start, facts = _skip(text, 0), dict[str, Any]()
     elif isinstance(value, dict):
         start, facts = _list_start(text, value)
     else:
         raise ApiError("the answer is neither a list nor an object with one")
-    pairs = [storable(row) for row in _slices(text, start)]
+    pairs = [] if start is None else [storable(row) for row in _slices(text, start)]
     normalized = [fixed for _, fixed in pairs]
     return _page(SEPARATOR.join(row for row, _ in pairs), len(pairs), facts, normalized if any(normalized) else None)
 
@@ -190,7 +220,7 @@ def _text(body: bytes, whole: bytes) -> str:
     if not whole.strip():
         raise TransientError("the answer is empty although its status says success")
     if is_html(whole):
-        raise ApiError("the answer is a web page, not JSON: is MIOSA_BASE_URL the API's address?")
+        raise ApiError(WEB_PAGE)
     try:
         return body.decode("utf-8", "surrogatepass")
     except UnicodeDecodeError as error:
@@ -212,19 +242,21 @@ def _small_int(text: str) -> int | str:
     return int(text) if len(text) < 19 else text
 
 
-def _list_start(text: str, value: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-    """Where the list of rows begins in an envelope, and the envelope."""
+def _list_start(text: str, value: dict[str, Any]) -> tuple[int | None, dict[str, Any]]:
+    """Where the list of rows begins in an envelope (None: it is null, as Go writes an empty one), and the envelope."""
     _refuse_error(value)
+    start, around, facts = 0, value, value
+    inner = value.get("data")
+    if isinstance(inner, dict):
+        _refuse_error(inner)
+        start, around, facts = _members(text, 0)["data"], inner, {**value, **inner}
     for key in _ROW_KEYS:
-        inner = value.get(key)
-        if isinstance(inner, list):
-            return _members(text, 0)[key], value
-        if isinstance(inner, dict) and key == "data":
-            _refuse_error(inner)
-            for name in _ROW_KEYS:
-                if isinstance(inner.get(name), list):
-                    return _members(text, _members(text, 0)[key])[name], {**value, **inner}
-    raise _no_rows(value)
+        if isinstance(around.get(key), list):
+            return _members(text, start)[key], facts
+    # Null may be a list that could not be made as well: that there is no row has to be said besides.
+    if any(key in around and around[key] is None for key in _ROW_KEYS) and _page("", 0, facts).total == 0:
+        return None, facts
+    raise _no_rows(around)
 
 
 def _members(text: str, start: int) -> dict[str, int]:
@@ -285,12 +317,15 @@ def _has_lone_surrogate(text: str) -> bool:
 
 
 def _refuse_error(envelope: dict[str, Any]) -> None:
-    """Refuse a body that reports an error under a status that says success."""
-    error = envelope.get("error")
-    if isinstance(error, msgspec.Raw):
-        error = _value(error)
-    if error:
-        raise ApiError(_ERROR, _said({"error": error}))
+    """Refuse a body that reports an error under a status that says success: also one that says nothing of it."""
+    error, errors = (
+        _value(said) if isinstance(said, msgspec.Raw) else said
+        for said in (envelope.get("error"), envelope.get("errors"))
+    )
+    is_error = error is not None and error is not False and error != ""
+    # What is no list, object or text may be how many there were.
+    if is_error or (errors and isinstance(errors, list | dict | str)):
+        raise ErrorBodyError(_ERROR, _said({"error": error, "errors": errors}))
 
 
 def _no_rows(envelope: dict[str, Any]) -> ApiError:
@@ -301,7 +336,9 @@ def _no_rows(envelope: dict[str, Any]) -> ApiError:
 
 def _said(value: Any) -> str:
     """The message and request id of an error body."""
-    error = value.get("error") if isinstance(value, dict) else None
+    error = value.get("error") or value.get("errors") if isinstance(value, dict) else None
+    if isinstance(error, list):
+        error = next(iter(error), None)
     if isinstance(error, str):
         return f": {printable(error)}"
     if not isinstance(error, dict):

@@ -25,7 +25,11 @@ from extract.errors import ConfigurationError
 API_PATH = "/api/v1"
 DEFAULT_BASE_URL = "https://api.miosa.ai" + API_PATH
 _HASH_KEY_BYTES = 16
+# Before the API has ever answered, a wrong address is likelier than a bad minute: these take some 4 seconds.
+_FIRST_CONTACT_TRIES = 5
 _MONTH = re.compile(r"20\d\d-(0[1-9]|1[0-2])")
+# What DuckDB takes for something else than a file of this machine: `md:…`, `ducklake:…`, `s3://…`, memory.
+_NO_FILE = re.compile(r":memory:|\w{2,}:", re.ASCII)
 # DuckDB names a database after its file; a schema of the same name makes every `schema.table` ambiguous.
 _SCHEMAS = frozenset({"raw", "staging", "intermediate", "marts", "ledger", "main", "temp", "system"})
 
@@ -85,6 +89,8 @@ class FileSettings:
         30.0, "Seconds to wait for a file that another process holds. [default: 30]", least=0, most=3600
     )
     verbose: bool = _option(False, "Tell of each request and retry.")
+    given: frozenset[str] = frozenset()
+    """The settings that were not left to their defaults."""
 
     def __post_init__(self) -> None:
         """Check every setting."""
@@ -92,6 +98,8 @@ class FileSettings:
         for name, spec in _specs(type(self)).items():
             if isinstance(value := getattr(self, name), int | float):
                 _check_number(spec, name, value)
+        if not self.warehouse.name.strip() or _NO_FILE.match(str(self.warehouse)):
+            raise ConfigurationError("WAREHOUSE_PATH names no file of this machine: set it to one, as warehouse.duckdb")
         if self.warehouse.stem.lower() in _SCHEMAS:
             name = repr(self.warehouse.stem)
             raise ConfigurationError(
@@ -122,7 +130,9 @@ class ApiSettings(FileSettings):
     threads: int = _option(
         0, "Requests at a time. [default: 4 to 32, more where the API takes longer]", least=0, most=64
     )
-    max_tries: int = _option(12, "Tries a request. [default: 12]", least=1, most=1000)
+    max_tries: int = _option(
+        12, "Tries a request. [default: 12; 5 while the API has never answered]", least=1, most=1000
+    )
     max_seconds: float = _option(600.0, "Seconds a request, its retries included. [default: 600]", above=0, most=86_400)
     request_seconds: float = _option(120.0, "Seconds a single try. [default: 120]", above=0, most=3600)
     max_body_mib: int = _option(256, "Most MiB of an answer, unpacked. [default: 256]", least=1, most=4096)
@@ -132,6 +142,11 @@ class ApiSettings(FileSettings):
         _check_key(self.key)
         super().__post_init__()
         object.__setattr__(self, "base_url", _checked_base_url(self.base_url))
+
+    @property
+    def first_contact_tries(self) -> int:
+        """Tries of a request for as long as the API has never answered, should there be fewer than else."""
+        return self.max_tries if "max_tries" in self.given else _FIRST_CONTACT_TRIES
 
     @property
     def key(self) -> str:
@@ -252,7 +267,9 @@ def read_settings_as(kind: type[Kind], **options: Any) -> Kind:
     if not given.get("parquet", True) or "://" in str(given.get("parquet")):
         raise ConfigurationError("--parquet is no folder of this machine: name one, or leave it out")
     given.update({name: Path(given[name]) for name in ("warehouse", "parquet") if name in given})
-    return kind(api_key=_secret("MIOSA_API_KEY"), id_hash_key=_secret("MIOSA_ID_HASH_KEY"), **given)
+    return kind(
+        api_key=_secret("MIOSA_API_KEY"), id_hash_key=_secret("MIOSA_ID_HASH_KEY"), given=frozenset(given), **given
+    )
 
 
 def _secret(name: str) -> Secret | None:

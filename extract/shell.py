@@ -41,7 +41,7 @@ def working(name: str, settings: FileSettings, unfinished: str = "nothing unfini
         if isinstance(error, click.exceptions.Abort | click.ClickException):
             raise
         # Where ids may not be shown, neither may words that nobody of us wrote.
-        text = "" if settings.id_hash_key else redacted(" ".join(str(error).split())[:300], settings)
+        text = "" if settings.id_hash_key else " ".join(redacted(str(error), settings).split())[:300]
         raise ExtractError(f"unexpected {type(error).__name__}: {text}: {unfinished}; please report this") from error
 
 
@@ -60,18 +60,23 @@ def outcome(command: click.Command, name: str, stopped: str, arguments: Sequence
         return 2, " ".join(error.format_message().split())
     except click.Abort:
         return 130, "stopped"
+    except OSError as error:  # of click's own: what our commands write goes by `say` and `show`
+        return 1, f"cannot write to standard output ({error.strerror})"
+    except SystemExit:  # of click's own too, where the reader of its help has left
+        return 0, ""
     return (result if isinstance(result, int) else 0), ""
 
 
 def main(command: click.Command, name: str, stopped: str) -> NoReturn:
     """Run a command as a process."""
+    _open_closed_streams()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _on_signal)
     status, message = outcome(command, name, stopped, None)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # all is said and done
     if message:
-        click.echo(f"{name}: {message}", err=True)
+        say(f"{name}: {message}", err=True)
     # The warehouse is closed. What may be left are threads that wait for an answer: nobody waits for them.
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):
@@ -79,11 +84,35 @@ def main(command: click.Command, name: str, stopped: str) -> NoReturn:
     os._exit(status)
 
 
+def say(text: str, *, err: bool = False) -> None:
+    """Say what was done. It is done as well where nobody can be told."""
+    with contextlib.suppress(OSError, ValueError):
+        click.echo(text, err=err)
+
+
+def show(text: str) -> None:
+    """Show what was asked for. Raises `ExtractError` where it cannot be written, unless its reader has left."""
+    try:
+        click.echo(text)
+    except BrokenPipeError:
+        return
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise ExtractError(f"cannot write to standard output ({why}): send it elsewhere, then run again") from error
+
+
 def redacted(text: str, settings: FileSettings) -> str:
     """Blot the keys out, should the API have echoed one."""
     for key in (settings.api_key, settings.id_hash_key):
         text = text if key is None else text.replace(key.reveal(), "***")
     return text
+
+
+def _open_closed_streams() -> None:
+    """Have streams that are closed lead nowhere: else the next file that is opened, the warehouse perhaps, is one."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), "w" if number else "r"))
 
 
 class _Redact(logging.Filter):

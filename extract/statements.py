@@ -28,6 +28,7 @@ create or replace temp table examined (
 create or replace temp table listed (row_hash bigint, row_key varchar, has_id boolean);
 create or replace temp table months (first timestamp, last timestamp);
 create or replace temp table crossing (load_id bigint);
+create or replace temp table unsettled (load_id bigint);
 create or replace temp table covered_windows (starts timestamp, ends timestamp);
 """
 
@@ -167,7 +168,8 @@ select
     started,
     case
         when not is_running then greatest(started, ended)
-        when seconds is not null then started + to_seconds(seconds)
+        -- As far as a time can be shown: a session may claim three thousand years.
+        when seconds is not null then least(started + to_seconds(seconds), timestamp '9001-01-01 00:00:00')
         else greatest(started, asked_at)
     end as ended,
     external_user_id
@@ -198,27 +200,33 @@ with keys as (
     select load_number, row_hash, row_key, has_id, count(*) as times
     from parsed
     group by all
-),
-repeated as (
-    select keys.load_number, count(distinct staged.payload) as contents
-    from keys
-    inner join parsed using (load_number, row_hash, row_key, has_id)
-    inner join staged using (load_number, place)
-    where keys.times > 1
-    group by keys.load_number, keys.row_hash, keys.row_key
-),
-conflicts as (
-    select load_number, count(*) as conflicts from repeated where contents > 1 group by load_number
 )
 select
     load_number,
     sum(times)::bigint,
     count(*) filter (where has_id),
     count(*) filter (where not has_id),
-    any_value(coalesce(conflicts.conflicts, 0))
+    count(*) filter (where times > 1)
 from keys
-left join conflicts using (load_number)
 group by load_number
+"""
+
+# The rows of keys that a load lists with more than one text.
+REPEATED = """
+with repeated as (
+    select load_number, row_hash, row_key, has_id
+    from parsed
+    group by all
+    having count(*) > 1
+)
+select
+    repeated.load_number, repeated.row_hash, repeated.row_key, repeated.has_id,
+    list(distinct staged.payload) as contents
+from repeated
+inner join parsed using (load_number, row_hash, row_key, has_id)
+inner join staged using (load_number, place)
+group by repeated.load_number, repeated.row_hash, repeated.row_key, repeated.has_id
+having count(distinct staged.payload) > 1
 """
 
 # What the resource's table holds, in one form for all resources. DuckDB reads only the columns that are asked for.
@@ -438,6 +446,31 @@ where
 having count(*) > 0
 """
 
+# Sessions that this run's windows tell different things of, after load $1: the last window that did, of each.
+REMEMBER_UNSETTLED = """
+insert into unsettled
+select sequenced.load_id
+from found
+inner join chosen using (sequence)
+inner join sequenced using (sequence)
+where found.load_id > $1
+union
+select max(sequenced.load_id)
+from contested
+inner join firsts using (sequence)
+inner join sequenced using (row_hash, row_key, has_id)
+group by contested.sequence
+having min(sequenced.load_id) < max(sequenced.load_id)
+"""
+
+UNSETTLED = """
+select distinct loads.window_start_at_utc, loads.window_end_at_utc
+from unsettled
+inner join raw.loads as loads using (load_id)
+where loads.window_start_at_utc is not null
+order by loads.window_start_at_utc
+"""
+
 KEEP_REST = """
 create or replace temp table staged as
 from staged
@@ -458,15 +491,14 @@ from (
 )
 where not list_contains($1::varchar[], name)
 order by name
-limit 20
 """
 
 SEEN_BEFORE = """
 select 1
 from raw.usage_sessions
 where
-    load_id < $1 and contains(payload, $2)
-    and list_contains(try(json_keys(coalesce(payload_normalized, payload))), $3)
+    load_id < $1 and (contains(payload, $2) or contains(payload, '\\u'))
+    and list_contains(try(json_keys(coalesce(payload_normalized, payload))), $2)
 limit 1
 """
 

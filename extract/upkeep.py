@@ -18,6 +18,7 @@ from pathlib import Path
 from types import TracebackType
 
 import duckdb
+import tenacity
 
 from extract.errors import WarehouseError
 
@@ -41,14 +42,22 @@ if sys.stdin.readline():
 _FOLD_SECONDS = 600
 
 
-def create(path: Path) -> None:
-    """Make an empty database, whole or not at all, unless the file is there. Raises `WarehouseError`."""
+def create(path: Path, lock_seconds: float = 30.0) -> None:
+    """Make an empty database, whole or not at all, unless the file is there. Raises `WarehouseError`.
+
+    Another process that makes a file in the same folder is waited for, but no longer than `lock_seconds`.
+    """
+    if path.exists():
+        return
     folder = os.open(path.parent, os.O_RDONLY)
     try:
-        # One at a time, and free again when this process dies: a leftover is nobody's work in progress.
-        fcntl.flock(folder, fcntl.LOCK_EX)
+        _lock(folder, path, lock_seconds)
         if path.exists():
             return
+        if path.is_symlink():  # of a disk that is not there, perhaps, which holds the warehouse
+            raise WarehouseError(
+                f"{path} is a link to {path.readlink()}, which is not there: bring that file back, or remove the link"
+            )
         log = path.with_name(f"{path.name}.wal")
         if log.exists():
             raise WarehouseError(f"{log} is there without {path.name}: bring that file back, or move the log away")
@@ -59,6 +68,23 @@ def create(path: Path) -> None:
         new.rename(path)
     finally:
         os.close(folder)
+
+
+def _lock(folder: int, path: Path, seconds: float) -> None:
+    """Be the only one to make a file in a folder. Free again when this process dies: so a leftover is nobody's."""
+    retrying = tenacity.Retrying(
+        stop=tenacity.stop_after_delay(seconds),
+        wait=tenacity.wait_fixed(0.25),
+        retry=tenacity.retry_if_exception_type(BlockingIOError),
+        reraise=True,
+    )
+    try:
+        retrying(fcntl.flock, folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise WarehouseError(
+            f"{path} cannot be made: another process has locked its folder, perhaps a run that makes a file there, or "
+            "`flock`: wait for it or end it, then run again"
+        ) from error
 
 
 class Folding:

@@ -21,14 +21,14 @@ from importlib import resources
 from itertools import groupby
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import duckdb
 import tenacity
 
 from extract import __version__, canonical, statements
 from extract.clock import utc_now
-from extract.errors import ConfigurationError, WarehouseError
+from extract.errors import ConfigurationError, ShortOfMemoryError, WarehouseError
 from extract.pages import SEPARATOR, Page
 from extract.settings import next_month
 from extract.upkeep import NEVER_CHECKPOINT, Folding, create
@@ -36,10 +36,13 @@ from extract.upkeep import NEVER_CHECKPOINT, Folding, create
 logger = logging.getLogger("extract")
 
 _MEMORY = "200MB"
+# Where rows are so large that this does not do. DuckDB takes rows by 2,048, and each thread has some at hand.
+_MORE_MEMORY = ("set memory_limit = '800MB'; set threads = 1", "set memory_limit = '3200MB'")
 _MOST_THREADS = 4
 _BUFFERED_ROWS = 5_000
 _BUFFERED_CHARACTERS = 4 << 20
 _FETCHED = 1_000
+_FIELDS_A_LANDING = 100
 # Groups of rows that a million rows can be sorted and written in within `_MEMORY`.
 _PARQUET = "format parquet, compression zstd, row_group_size 20480, use_tmp_file false"
 BRAKE_FROM = 10
@@ -120,6 +123,7 @@ class QuotaChange:
     error: str | None = None
 
 
+Result = TypeVar("Result")
 Rows = list[tuple[Any, ...]]
 Query = Callable[[str, Sequence[Any]], Rows]
 """Runs a statement with its values, and gives its rows."""
@@ -168,6 +172,7 @@ class Warehouse:
         self._connection = _connect(path, lock_seconds)
         self._buffers: dict[int, _Buffer] = {}
         self._staged: dict[int, int] = {}
+        self._familiar: set[str] = set()  # fields that no page of the vendor's names, and that were seen before
         try:
             for suffix in ("", ".wal"):
                 with contextlib.suppress(FileNotFoundError, PermissionError):
@@ -175,6 +180,7 @@ class Warehouse:
             self._execute(resources.files("extract").joinpath("schema.sql").read_text("utf-8"))
             self._check_ids()
             self._execute(statements.STAGING)
+            self._loads_before = self._last_load()
         except BaseException:
             self._connection.close()
             raise
@@ -247,11 +253,12 @@ class Warehouse:
         first = self._staged.get(number, 0)
         values: list[Any] = [number, first, first + buffer.rows, SEPARATOR.join(buffer.texts)]
         if buffer.answers:
-            added = self._execute(statements.STAGE_ANSWERS, [number, *_columns(buffer.answers)]).fetchone()
+            statement, values = statements.STAGE_ANSWERS, [number, *_columns(buffer.answers)]
         elif buffer.has_normalized:
-            added = self._execute(statements.STAGE_NORMALIZED, [*values, buffer.normalized]).fetchone()
+            statement, values = statements.STAGE_NORMALIZED, [*values, buffer.normalized]
         else:
-            added = self._execute(statements.STAGE, values).fetchone()
+            statement = statements.STAGE
+        added = self._with_memory(lambda: self._execute(statement, values).fetchone())
         if added != (buffer.rows,):
             raise WarehouseError(f"staging took {added} rows of {buffer.rows}: please report this")
         self._staged[number] = first + buffer.rows
@@ -263,8 +270,12 @@ class Warehouse:
         for load in loads:
             self._flush(load.number)
             load.rows = load.distinct_ids = load.unidentified = load.conflicts = 0
-        if not any(self._staged.get(load.number) for load in loads):
-            return
+        if any(self._staged.get(load.number) for load in loads):
+            self._with_memory(lambda: self._examine(loads))
+
+    def _examine(self, loads: Sequence[Load]) -> None:
+        """Parse and count what is staged. It may be done again."""
+        has_repeated = False
         self._execute("delete from examined")
         self._execute(statements.EXAMINE, _columns([(load.number, load.started_at, load.window_end) for load in loads]))
         self._normalize()
@@ -273,7 +284,11 @@ class Warehouse:
         counts = {row[0]: row[1:] for row in self._execute(statements.COUNT).fetchall()}
         for load in loads:
             if load.number in counts:
-                load.rows, load.distinct_ids, load.unidentified, load.conflicts = counts[load.number]
+                load.rows, load.distinct_ids, load.unidentified, repeated = counts[load.number]
+                has_repeated = has_repeated or repeated > 0
+        conflicts = self._conflicts() if has_repeated else {}
+        for load in loads:
+            load.conflicts = conflicts.get(load.number, 0)
 
     def land(self, loads: Sequence[Load], *, notes_asked: bool = False) -> None:
         """Land loads of one resource that were examined and found complete, in this order, in one transaction.
@@ -283,14 +298,19 @@ class Warehouse:
         if not loads:
             return
         resource, has_rows = loads[0].resource, any(load.rows for load in loads)
-        with self._transaction():
-            last = self._last_load()
-            added = self._land_rows(resource, loads, last) if has_rows else {}
-            if notes_asked:
-                self._execute(statements.REMEMBER_ASKED)
-            for load in loads:
-                load.rows_added = added.get(load.number, 0)
-            self._insert_loads(loads, last)
+
+        def land_whole() -> int:
+            with self._transaction():
+                last = self._last_load()
+                added = self._land_rows(resource, loads, last) if has_rows else {}
+                if notes_asked:
+                    self._execute(statements.REMEMBER_ASKED)
+                for load in loads:
+                    load.rows_added = added.get(load.number, 0)
+                self._insert_loads(loads, last)
+            return last
+
+        last = self._with_memory(land_whole)
         if has_rows:
             self._report_drift(resource, last + 1)
             for load in loads:
@@ -317,6 +337,7 @@ class Warehouse:
             self._execute(statements.REMEMBER_LISTED)
             self._execute(statements.REMEMBER_MONTHS)
             self._execute(statements.REMEMBER_CROSSING)
+            self._execute(statements.REMEMBER_UNSETTLED, [self._loads_before])
         return added
 
     def _insert_loads(self, loads: Sequence[Load], last: int) -> None:
@@ -352,6 +373,14 @@ class Warehouse:
                 "update staged set normalized = ? where load_number = ? and place = ?",
                 [[canonical.normalize(payload), number, place] for number, place, payload in rows],
             )
+
+    def _conflicts(self) -> dict[int, int]:
+        """How many keys each load lists with more than one content, however the same content may be spelt."""
+        conflicts: dict[int, int] = {}
+        for number, *_, contents in self._execute(statements.REPEATED).fetchall():
+            if any(not canonical.is_same(contents[0], other) for other in contents[1:]):
+                conflicts[number] = conflicts.get(number, 0) + 1
+        return conflicts
 
     def _key_unidentified(self) -> None:
         """Key rows without a usable id by what they say, and by how often the load has said it."""
@@ -419,9 +448,11 @@ class Warehouse:
         known = _KNOWN_FIELDS.get(resource)
         if not known:
             return
-        unknown = [name for (name,) in self._execute(statements.UNKNOWN_FIELDS, [known]).fetchall()]
-        for name in unknown:
-            if not self._execute(statements.SEEN_BEFORE, [first_load, name, name]).fetchone():
+        unknown = {name for (name,) in self._execute(statements.UNKNOWN_FIELDS, [known]).fetchall()} - self._familiar
+        # Each costs a look at history, and a hostile row may have any number.
+        for name in sorted(unknown)[:_FIELDS_A_LANDING]:
+            self._familiar.add(name)
+            if not self._execute(statements.SEEN_BEFORE, [first_load, name]).fetchone():
                 logger.warning("the API's sessions have a field not known before, kept as it is: %s", repr(name)[:80])
 
     # Voids
@@ -458,8 +489,17 @@ class Warehouse:
     # What later stages ask
 
     def running_starts(self) -> list[datetime]:
-        """The days on which sessions that were last seen running began."""
-        return [row[0] for row in self._execute(statements.RUNNING).fetchall()]
+        """The days on which sessions that were last seen running began, as far as there is sense in asking for them."""
+        horizon = utc_now() + timedelta(days=1)
+        days = [row[0] for row in self._execute(statements.RUNNING).fetchall()]
+        return [day for day in days if _FIRST_MONTH <= day <= horizon]
+
+    def unsettled_windows(self) -> list[tuple[datetime, datetime]]:
+        """Windows of this run that told of a session what another one did not; asked for once, they are forgotten."""
+        windows = [(start, end) for start, end in self._execute(statements.UNSETTLED).fetchall()]
+        if windows:
+            self._execute("delete from unsettled")
+        return windows
 
     def lists_beyond_windows(self) -> bool:
         """Whether this run listed an ended session that outlasts its window: so the API does not select by end."""
@@ -525,6 +565,22 @@ class Warehouse:
         except duckdb.Error as error:
             raise _failure(error, self._path) from error
 
+    def _with_memory(self, work: Callable[[], Result]) -> Result:
+        """Do what can be done again, with more memory each time that it runs out. Raises `WarehouseError`."""
+        more = iter(_MORE_MEMORY)
+
+        def take_more(state: tenacity.RetryCallState) -> None:
+            logger.info("try %d: %s", state.attempt_number, state.outcome and state.outcome.exception())
+            self._execute(next(more))
+
+        retrying = tenacity.Retrying(
+            stop=tenacity.stop_after_attempt(1 + len(_MORE_MEMORY)),
+            retry=tenacity.retry_if_exception_type(ShortOfMemoryError),
+            before_sleep=take_more,
+            reraise=True,
+        )
+        return retrying(work)
+
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
         """All of the block, or nothing of it."""
@@ -583,7 +639,7 @@ def _check_head(path: Path, mode: Literal["rb", "r+b"] = "rb") -> None:
 
 def _connect(path: Path, lock_seconds: float) -> duckdb.DuckDBPyConnection:
     """Open the file for writing, making it where it is not there."""
-    create(path)
+    create(path, lock_seconds)
     connection = _open(path, lock_seconds, settings=NEVER_CHECKPOINT)
     try:
         connection.execute("pragma disable_checkpoint_on_shutdown")
@@ -635,6 +691,10 @@ def _failure(error: duckdb.Error, path: Path) -> WarehouseError:
         holder = re.search(r"held in (.*?) \(PID (\d+)\)", text)
         who = f"process {holder[2]} ({holder[1]})" if holder else "another process"
         return WarehouseError(f"{path} is held by {who}: close it there, then run again")
+    if isinstance(error, duckdb.OutOfMemoryException) and "No space left" not in text:
+        return ShortOfMemoryError(
+            f"{path}: there is not the memory for rows as large as these: ask for fewer days at once with --window-days"
+        )
     line = " ".join(text.split("\n")[0].split())[:200]
     if any(reason in text for reason in ("No space left", "File too large", "Disk quota exceeded")):
         return WarehouseError(f"the disk of {path} is full: free some space, then run again, it goes on from there")

@@ -20,7 +20,7 @@ Job = TypeVar("Job")
 Piece = TypeVar("Piece")
 Result = TypeVar("Result")
 
-MOST_WAITING = 16 << 20
+MOST_WAITING = 32 << 20
 """Bounds what was fetched but not yet written, in characters: enough to go on fetching while a batch is landed."""
 
 

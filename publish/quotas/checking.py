@@ -13,9 +13,9 @@ from extract import canonical
 from extract.client import Answer, Client
 from extract.clock import utc_now
 from extract.errors import ApiError, WarehouseError
-from extract.pages import read_document
+from extract.pages import read_document, rollup_results
 from extract.quotas import ACCEPTED, quota_path, take_quota
-from extract.run import check_rollup, rollup_params
+from extract.run import rollup_params
 from extract.settings import next_month
 from extract.warehouse import Query
 from publish.quotas.comparison import in_force, limit_json, require_built
@@ -172,12 +172,8 @@ def _counted(quota: Quota) -> dict[str, Decimal]:
 
 def _read_rollup(answer: Answer) -> list[Any]:
     """The lines of the vendor's rollup."""
-    payload, normalized, value = read_document(answer.body)
-    check_rollup(value)
-    said = canonical.parse(payload if normalized is None else normalized)
-    inner = said.get("data")
-    results: list[Any] = (said if isinstance(said.get("results"), list) else inner)["results"]
-    return results
+    payload, normalized, _ = read_document(answer.body)
+    return rollup_results(canonical.parse(payload if normalized is None else normalized))
 
 
 def _sum(lines: Sequence[dict[str, Any]], name: str) -> Decimal:

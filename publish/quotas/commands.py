@@ -21,7 +21,7 @@ from extract.clock import utc_now
 from extract.errors import ConfigurationError, ExtractError
 from extract.progress import bars
 from extract.settings import ApiSettings, FileSettings, options_of, read_settings_as
-from extract.shell import redacted, working
+from extract.shell import redacted, say, show, working
 from extract.upkeep import Folding
 from extract.warehouse import Query, Warehouse, reading
 from publish.quotas.applying import BRAKE_PERCENT, Applying, Outcome
@@ -62,10 +62,9 @@ def diff(as_json: bool, **options: Any) -> int:
     with working("publish", settings):
         with reading(settings.warehouse, settings.lock_seconds) as query:
             comparison = compare(query, settings.warehouse, utc_now().date())
-        if as_json:
-            click.echo(json.dumps(comparison.as_json(), ensure_ascii=False, indent=2))
-        else:
-            _show_comparison(comparison)
+        show(
+            json.dumps(comparison.as_json(), ensure_ascii=False, indent=2) if as_json else _comparison_text(comparison)
+        )
     return DIFFERS if comparison.differences else NOTHING
 
 
@@ -90,7 +89,8 @@ def apply(yes: bool, limit: int | None, force: bool, **options: Any) -> int:
             comparison = compare(query, settings.warehouse, day)
             _refuse_pseudonyms(settings, query)
         comparison = comparison if limit is None else comparison.first(limit)
-        _show_comparison(comparison)
+        # What is to be confirmed has to be seen.
+        (say if yes else show)(_comparison_text(comparison))
         if not comparison.differences:
             return NOTHING
         users = comparison.differing_users
@@ -100,7 +100,7 @@ def apply(yes: bool, limit: int | None, force: bool, **options: Any) -> int:
                 f"{BRAKE_PERCENT} per cent: nothing was changed; if it is meant, give --force, or go on by --limit"
             )
         if not yes and not click.confirm(f"Change the quotas of {len(users):,} users at {settings.base_url}?"):
-            click.echo("Nothing was changed.")
+            say("Nothing was changed.")
             return DIFFERS
         with _open(settings) as (warehouse, client):
             again = compare(warehouse.query, settings.warehouse, day)
@@ -138,12 +138,9 @@ def check(user: str, as_json: bool, live: bool, **options: Any) -> int:
             standing = check_warehouse(query, settings.warehouse, user)
     if standing is None:
         where = "the API has no quota and no use this month of it" if live else "the warehouse does not name it"
-        click.echo(f"publish: unknown user {_shown(user)}: {where}", err=True)
+        say(f"publish: unknown user {_shown(user)}: {where}", err=True)
         return UNKNOWN_USER
-    if as_json:
-        click.echo(json.dumps(standing.as_json(), ensure_ascii=False, indent=2))
-    else:
-        _show_standing(standing)
+    show(json.dumps(standing.as_json(), ensure_ascii=False, indent=2) if as_json else _standing_text(standing))
     return NOTHING if standing.has_headroom else DIFFERS
 
 
@@ -181,33 +178,32 @@ def _refuse_by_key() -> NoReturn:
 
 def _tell(outcome: Outcome) -> int:
     """Say what came of applying, and who failed; the exit status."""
-    click.echo(
+    say(
         f"{len(outcome.changed):,} users changed, {len(outcome.already):,} found to be as wanted already, "
         f"{len(outcome.failed):,} failed, {outcome.untried:,} not tried. Next: dbt build"
     )
     for user, why in outcome.failed:
-        click.echo(f"publish: {_shown(user)}: {' '.join(why.split())}", err=True)
+        say(f"publish: {_shown(user)}: {' '.join(why.split())}", err=True)
     if outcome.stopped_by is not None:
-        click.echo("publish: stopped there: the others would not fare better; what is done stays done", err=True)
+        say("publish: stopped there: the others would not fare better; what is done stays done", err=True)
     return 1 if outcome.failed else NOTHING
 
 
-def _show_comparison(comparison: Comparison) -> None:
-    """Print what differs."""
+def _comparison_text(comparison: Comparison) -> str:
+    """What differs, to show."""
     users = len(comparison.differing_users)
     title = f"{comparison.day}: {users:,} of {comparison.users:,} users differ, {len(comparison.wanted):,} are managed"
     if not comparison.differences:
-        click.echo(title.replace(f"{users:,} of", "none of", 1))
-        return
+        return title.replace(f"{users:,} of", "none of", 1)
     rows = [
         (_shown(each.external_user_id), each.quota, str(each.in_force), str(each.wanted), each.wanted.why)
         for each in comparison.differences
     ]
-    _print_table(title, ("user", "quota", "in force", "wanted", "why"), rows, right=(2, 3))
+    return _table(title, ("user", "quota", "in force", "wanted", "why"), rows, right=(2, 3))
 
 
-def _show_standing(standing: Standing) -> None:
-    """Print where a user stands."""
+def _standing_text(standing: Standing) -> str:
+    """Where a user stands, to show."""
     source = "by the API, so far" if standing.source == "api" else "by the warehouse"
     rows = [
         (
@@ -222,7 +218,7 @@ def _show_standing(standing: Standing) -> None:
         for line in standing.lines
     ]
     title = f"{_shown(standing.external_user_id)} in {standing.billing_period or 'no period'}, {source}"
-    _print_table(title, ("quota", "limit", "used", "headroom", ""), rows, right=(1, 2, 3))
+    return _table(title, ("quota", "limit", "used", "headroom", ""), rows, right=(1, 2, 3))
 
 
 def _shown(user: str) -> str:
@@ -232,10 +228,8 @@ def _shown(user: str) -> str:
     return user if user and user == user.strip() else json.dumps(user, ensure_ascii=False)
 
 
-def _print_table(
-    title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()
-) -> None:
-    """Print rows of texts, which are shown as they are: ids may hold what would be markup."""
+def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> str:
+    """Rows of texts as a table. They are shown as they are: ids may hold what would be markup."""
     table = Table(title=Text(title), title_justify="left", box=box.SIMPLE_HEAD)
     for index, column in enumerate(columns):
         table.add_column(column, justify="right" if index in right else "left", overflow="fold")
@@ -243,4 +237,6 @@ def _print_table(
         table.add_row(*map(Text, row))
     # A pipe tells no width; its lines should not depend on that.
     console = Console() if sys.stdout.isatty() else Console(width=_WIDTH)
-    console.print(table)
+    with console.capture() as captured:
+        console.print(table)
+    return captured.get().removesuffix("\n")

@@ -17,12 +17,13 @@ from typing import Any
 
 import pytest
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response, StreamingResponse
+from starlette.responses import Response, StreamingResponse
 
 from extract.client import Answer, Client
-from extract.errors import ApiError, IncompleteError
+from extract.errors import ApiError, IncompleteError, StaleCursorError
 from extract.listing import Pass, read_list
 from extract.pages import Page
+from publish.quotas.checking import check_api
 from simulator import generate_tenant
 from simulator.app import DEFAULT_API_KEY
 from test_extract_support import (
@@ -87,13 +88,15 @@ def test_a_useless_retry_after_does_not_shorten_the_own_back_off(asked: str) -> 
     assert 0.2 < time.monotonic() - began < 3
 
 
-@pytest.mark.parametrize("form", ["seconds", "date", "body"])
+@pytest.mark.parametrize("form", ["seconds", "date", "body", "text", "unreadable header"])
 def test_retry_after_is_waited_for_in_every_form(form: str) -> None:
     date = format_datetime(datetime.now(UTC) + timedelta(seconds=4), usegmt=True)
     first = {
         "seconds": error(429, retry_after="1"),
         "date": error(503, retry_after=date),
         "body": Response('{"error":{"message":"slow down","retry_after_ms":1000}}', 429),
+        "text": Response('{"retry_after_ms":"1000"}', 429),
+        "unreadable header": Response('{"retry_after_ms":1000}', 429, {"retry-after": "soon"}),
     }[form]
     with scripted("/summary", first, '{"x":1}') as (url, _):
         began = time.monotonic()
@@ -107,6 +110,23 @@ def test_a_retry_after_beyond_the_budget_ends_the_run_and_says_when_to_come_back
         get(url)
     assert "come back" in str(caught.value)
     assert len(script.asked) == 1
+
+
+@pytest.mark.parametrize("asked", ["1" + "0" * 400, "1" + "0" * 5000, "1e999", '"1e999"', "86400000", "Infinity"])
+def test_so_does_one_in_the_body_however_large(asked: str) -> None:
+    busy = Response(f'{{"error":{{"message":"slow down","retry_after_ms":{asked}}}}}', 429)
+    with (
+        scripted("/summary", busy) as (url, script),
+        pytest.raises(ApiError, match=r"slow down.*; the API asks to come back"),
+    ):
+        get(url)
+    assert len(script.asked) == 1
+
+
+@pytest.mark.parametrize("asked", ["true", "null", '"soon"', "NaN", '"nan"', "[1]", "-1000", '""'])
+def test_what_is_no_time_in_the_body_is_passed_over(asked: str) -> None:
+    with scripted("/summary", Response(f'{{"retry_after_ms":{asked}}}', 503), '{"x":1}') as (url, _):
+        assert get(url) == b'{"x":1}'
 
 
 def test_the_budget_of_tries_is_kept_and_the_error_tells_all() -> None:
@@ -141,11 +161,109 @@ def test_a_refusal_is_not_tried_again(status: int, words: str) -> None:
     assert len(script.asked) == 1
 
 
-def test_a_redirect_is_refused_and_names_the_host() -> None:
-    away = RedirectResponse("https://elsewhere.example/api/v1/usage", 307)
-    with scripted("/summary", away) as (url, script), pytest.raises(ApiError, match=r"elsewhere\.example"):
+def test_a_missing_address_tells_what_was_asked_and_what_is_likely_wrong() -> None:
+    with scripted("/summary", error(404)) as (url, _), pytest.raises(ApiError) as caught:
+        get(url)
+    asked, _, advice = str(caught.value).partition(" does not exist ")
+    assert asked == f"{url}/usage/summary"
+    for part in (f"MIOSA_BASE_URL is {url}, ", "likely wrong", "usually https://api.miosa.ai/api/v1"):
+        assert part in advice
+
+
+@pytest.mark.parametrize(
+    ("location", "named"),
+    [
+        ("https://elsewhere.example/api/v1/usage", r"elsewhere\.example"),
+        ("//elsewhere.example/x", r"elsewhere\.example"),
+        ("/v2/usage", r"127\.0\.0\.1"),
+        ("summary/", r"127\.0\.0\.1"),
+        ("", "another address"),
+        ("http://[::1", "another address"),
+    ],
+)
+def test_a_redirect_is_refused_and_names_the_host(location: str, named: str) -> None:
+    away = Response(status_code=307, headers={"location": location})
+    with scripted("/summary", away) as (url, script), pytest.raises(ApiError, match=f"redirects to {named}: refused"):
         get(url)
     assert len(script.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [
+        ("<!doctype html><html>", "application/json"),
+        ("<center>Bad gateway</center>", "application/json"),
+        (" \n<!-- down --><html>", "application/json"),
+        ("\ufeff<p>", "application/json"),
+        ("Bad gateway", "text/html"),
+        ('{"total_credits":1}', "Text/HTML; charset=utf-8"),
+    ],
+)
+def test_a_web_page_is_refused_at_once(body: str, content_type: str) -> None:
+    page = Response(body, headers={"content-type": content_type})
+    with (
+        scripted("/summary", page) as (url, script),
+        pytest.raises(ApiError, match=r"summary: the answer is a web page"),
+    ):
+        get(url)
+    assert len(script.asked) == 1
+    with scripted("/sessions", page) as (url, script), pytest.raises(ApiError, match="the answer is a web page"):
+        read(url)
+    assert len(script.asked) == 1
+
+
+def test_an_empty_answer_that_calls_itself_a_web_page_is_tried_again() -> None:
+    empty = Response("", headers={"content-type": "text/html"})
+    with scripted("/sessions", empty, EMPTY) as (url, script):
+        assert read(url)[1] == []
+    assert len(script.asked) == 2
+
+
+# The key
+
+
+@pytest.mark.parametrize(
+    ("key", "body", "kept"),
+    [
+        ("msk_demo", b'{"x":"key msk_demo.","y":"msk_demo"}', b'{"x":"key ***.","y":"***"}'),
+        ('msk_a/b"c', rb'{"x":"msk_a\/b\"c","y":"msk_a/b\"c","z":"msk_a%2Fb%22c"}', b'{"x":"***","y":"***","z":"***"}'),
+        ("0.10", b'{"x":0.10}', b'{"x":0.10}'),  # too short to be told from what stands there by chance
+    ],
+)
+def test_an_echoed_key_is_blotted_out_of_an_answer_before_anybody_reads_it(key: str, body: bytes, kept: bytes) -> None:
+    with scripted("/summary", body) as (url, _):
+        assert get(url, MIOSA_API_KEY=key) == kept
+
+
+def test_an_echoed_key_is_blotted_out_of_what_is_packed_and_out_of_headers() -> None:
+    headers = {"content-encoding": "gzip", "x-request-id": f"to {DEFAULT_API_KEY}", "x-other": "o"}
+    with (
+        scripted("/summary", Response(gzip.compress(f'"{DEFAULT_API_KEY}"'.encode()), headers=headers)) as (url, _),
+        Client(settings_for(url, Path("unused.duckdb"))) as client,
+    ):
+        answer = client.get("/usage/summary", {}, lambda answer: answer)
+    assert answer.body == b'"***"'
+    assert (answer.headers["x-request-id"], answer.headers["x-other"]) == ("to ***", "o")
+    assert DEFAULT_API_KEY not in str(answer.headers)
+
+
+@pytest.mark.parametrize(
+    "away",
+    [
+        Response("{}", 307, {"location": f"https://{DEFAULT_API_KEY}.example/"}),
+        Response("{}", headers={"content-encoding": DEFAULT_API_KEY}),
+        Response("{}", 400, {"x-request-id": "x" * 295 + DEFAULT_API_KEY}),
+        Response(f'{{"error":"{"x" * 295}{DEFAULT_API_KEY}"}}', 422),
+        Response(f'{{"error":{{"message":"{"x" * 295}{DEFAULT_API_KEY}"}}}}'),
+        Response(f'{{"{DEFAULT_API_KEY}":[1]}}'),
+    ],
+)
+def test_no_message_quotes_the_key_or_a_part_of_it(away: Response) -> None:
+    """What is quoted is cut at 300 characters: too late to look for the key in it."""
+    with scripted("/sessions", away) as (url, _), pytest.raises(ApiError) as caught:
+        read(url)
+    assert "msk_" not in str(caught.value)
+    assert "***" in str(caught.value)
 
 
 def test_a_date_to_come_back_at_is_read_by_the_servers_own_clock() -> None:
@@ -236,6 +354,12 @@ def test_broken_compression_is_tried_again() -> None:
     assert len(script.asked) == 2
 
 
+def test_gzip_is_unpacked_by_its_older_name_too() -> None:
+    old = Response(gzip.compress(b'{"x":1}'), headers={"content-encoding": "X-GZip"})
+    with scripted("/summary", old) as (url, _):
+        assert get(url) == b'{"x":1}'
+
+
 def test_a_bomb_is_refused_when_it_unpacks() -> None:
     bomb = Response(gzip.compress(b" " * (3 << 20)), headers={"content-encoding": "gzip"})
     with scripted("/summary", bomb) as (url, script), pytest.raises(ApiError, match="larger than 1 MiB"):
@@ -322,6 +446,24 @@ def test_a_server_that_never_answers_is_given_up() -> None:
         get(url, request_seconds=0.3, max_tries=2)
 
 
+def test_a_server_that_comes_up_in_a_moment_is_waited_for() -> None:
+    """As one that is started by the same script does."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))  # nobody listens yet
+
+        def come_up() -> None:
+            listener.listen()
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(http(b"{}", "content-length: 2"))
+
+        timer = threading.Timer(2, come_up)
+        timer.start()
+        assert get(f"http://127.0.0.1:{listener.getsockname()[1]}") == b"{}"
+        timer.join()
+
+
 def test_how_fast_the_api_answers_is_told_without_the_time_to_connect(monkeypatch: pytest.MonkeyPatch) -> None:
     """A first request that took long to connect would be taken for a distant API, which is asked by many threads."""
     connect = socket.create_connection
@@ -398,17 +540,59 @@ def test_new_cursors_over_nothing_new_come_to_an_end(rows: str) -> None:
     assert endless.asked < 200
 
 
-def test_an_expired_cursor_is_read_anew(warehouse: Path) -> None:
+@pytest.mark.parametrize("status", [200, 400, 404, 409, 410, 422])
+def test_an_expired_cursor_is_read_anew(warehouse: Path, status: int) -> None:
     first, second = row("a", "2026-10-05"), row("b", "2026-10-05")
-    gone = Response('{"error":{"code":"cursor_expired","message":"gone"}}', 410)
+    gone = Response('{"error":{"code":"cursor_expired","message":"gone"}}', status)
     bodies: list[Response | str] = [
         f'{{"data":[{first}],"next_cursor":"n"}}',
         gone,
-        f'{{"data":[{first}],"next_cursor":"m"}}',
+        *(f'{{"data":[{first}],"next_cursor":"m"}}', f'{{"data":[{second}],"next_cursor":null}}') * 2,
     ]
-    with scripted("/usage/sessions", *bodies, f'{{"data":[{second}],"next_cursor":null}}') as (url, _):
+    with scripted("/usage/sessions", *bodies) as (url, _):
         land(url, warehouse, look_back_days=0, look_ahead_days=0, window_days=31)
     assert set(current(warehouse)) == {"a", "b"}
+
+
+def test_an_error_in_a_success_is_of_the_cursor_only_where_there_is_one() -> None:
+    gone = '{"data":[],"error":{"message":"gone"}}'
+    with (
+        pages('{"data":[1],"next_cursor":"n"}', gone) as (url, _),
+        pytest.raises(StaleCursorError, match=r"cursor.*gone"),
+    ):
+        read(url)
+    with (
+        pages(gone) as (url, _),
+        pytest.raises(ApiError, match=r"an error although its status says success: gone") as caught,
+    ):
+        read(url)
+    assert not isinstance(caught.value, StaleCursorError)
+    # What is wrong with the address, and not with the cursor, is not read anew.
+    with (
+        pages('{"data":[1],"next_cursor":"n"}', "<html>") as (url, _),
+        pytest.raises(ApiError, match="web page") as caught,
+    ):
+        read(url)
+    assert not isinstance(caught.value, StaleCursorError)
+
+
+def test_a_nil_list_of_go_is_empty_where_the_api_says_so(warehouse: Path) -> None:
+    """And is as good a proof of what is gone as an empty list."""
+    land_body = f'{{"data":[{row("a", "2026-10-05")}],"meta":{{"total":1}}}}'
+    nil = '{"data":null,"meta":{"total":0,"page":1,"per_page":100}}'
+    for body in (land_body, nil):
+        with scripted("/usage/sessions", body) as (url, _):
+            land(url, warehouse, look_back_days=0, look_ahead_days=0, window_days=31)
+    assert query(warehouse, "select is_void from raw.usage_sessions order by load_id") == [(False,), (True,)]
+
+
+def test_headroom_is_read_from_every_shape_of_the_rollup() -> None:
+    line = '{"external_user_id":"u1","credit_cents":2.5}'
+    for body in (f'{{"results":[{line}]}}', f'{{"data":{{"results":[{line}]}}}}', f'{{"data":[{line}]}}'):
+        with scripted("/usage", body) as (url, _), Client(settings_for(url, Path("unused.duckdb"))) as client:
+            standing = check_api(client, "u1")
+            assert standing
+            assert {line.quota: str(line.used) for line in standing.lines}["credits"] == "2.5"
 
 
 def test_a_server_that_ignores_the_page_is_incomplete(warehouse: Path) -> None:
@@ -427,7 +611,7 @@ def test_a_bare_list_ends_when_a_page_brings_nothing_new() -> None:
         done, rows = read(url, 2)
     assert rows == ["1", "2", "3", "3"]
     assert len(script.asked) == 3
-    assert done.content is not None
+    assert done.is_blind
 
 
 def test_a_cap_below_what_was_asked_is_gone_on_with() -> None:
@@ -476,6 +660,8 @@ def swap(tenant: Tenant) -> None:
         (vanish, Options(max_page_size=5, rows_key="bare")),
         # A total that holds all along hides this one from all but a list without totals.
         (swap, Options(max_page_size=5, rows_key="bare")),
+        (arrive, Options(max_page_size=5, envelope="cursor", cursor_type="integer")),
+        (vanish, Options(max_page_size=5, envelope="cursor", cursor_type="integer")),
     ],
 )
 def test_rows_that_move_between_pages_are_found_by_another_pass(
@@ -487,6 +673,28 @@ def test_rows_that_move_between_pages_are_found_by_another_pass(
     with serve(tenant, options, moving) as server:
         land(server, warehouse, look_back_days=0, look_ahead_days=0, window_days=31, threads=1)
     assert set(current(warehouse)) == {str(json.loads(session.text)["id"]) for session in tenant.sessions}
+
+
+ONE_WINDOW: dict[str, Any] = {"look_back_days": 0, "look_ahead_days": 0, "window_days": 31, "threads": 1}
+
+
+def test_a_row_that_vanishes_from_a_bare_list_of_one_page_costs_no_other_one(warehouse: Path) -> None:
+    """`a` goes after the first page was read, so `c` moves up behind the reader's back."""
+    a, b, c = (row(name, "2026-10-05") for name in "abc")
+    with scripted("/usage/sessions", f"[{a},{b}]", "[]", *(f"[{b},{c}]", "[]") * 2) as (url, script):
+        land(url, warehouse, page_size=2, **ONE_WINDOW)
+    assert len(script.asked) == 6, "the second pass lacks a row of the first; the third one agrees"
+    assert {"b", "c"} <= set(current(warehouse))
+
+
+def test_a_session_that_runs_is_no_reason_to_doubt_a_bare_list(warehouse: Path) -> None:
+    """It says something else each time; that it is listed is what two passes have to agree on."""
+    answers = [f"[{row('runs', '2026-10-05', 0, duration_sec=str(n))}]" for n in range(1, 9)]
+    bodies = [body for answer in answers for body in (answer, "[]")]
+    with scripted("/usage/sessions", *bodies) as (url, script):
+        land(url, warehouse, **ONE_WINDOW)
+    assert len(script.asked) == 4
+    assert set(current(warehouse)) == {"runs"}
 
 
 def test_pages_fetched_ahead_keep_their_order(warehouse: Path) -> None:

@@ -17,13 +17,26 @@ from typing import NoReturn
 
 import duckdb
 import pytest
+from starlette.requests import Request
 
-from extract import cli
+from extract import cli, shell
 from extract.cli import outcome
-from extract.errors import ConfigurationError
+from extract.errors import ConfigurationError, ExtractError
 from extract.settings import Settings
 from simulator.server import Server
-from test_extract_support import ROOT, Options, Response, Script, Tenant, command, query, row, serve, settings_for
+from test_extract_support import (
+    ROOT,
+    Options,
+    Response,
+    Script,
+    Tenant,
+    command,
+    current,
+    query,
+    row,
+    serve,
+    settings_for,
+)
 
 KEY = "msk_canary_0123456789"
 MONTH = ("--from", "2026-10", "--window-days", "31", "--look-ahead-days", "0")
@@ -99,6 +112,14 @@ def test_a_bar_shows_windows_rows_and_rate_on_a_terminal(server: Server, warehou
         (["--base-url", "https://user:secret@api.example.com"], ["MIOSA_API_KEY"]),
         (["--base-url", "api.example.com"], ["MIOSA_BASE_URL"]),
         (["--warehouse", "raw.duckdb"], ["schema"]),
+        (["--warehouse", ":memory:"], ["WAREHOUSE_PATH", "no file"]),
+        (["--warehouse", ":memory:other"], ["WAREHOUSE_PATH", "no file"]),
+        (["--warehouse", "md:usage"], ["WAREHOUSE_PATH", "no file"]),
+        (["--warehouse", "./md:usage"], ["WAREHOUSE_PATH", "no file"]),
+        (["--warehouse", "ducklake:usage.ducklake"], ["WAREHOUSE_PATH", "no file"]),
+        (["--warehouse", "s3://bucket/w.duckdb"], ["WAREHOUSE_PATH", "no file"]),
+        (["--warehouse", ""], ["WAREHOUSE_PATH", "no file"]),
+        (["--warehouse", " "], ["WAREHOUSE_PATH", "no file"]),
     ],
 )
 def test_bad_usage_is_2_before_any_request(
@@ -128,6 +149,8 @@ def test_bad_usage_is_2_before_any_request(
         ("EXTRACT_LAST_MONTH", "2026", "--to"),
         ("MIOSA_BASE_URL", "", "MIOSA_BASE_URL"),
         ("WAREHOUSE_PATH", "ledger.duckdb", "WAREHOUSE_PATH"),
+        ("WAREHOUSE_PATH", "", "WAREHOUSE_PATH"),
+        ("WAREHOUSE_PATH", "md:", "WAREHOUSE_PATH"),
     ],
 )
 def test_the_environment_is_held_to_the_same_rules(
@@ -219,6 +242,61 @@ def test_one_month_alone_means_that_month_and_the_last_whole_one_is_the_default(
     assert settings.start == (this_month - timedelta(days=1)).replace(day=1)
 
 
+def test_first_contact_has_tries_of_its_own_unless_they_are_given(
+    warehouse: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[Settings] = []
+
+    def run(settings: Settings) -> NoReturn:
+        told.append(settings)
+        raise ConfigurationError("enough")
+
+    monkeypatch.setattr(cli, "_run", run)
+    for name, value in environment("https://api.example.com", warehouse).items():
+        monkeypatch.setenv(name, value)
+    outcome([*MONTH])
+    outcome([*MONTH, "--max-tries", "12"])
+    monkeypatch.setenv("EXTRACT_MAX_TRIES", "9")
+    outcome([*MONTH])
+    assert [(settings.max_tries, settings.first_contact_tries) for settings in told] == [(12, 5), (12, 12), (9, 9)]
+
+
+# What is said last
+
+
+class Full:
+    """A stream that takes nothing."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def write(self, text: str) -> NoReturn:
+        raise self.error
+
+    def flush(self) -> None:
+        """Nothing is left to be written."""
+
+
+FULL, LEFT, CLOSED = OSError(28, "No space left on device"), BrokenPipeError(32, "Broken pipe"), ValueError("closed")
+
+
+@pytest.mark.parametrize("error", [FULL, LEFT, CLOSED])
+def test_what_was_done_needs_nobody_to_be_told(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    monkeypatch.setattr(sys, "stdout", Full(error))
+    monkeypatch.setattr(sys, "stderr", Full(error))
+    shell.say("done")
+    shell.say("done", err=True)
+
+
+def test_what_was_asked_for_needs_somebody_who_takes_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", Full(LEFT))
+    shell.show("a table")  # its reader has seen enough
+    for error, why in ((FULL, "No space left on device"), (CLOSED, "closed")):
+        monkeypatch.setattr(sys, "stdout", Full(error))
+        with pytest.raises(ExtractError, match=f"cannot write to standard output \\({why}\\)"):
+            shell.show("a table")
+
+
 # The key
 
 
@@ -236,7 +314,42 @@ def test_a_canary_key_appears_nowhere(tmp_path: Path) -> None:
         assert path.is_dir() or KEY.encode() not in path.read_bytes()
 
 
+def test_a_key_that_is_echoed_is_neither_landed_nor_shown_in_part(tmp_path: Path) -> None:
+    """An answer that is kept whole, and words that are cut where the key stands."""
+    kept = Response(f'{{"error":{{"message":"no quota for {KEY}"}}}}', 404)
+    cut = Response(f'{{"error":{{"message":"{"x" * 290}{KEY}"}}}}', 422)
+    warehouse = tmp_path / "w.duckdb"
+
+    async def echo(request: Request, number: int) -> Response | None:
+        return {"u1": kept, "summary": cut}.get(request.url.path.rpartition("/")[2])
+
+    with serve(Tenant.from_rows([row("a", "2026-10-05")]), Options(api_key=KEY), echo) as running:
+        done = command(*MONTH, "--verbose", environment=environment(running, warehouse))
+    assert done.returncode == 1
+    assert KEY[:8] not in done.stderr + done.stdout
+    assert "xxx***" in done.stderr
+    assert query(warehouse, "select payload from raw.quotas") == [('{"error":{"message":"no quota for ***"}}',)]
+    for path in tmp_path.rglob("*"):
+        assert path.is_dir() or KEY.encode() not in path.read_bytes()
+
+
 # The file
+
+
+def test_a_link_to_nothing_is_refused_and_left_alone(server: Server, tmp_path: Path) -> None:
+    """The file is elsewhere, perhaps on a disk that is not there: a new one in its place would hide that."""
+    before = len(server.requests)
+    link, target = tmp_path / "w.duckdb", tmp_path / "disk" / "real.duckdb"
+    target.parent.mkdir()
+    link.symlink_to(target)
+    fails(command(*MONTH, environment=environment(server, link)), 1, f"{link} is a link to {target}", "bring that file")
+    assert len(server.requests) == before
+    assert link.is_symlink()
+    assert not target.exists()
+    duckdb.connect(str(target)).close()
+    assert command(*MONTH, environment=environment(server, link)).returncode == 0
+    assert link.is_symlink()
+    assert set(current(target)) == {"a"}
 
 
 def test_only_the_owner_can_read_the_warehouse(server: Server, warehouse: Path) -> None:

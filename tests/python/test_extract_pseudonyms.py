@@ -52,7 +52,7 @@ def pseudonym(external_id: str, key: str = HASH_KEY) -> str:
     return hmac.new(key.encode(), external_id.encode(), hashlib.sha256).hexdigest()
 
 
-U1, P1 = pseudonym("u1"), pseudonym("p1")
+U1, P1, N1 = pseudonym("u1"), pseudonym("p1"), pseudonym("4711")
 
 
 @pytest.fixture
@@ -87,12 +87,17 @@ def warehouse(tmp_path: Path) -> Path:
         ('{"external_user_id":"","external_project_id":"(unattributed)"}', None),
         ('{"external_user_id":"\\u0028unattributed)"}', None),
         ('{"external_user_id":null,"x":"u1"}', None),
-        ('{"external_user_id":4711,"x":"\\t"}', None),
+        ('{"external_user_id":4711,"x":4711}', f'{{"external_user_id":["{N1}"],"x":4711}}'),
+        ('{"external_user_id" : 4711,"x":"\\t"}', f'{{"external_user_id" : ["{N1}"],"x":"\\t"}}'),
+        ('{"external_user_id":-1.50e+2}', f'{{"external_user_id":["{pseudonym("-1.50e+2")}"]}}'),
         ('{"external_user_id":true,"computer_id":"u1","workspace_id":"u1"}', None),
-        ('{"external_user_id":["u1",5],"x":"u1"}', f'{{"external_user_id":["{U1}",5],"x":"u1"}}'),
+        ('{"external_user_id":["u1",4711],"x":"u1"}', f'{{"external_user_id":["{U1}",["{N1}"]],"x":"u1"}}'),
         ('{"external_user_ids":[{"id":"u1"}],"x":["u1"]}', f'{{"external_user_ids":[{{"id":"{U1}"}}],"x":["u1"]}}'),
         ('{"a\\n":1,"external_id":{"b":["u1"]},"x":"u1"}', f'{{"a\\n":1,"external_id":{{"b":["{U1}"]}},"x":"u1"}}'),
         ('{"External_User_ID":"u1"}', f'{{"External_User_ID":"{U1}"}}'),
+        ('{"external_user":{"id":"u1","n":4711},"n":1}', f'{{"external_user":{{"id":"{U1}","n":["{N1}"]}},"n":1}}'),
+        ('{"external_users":["u1",{"id":"p1"}],"x":1}', f'{{"external_users":["{U1}",{{"id":"{P1}"}}],"x":1}}'),
+        ('{"external_paid":12.5,"external_url":"u1","externalizedIds":["u1"],"my_id":"u1"}', None),
         ('{"external_user_id":"u\\u0000"}', f'{{"external_user_id":"{pseudonym("u" + chr(0))}"}}'),
         # As the warehouse would hold it: six characters for half of a pair.
         ('{"external_user_id":"\\ud800"}', f'{{"external_user_id":"{pseudonym(chr(92) + "ud800")}"}}'),
@@ -105,7 +110,31 @@ def test_ids_and_nothing_else_are_replaced(text: str, expected: str | None) -> N
     assert pseudonyms.text(both).split(SEPARATOR)[1] == f'{{"external_user_id":"{U1}"}}'
 
 
-NAMES = st.sampled_from(["external_user_id", "external_project_id", "id", "external_", "x", "é", '"', "\\"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            "externalUserId",
+            "ExternalUserID",
+            "externalUserIDs",
+            "EXTERNAL_USER_ID",
+            "External-User-Id",
+            "_externalUserId",
+        ),
+        *("external-user-id", "external_userid", "externaluserid", "external_user", "externalUser", "external_users"),
+        *("externalProjectId", "external-workspace-ids", "external_project", "ExternalWorkspaces", "externalId"),
+        *("external-ids", "externalCustomerId"),
+    ],
+)
+def test_a_field_is_known_however_it_is_spelt(name: str) -> None:
+    pseudonyms = Pseudonyms(HASH_KEY.encode())
+    for more in ("", ',"x":"\\n"'):  # without and with an escape: two ways of reading
+        assert pseudonyms.text(f'{{"{name}":"u1"{more}}}') == f'{{"{name}":"{U1}"{more}}}'
+        assert pseudonyms.text(f'{{"{name}":[4711]{more}}}') == f'{{"{name}":[["{N1}"]]{more}}}'
+
+
+OWNED = ("external_user_id", "external_project_id", "externalUserId", "external-users")
+NAMES = st.sampled_from([*OWNED, "id", "external_", "x", "é", '"', "\\"])
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8) | NAMES
 JSON = st.recursive(
     LEAVES,
@@ -117,33 +146,24 @@ JSON = st.recursive(
 def replaced(value: Any, within: bool = False) -> Any:
     """The same value, of the same texts of numbers, with pseudonyms."""
     if isinstance(value, dict):
-        return {
-            name: replaced(item, within or name in ("external_user_id", "external_project_id"))
-            for name, item in value.items()
-        }
+        return {name: replaced(item, within or name in OWNED) for name, item in value.items()}
     if isinstance(value, list):
         return [replaced(item, within) for item in value]
+    if within and isinstance(value, str) and value.startswith("number "):
+        return [pseudonym(value.removeprefix("number "))]
     return pseudonym(value) if within and isinstance(value, str) else value
 
 
 @given(JSON, st.booleans(), st.sampled_from([None, 1]))
 def test_any_json_says_the_same_but_for_ids(value: Any, ascii_only: bool, indent: int | None) -> None:
     def read(text: str) -> Any:
-        return json.loads(text, parse_float=lambda number: f"float {number}", parse_int=lambda number: f"int {number}")
+        return json.loads(
+            text, parse_float=lambda number: f"number {number}", parse_int=lambda number: f"number {number}"
+        )
 
     text = json.dumps(value, ensure_ascii=ascii_only, indent=indent)
-    # Numbers are compared as texts; whether one is within an external field decides nothing: it is no string.
     before, after = read(text), read(Pseudonyms(HASH_KEY.encode()).text(text))
-    assert json.dumps(after) == json.dumps(_numbers_back(replaced(before), before))
-
-
-def _numbers_back(changed: Any, before: Any) -> Any:
-    """Undo the replacement of numbers, which `read` made strings."""
-    if isinstance(before, dict):
-        return {name: _numbers_back(changed[name], item) for name, item in before.items()}
-    if isinstance(before, list):
-        return [_numbers_back(*pair) for pair in zip(changed, before, strict=True)]
-    return before if isinstance(before, str) and before.startswith(("int ", "float ")) else changed
+    assert json.dumps(after) == json.dumps(replaced(before))
 
 
 def test_a_page_is_normalized_anew() -> None:
@@ -218,6 +238,22 @@ def test_quotas_are_asked_by_the_real_id_and_kept_under_the_pseudonym(
     assert set(query(warehouse, "select external_user_id from raw.usage_sessions")) == {
         *((user,) for user in (U1, pseudonym("gone-user"), None)),
     }
+
+
+def test_a_number_that_is_an_id_is_hidden_and_owns_nothing_as_before(warehouse: Path) -> None:
+    """Rule 9: an owner that is no text is none, with a key as without one."""
+    numbered = row("a", "2026-10-05").replace('"u1"', "4711555")
+    other = row("b", "2026-10-05", externalUserId='"kanarie"', external_users='[{"id":"kanarie"}]')
+    with serve(Tenant.from_rows([numbered, other])) as server:
+        for path, key in ((warehouse, KEYED), (warehouse.with_name("plain.duckdb"), {})):
+            land(server, path, **key)
+            owners = query(path, "select external_user_id from raw.usage_sessions order by row_key")
+            assert owners == [(None,), (U1 if key else "u1",)]
+    said = str(current(warehouse).values())
+    assert pseudonym("4711555") in said
+    assert said.count(pseudonym("kanarie")) == 2
+    for hidden_id in (b"4711555", b"kanarie"):
+        assert hidden_id not in warehouse.read_bytes()
 
 
 @pytest.mark.parametrize("status", [422, 503, 404, 200])

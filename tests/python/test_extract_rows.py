@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from extract import canonical
-from extract.errors import ApiError, TransientError
+from extract.errors import ApiError, ErrorBodyError, IncompleteError, TransientError
 from extract.pages import SEPARATOR, read_document, read_page
+from extract.run import check_rollup
 
 ROWS = ['{"id":"a","credit_cost":0.10}', '{ "id" : "b" }', "5", '"x"', "null", "[1,{}]"]
 LIST = "[" + " , ".join(ROWS) + "]"
@@ -64,8 +65,23 @@ def test_every_envelope_gives_the_same_rows(
         '{"error":{"code":"x","message":"no","request_id":"r7"}}',
         '{"error":"no"}',
         '{"data":[],"error":{"message":"part only"}}',
+        '{"data":[],"error":{}}',
+        '{"data":[],"error":[]}',
+        '{"data":[],"errors":["x"]}',
+        '{"data":[],"errors":{"a":["x"]}}',
+        '{"data":[],"errors":"x"}',
+        '{"data":{"data":[],"errors":["x"]}}',
         '{"data":null}',
+        '{"data":null,"meta":{"total":null}}',
+        '{"data":null,"meta":{"total":false}}',
+        '{"data":null,"meta":{"total":1}}',
+        '{"data":null,"next_cursor":null}',
+        '{"data":false,"total":0}',
+        '{"total":0}',
         '{"data":{}}',
+        '{"data":{"x":1},"items":[]}',
+        "<center>",
+        "\ufeff <!-- -->",
         "{}",
         '"data"',
         "5",
@@ -76,6 +92,93 @@ def test_every_envelope_gives_the_same_rows(
 def test_what_is_no_list_is_an_error_and_never_zero_rows(body: str) -> None:
     with pytest.raises(ApiError):
         read_page(body.encode())
+
+
+@pytest.mark.parametrize(
+    "more",
+    ["", *(f',"{key}":{value}' for key in ("error", "errors") for value in ("null", "false", '""')), ',"errors":[]'],
+)
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"data":null,"meta":{"total":0}%s}',
+        '{"sessions":null,"total":"0"%s}',
+        '{"data":{"items":null},"page":{"total":0}%s}',
+        '{"data":[],"page":{"total":0}%s}',
+    ],
+)
+@pytest.mark.parametrize("extra", ["", ',"later":NaN'])
+def test_a_list_that_is_said_to_be_empty_is(body: str, more: str, extra: str) -> None:
+    """Also where Go writes null for it, and where an error is said to be none."""
+    page = read_page((body % (more + extra)).encode())
+    assert (page.rows, page.count, page.total, page.cursor) == ([], 0, 0, None)
+
+
+def test_an_error_in_a_success_says_what_the_api_says() -> None:
+    for body in ('{"error":"no luck"}', '{"errors":["no luck"]}', '{"errors":[{"message":"no luck"},{"message":"x"}]}'):
+        for read in (read_page, read_document):
+            with pytest.raises(ErrorBodyError, match=r"says success: no luck$"):
+                read(body.encode())
+
+
+LINE = '{"external_user_id":"u1","credit_cents":1}'
+
+
+@pytest.mark.parametrize(
+    "rollup",
+    [
+        '{"results":[%s]}',
+        '{"data":{"results":[%s]}}',
+        '{"data":[%s]}',
+        '{"results":null,"data":[%s]}',
+        '{"results":[%s],"data":{"results":null}}',
+        '{"data":[%s],"next_cursor":null,"has_more":false,"total":0,"meta":{"total":null,"next_cursor":""}}',
+    ],
+)
+def test_a_rollup_is_taken_in_every_shape_that_staging_reads(rollup: str) -> None:
+    check_rollup(json.loads(rollup % LINE))
+    check_rollup(json.loads(rollup % ""))  # nobody used anything
+
+
+def test_a_rollup_whose_totals_hold_is_whole() -> None:
+    check_rollup(json.loads(f'{{"results":[{LINE}],"page":{{"total":1}},"meta":{{"total":"1"}},"total":1}}'))
+
+
+@pytest.mark.parametrize(
+    "rollup",
+    [
+        '{"results":null}',
+        '{"data":null,"meta":{"total":0}}',
+        '{"data":{"data":[%s]}}',
+        '{"data":{"items":[%s]}}',
+        '{"items":[%s]}',
+        '{"results":{"u1":%s}}',
+        '{"results":"[]"}',
+    ],
+)
+def test_a_rollup_in_a_shape_that_staging_does_not_read_is_refused(rollup: str) -> None:
+    with pytest.raises(ApiError, match="no list of results"):
+        check_rollup(json.loads(rollup.replace("%s", LINE)))
+    with pytest.raises(ApiError):  # nor is one a list by itself
+        read_document(f"[{LINE}]".encode())
+
+
+@pytest.mark.parametrize(
+    "fact",
+    [
+        *('"total":2', '"total":"2"', '"page":{"total":2}', '"page":{"total":"2"}', '"meta":{"total":"2"}'),
+        *('"total":2,"page":{"total":1}', '"page":{"total":2},"meta":{"total":1}'),
+        *('"has_more":true', '"page":{"has_more":true}', '"next_cursor":"x"', '"next_cursor":0'),
+        '"meta":{"next_cursor":7}',
+    ],
+)
+@pytest.mark.parametrize(
+    "rollup",
+    ['{"results":[%s],%s}', '{"data":{"results":[%s],%s}}', '{"data":[%s],%s}', '{"data":{"results":[%s]},%s}'],
+)
+def test_a_rollup_that_is_a_part_is_refused(rollup: str, fact: str) -> None:
+    with pytest.raises(IncompleteError, match="lists 1 users and says that there are more"):
+        check_rollup(json.loads(rollup % (LINE, fact)))
 
 
 @pytest.mark.parametrize("cursor", ["true", "5.5", '{"at":7}', "[1]"])
@@ -168,7 +271,10 @@ def test_normalizing_keeps_number_texts_and_the_last_of_repeated_keys() -> None:
     assert canonical.normalize(text) == expected
 
 
-@pytest.mark.parametrize("body", [b"[]", b"{}", b"null", b"<html>", b'{"error":{"message":"no"}}'])
+@pytest.mark.parametrize(
+    "body",
+    [b"[]", b"{}", b"null", b"<html>", b'{"error":{"message":"no"}}', b'{"x":1,"error":{}}', b'{"errors":["no"]}'],
+)
 def test_a_document_is_an_object_without_an_error(body: bytes) -> None:
     with pytest.raises(ApiError):
         read_document(body)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from typing import Any
 
 import duckdb
 import pytest
+from starlette.requests import Request
 from starlette.responses import Response
 
 from extract.errors import ApiError, ExtractError, IncompleteError
@@ -190,6 +192,34 @@ def test_an_id_of_a_megabyte(warehouse: Path) -> None:
     assert query(warehouse, "select length(row_key), count(*) from raw.usage_sessions group by 1") == [(1 << 20, 2)]
 
 
+def test_a_page_of_rows_of_megabytes(warehouse: Path) -> None:
+    """More than DuckDB is given at first: it is given more, and the run ends well."""
+    rows = [
+        row("x" * (1 << 20) + str(n), "2026-10-05", user="y" * (1 << 20) + str(n), note=f'"{"z" * (1 << 20)}"')
+        for n in range(30)
+    ]
+    assert land_rows(rows, warehouse, window_days=31).rows_added > len(rows)
+    assert query(warehouse, "select count(distinct row_key) from raw.usage_sessions") == [(30,)]
+    assert land_rows(rows, warehouse, window_days=31).rows_added == 0
+
+
+def test_sessions_of_senseless_times_keep_no_later_run_from_its_work(warehouse: Path) -> None:
+    """Go's zero time, a year of three digits, an end beyond what a date can be: landed, and not asked for again."""
+    rows = [
+        row("zero", "0001-01-01T00:00:00Z", 0),
+        row("early", "0999-01-01T00:00:00Z", 0),
+        row("far", "8999-10-05T12:00:00Z", 0, duration_sec="99999999999"),
+        row("ahead", "2030-10-05T12:00:00Z", 0),
+    ]
+    ignores = Options(window="ignore")
+    assert land_rows([*rows, ROWS[2]], warehouse, ignores).voids == 0
+    with serve(Tenant.from_rows([*rows, ROWS[2]]), ignores) as server:
+        assert land(server, warehouse).rows_added == 0
+        asked = {query["since"] for _, path, query in server.requests if path.endswith("/usage/sessions")}
+    assert min(asked) > "2026-08", asked
+    assert len(current(warehouse)) == 5
+
+
 def test_hostile_ids_are_inert_in_sql(warehouse: Path) -> None:
     ids = ["'; drop table raw.loads; --", '"; delete from raw.usage_sessions; --', "$1", "{row_key}", "%s", "a\x1fb"]
     rows = [row("s", "2026-10-05").replace('"s"', json.dumps(name)).replace('"u1"', json.dumps(name)) for name in ids]
@@ -214,6 +244,20 @@ def test_unknown_fields_are_kept_and_reported_once(warehouse: Path, caplog: pyte
     assert "colour" not in caplog.text
 
 
+def test_a_field_is_reported_once_however_it_is_spelt_and_however_many_there_are(
+    warehouse: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    fields: dict[str, Any] = {"caf\\u00e9": "1", **{f"field_{n:02d}": "1" for n in range(25)}}
+    a = row("a", "2026-10-05", **fields)
+    land_rows([a], warehouse)
+    assert "'café'" in caplog.text
+    assert "field_24" in caplog.text
+    caplog.clear()
+    land_rows([a, row("b", "2026-10-05", zzz="1", **fields)], warehouse)
+    assert caplog.text.count("field not known before") == 1
+    assert "'zzz'" in caplog.text
+
+
 def test_one_id_with_two_contents(warehouse: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Read anew once; if it stays so, both are kept in page order, reported, and a second run adds nothing."""
     a, b = row("s", "2026-10-05", cost="1"), row("s", "2026-10-05", cost="2")
@@ -232,6 +276,55 @@ def test_one_id_twice_with_the_same_content_is_one(warehouse: Path) -> None:
     with scripted("/usage/sessions", body) as (url, _):
         land(url, warehouse)
     assert versions(warehouse, "s") == [a]
+
+
+def test_one_id_twice_with_the_same_content_in_other_words_is_one(
+    warehouse: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Keys in any order are the same content: nothing to doubt, and nothing to report."""
+    a = row("s", "2026-10-05")
+    other = json.dumps(dict(reversed(json.loads(a).items()))).replace("0.1,", "0.10,").replace("0.1}", "0.10}")
+    body = f'{{"data":[{a},{other}],"page":{{"total":1}}}}'
+    with scripted("/usage/sessions", body) as (url, script):
+        land(url, warehouse, look_back_days=0, look_ahead_days=0, window_days=31)
+        assert len(script.asked) == 1
+    assert versions(warehouse, "s") == [a]
+    assert not caplog.text
+
+
+class Racing:
+    """An API that selects by overlap; its second window is slow, and tells of `s` what was true when it was asked."""
+
+    def __init__(self, then: str, now: str) -> None:
+        self.then, self.now = then, now
+        self.since: list[str] = []
+
+    async def __call__(self, request: Request, number: int) -> Response | None:
+        if not request.url.path.endswith("/usage/sessions"):
+            return None
+        since = request.query_params["since"]
+        is_first, rows = since not in self.since, ""
+        self.since.append(since)
+        if since.startswith(("2026-10-10", "2026-10-20")):
+            rows = self.now
+            if since.startswith("2026-10-10") and is_first:
+                rows = self.then
+                await asyncio.sleep(0.4)
+        body = f'{{"data":[{rows}],"page":{{"total":{1 if rows else 0}}}}}'
+        return Response(body, media_type="application/json")
+
+
+def test_rule_4_of_what_windows_side_by_side_tell_of_a_session_the_newest_counts(warehouse: Path) -> None:
+    """The slow window ends last, with what is no longer so: it is read again, behind all others."""
+    then, now = (
+        row("s", "2026-10-20T12:00:00Z", cost=cost).replace("2026-10-20T13", "2026-10-21T13") for cost in ("1", "5")
+    )
+    racing = Racing(then, now)
+    with serve(Tenant.from_rows([]), Options(), racing) as server:
+        land(server, warehouse, look_back_days=0, look_ahead_days=0, window_days=10, threads=4)
+        assert versions(warehouse, "s")[-1] == now
+        assert len(racing.since) == 5, "one window is read again, once"
+        assert land(server, warehouse, look_back_days=0, look_ahead_days=0, window_days=10).rows_added == 0
 
 
 # Which sessions are running, gone, and back
