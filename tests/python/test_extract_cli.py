@@ -163,9 +163,9 @@ def test_the_environment_is_held_to_the_same_rules(
     assert words in line
 
 
-def test_an_option_goes_before_the_environment_and_that_before_the_default(
-    warehouse: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
+    """The settings of runs, none of which is begun."""
     told: list[Settings] = []
 
     def run(settings: Settings) -> NoReturn:
@@ -173,6 +173,12 @@ def test_an_option_goes_before_the_environment_and_that_before_the_default(
         raise ConfigurationError("enough")
 
     monkeypatch.setattr(cli, "_run", run)
+    return told
+
+
+def test_an_option_goes_before_the_environment_and_that_before_the_default(
+    warehouse: Path, monkeypatch: pytest.MonkeyPatch, told: list[Settings]
+) -> None:
     more = {
         "EXTRACT_THREADS": "7",
         "EXTRACT_PAGE_SIZE": "8",
@@ -243,15 +249,8 @@ def test_one_month_alone_means_that_month_and_the_last_whole_one_is_the_default(
 
 
 def test_first_contact_has_tries_of_its_own_unless_they_are_given(
-    warehouse: Path, monkeypatch: pytest.MonkeyPatch
+    warehouse: Path, monkeypatch: pytest.MonkeyPatch, told: list[Settings]
 ) -> None:
-    told: list[Settings] = []
-
-    def run(settings: Settings) -> NoReturn:
-        told.append(settings)
-        raise ConfigurationError("enough")
-
-    monkeypatch.setattr(cli, "_run", run)
     for name, value in environment("https://api.example.com", warehouse).items():
         monkeypatch.setenv(name, value)
     outcome([*MONTH])
