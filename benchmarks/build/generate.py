@@ -1,10 +1,14 @@
 """Sessions made inside DuckDB, straight into raw as the extractor would have landed them: a run a month.
 
 Every figure of a session follows from its number, so the same months are the same rows in every run.
+
+A program as well: `python -m benchmarks.build.generate FILE SESSIONS BEFORE MONTHS CORRECTIONS` adds months to the
+file, which holds BEFORE of them (none: it is made).
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -244,3 +248,9 @@ class Generator:
         connection.execute(_MERGE_FIGURES)
         land("usage_rollups", _LAND_ROLLUPS)
         land("usage_summaries", _LAND_SUMMARIES)
+
+
+if __name__ == "__main__":
+    _path, (_sessions, _before, _months, _corrections) = Path(sys.argv[1]), map(int, sys.argv[2:])
+    _generator = Generator.of(_path, _sessions, _before) if _before else Generator(_path, _sessions)
+    _generator.add_months(_months, _corrections)

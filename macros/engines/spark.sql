@@ -48,6 +48,7 @@
     )
 {%- endmacro %}
 
+{% macro spark__row_digest(columns) -%}xxhash64({{ columns | join(", ") }}){%- endmacro %}
 {% macro spark__text_weight(text) -%}(pmod(xxhash64({{ text }}), 1048573) + 1){%- endmacro %}
 
 {#- To sort a table as a whole would move all of it between the workers. -#}

@@ -48,6 +48,10 @@
 {% macro text_weight(text) -%}{{ return(adapter.dispatch("text_weight")(text)) }}{%- endmacro %}
 {% macro default__text_weight(text) -%}((hash({{ text }}) % 1048573)::bigint + 1){%- endmacro %}
 
+{#- A number of 64 bits that is the same for the same values, nulls too; its value is the engine's own. -#}
+{% macro row_digest(columns) -%}{{ return(adapter.dispatch("row_digest")(columns)) }}{%- endmacro %}
+{% macro default__row_digest(columns) -%}hash({{ columns | join(", ") }}){%- endmacro %}
+
 {#- At the end of what fills a large table: rows of a user's period side by side, so that who asks for a few of them passes over
     the others a block at a time. By a number, which sorts at next to no cost; its value is the engine's own. -#}
 {% macro by_user_period() -%}{{ return(adapter.dispatch("by_user_period")()) }}{%- endmacro %}

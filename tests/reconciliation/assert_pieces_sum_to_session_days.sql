@@ -14,25 +14,36 @@ periods as (
 weighted_pieces as (
 
     select
-        lines.external_user_id,
-        lines.service_period as billing_period,
+        all_pieces.line_id,
         {{ text_weight("all_pieces.session_id") }} * extract(day from all_pieces.usage_date) as weight,
         {{ credits_to_nano("all_pieces.credits") }} as nano_credits
     -- In a month's build of these lines alone: left to itself, DuckDB sums up all pieces before it asks for their lines.
     from {{ "(from " ~ pieces ~ " semi join " ~ lines ~ " using (line_id))" if tests_touched_only() else pieces }} as all_pieces
-    inner join {{ lines }} as lines on all_pieces.line_id = lines.line_id
+
+),
+
+line_sums as (
+
+    -- By line first: millions of pieces have no need to meet their lines one by one.
+    select
+        line_id,
+        sum(nano_credits) as nano_credits,
+        sum(nano_credits * weight) as weighted_nano_credits
+    from weighted_pieces
+    group by line_id
 
 ),
 
 pieces as (
 
     select
-        external_user_id,
-        billing_period,
-        sum(nano_credits) as nano_credits,
-        sum(nano_credits * weight) as weighted_nano_credits
-    from weighted_pieces
-    group by external_user_id, billing_period
+        lines.external_user_id,
+        lines.service_period as billing_period,
+        sum(line_sums.nano_credits) as nano_credits,
+        sum(line_sums.weighted_nano_credits) as weighted_nano_credits
+    from line_sums
+    inner join {{ lines }} as lines on line_sums.line_id = lines.line_id
+    group by lines.external_user_id, lines.service_period
 
 ),
 
