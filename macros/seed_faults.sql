@@ -57,19 +57,22 @@
 {%- endmacro %}
 
 {#-
-    The days on which a row begins while another one of the same key still holds, as SQL of a seed's columns. Rows that hold on
-    no day are left out: they overlap nothing.
+    The days on which a row begins while another one of the same key still holds, as SQL of a seed's columns and of
+    earlier_valid_to: the end of the last one of those before it, 9999-12-31 where it is open. Rows that hold on no day, or
+    begin on none that can be read, are left out: they overlap nothing.
 -#}
 {% macro overlapping_ranges(rows, key) -%}
-    select *
-    from {{ rows }}
-    where
-        {{ key }} is not null
-        and (valid_to is null or valid_from < valid_to)
-    qualify
-        valid_from < max(coalesce(valid_to, date '9999-12-31')) over (
+    select
+        *,
+        max(coalesce(valid_to, date '9999-12-31')) over (
             partition by {{ key }}
             order by valid_from, valid_to
             rows between unbounded preceding and 1 preceding
-        )
+        ) as earlier_valid_to
+    from {{ rows }}
+    where
+        {{ key }} is not null
+        and valid_from is not null
+        and (valid_to is null or valid_from < valid_to)
+    qualify valid_from < earlier_valid_to
 {%- endmacro %}

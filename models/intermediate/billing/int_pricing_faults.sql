@@ -251,33 +251,21 @@ backwards as (
 
 -- Days on which two price lists of a plan, or two plans of a user, hold.
 
-price_ranges as (
+overlapping_prices as (
 
-    select
-        plan_prices.plan_id,
-        plan_prices.valid_from,
-        coalesce(plan_prices.valid_to, date '9999-12-31') as to_date,
-        max(coalesce(plan_prices.valid_to, date '9999-12-31')) over (
-            partition by plan_prices.plan_id
-            order by plan_prices.valid_from, plan_prices.valid_to
-            rows between unbounded preceding and 1 preceding
-        ) as earlier_to_date
-    from plan_prices
-    where
-        plan_prices.plan_id is not null
-        and plan_prices.valid_from is not null
-        and (plan_prices.valid_to is null or plan_prices.valid_from < plan_prices.valid_to)
+    {{ overlapping_ranges("plan_prices", "plan_id") }}
 
 ),
 
 price_overlaps as (
 
     select
-        price_ranges.plan_id,
-        price_ranges.valid_from as from_date,
-        least(price_ranges.to_date, price_ranges.earlier_to_date) as to_date
-    from price_ranges
-    where price_ranges.valid_from < price_ranges.earlier_to_date
+        overlapping_prices.plan_id,
+        overlapping_prices.valid_from as from_date,
+        least(
+            coalesce(overlapping_prices.valid_to, date '9999-12-31'), overlapping_prices.earlier_valid_to
+        ) as to_date
+    from overlapping_prices
 
 ),
 
