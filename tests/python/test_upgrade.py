@@ -1,0 +1,99 @@
+"""A warehouse, a Parquet folder and a ledger backup of the version before open with today's code.
+
+The files were made by an earlier commit (`fixtures/README.md`), so what they hold does not depend on today's code.
+"""
+
+from __future__ import annotations
+
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import pipeline
+from pipeline import query
+from simulator.server import serve
+from test_closing import SPAN, TENANT
+
+FILES = Path(__file__).parent / "fixtures" / "version_before.tgz"
+LEDGER = ("closed_periods", "closed_invoice_lines", "closed_line_pieces")
+
+
+@dataclass(frozen=True)
+class Left:
+    """What the version before left, unpacked."""
+
+    folder: Path
+
+    @property
+    def warehouse(self) -> Path:
+        return self.folder / "usage.duckdb"
+
+    @property
+    def seeds(self) -> Path:
+        return self.folder / "seeds"
+
+    def backed_up(self, table: str) -> list[dict[str, Any]]:
+        """The rows of a ledger table as the version before backed them up."""
+        return sorted(query(self.warehouse, f"from read_parquet('{self.folder}/ledger/{table}.parquet')"), key=repr)
+
+
+@pytest.fixture(scope="module")
+def left(tmp_path_factory: pytest.TempPathFactory) -> Left:
+    """The files of the version before, after a build by today's code."""
+    folder = tmp_path_factory.mktemp("before")
+    with tarfile.open(FILES) as archive:
+        archive.extractall(folder, filter="data")
+    left = Left(folder)
+    pipeline.build(left.warehouse, seeds=left.seeds)
+    return left
+
+
+@pytest.mark.parametrize("table", LEDGER)
+def test_closed_periods_are_what_they_were(left: Left, table: str) -> None:
+    rows = sorted(query(left.warehouse, f"from ledger.{table}"), key=repr)
+    assert rows == left.backed_up(table)
+    assert rows
+
+
+def test_closed_lines_are_shown_as_they_were_closed(left: Left) -> None:
+    columns = "line_id, invoice_id, quantity_credits, amount_minor, amount, currency, description, closed_at_utc"
+    shown = query(left.warehouse, f"select {columns} from marts.fct_invoice_lines where status = 'closed' order by all")
+    closed = query(left.warehouse, f"select {columns} from ledger.closed_invoice_lines order by all")
+    assert shown == closed
+    adjustments = query(
+        left.warehouse, "from marts.fct_invoice_lines where status = 'open' and line_type = 'adjustment'"
+    )
+    assert not adjustments
+
+
+def test_the_extractor_goes_on_with_the_warehouse_and_its_parquet_folder(left: Left) -> None:
+    before = query(left.warehouse, "select count(*) as sessions, max(load_id) as newest from raw.usage_sessions")[0]
+    tenant = TENANT.tenant()
+    tenant.correct_cost("corrected", 14)
+    with serve(tenant) as server:
+        pipeline.extract(
+            server.base_url, left.warehouse, "--window-days", "31", "--parquet", str(left.folder / "parquet"), span=SPAN
+        )
+    after = query(left.warehouse, "select count(*) as sessions from raw.usage_sessions")[0]
+    # The session that came late is not listed any more: one void, and nothing else is new.
+    assert after["sessions"] == before["sessions"] + 1
+    assert query(
+        left.warehouse,
+        f"from read_parquet('{left.folder}/parquet/loads/**/*.parquet') where load_id > {before['newest']}",
+    )
+
+
+def test_a_backup_of_the_ledger_can_be_restored(left: Left, tmp_path: Path) -> None:
+    warehouse = tmp_path / "usage.duckdb"
+    with serve(TENANT.tenant()) as server:
+        pipeline.extract(server.base_url, warehouse, "--window-days", "31", span=SPAN)
+    done = pipeline.dbt(
+        warehouse, "run-operation", "restore_ledger", environment={"LEDGER_FOLDER": str(left.folder / "ledger")}
+    )
+    assert done.returncode == 0, done.stdout
+    assert "3 closed periods restored" in done.stdout
+    for table in LEDGER:
+        assert sorted(query(warehouse, f"from ledger.{table}"), key=repr) == left.backed_up(table)
