@@ -76,7 +76,11 @@ _STOPPED = "stopped; what was landed before stays, the rest was rolled back"
 
 
 def outcome(arguments: Sequence[str] | None = None) -> tuple[int, str]:
-    """Run the command: the exit status that `interface.md` names, and one line for standard error (or none)."""
+    """Run the command. Returns its exit status and one line for standard error, which may be empty.
+
+    The status is 0 if everything was landed and proven complete, 1 if the run failed (loads landed before the failure
+    stay), 2 for wrong usage or configuration, and 128 plus the signal's number if the run was interrupted.
+    """
     return shell.outcome(command, "extract", _STOPPED, arguments)
 
 

@@ -46,9 +46,10 @@ def working(name: str, settings: FileSettings, unfinished: str = "nothing unfini
 
 
 def outcome(command: click.Command, name: str, stopped: str, arguments: Sequence[str] | None) -> tuple[int, str]:
-    """Run a command: its exit status, and one line for standard error (or none).
+    """Run a command. Returns its exit status and one line for standard error, which may be empty.
 
-    The status is what the command returns, where that is a number; `stopped` says what a signal leaves behind.
+    The status is the number that the command returns, or 0 if it returns none. An `ExtractError` and an `Interrupted`
+    have their own status, wrong usage has 2, and Ctrl-C at a prompt has 130. `stopped` is the line for an interruption.
     """
     try:
         result = command.main(arguments, prog_name=f"python -m {name}", standalone_mode=False)

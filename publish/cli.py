@@ -23,7 +23,11 @@ command.add_command(quotas)
 
 
 def outcome(arguments: Sequence[str] | None = None) -> tuple[int, str]:
-    """Run the command: its exit status, and one line for standard error (or none)."""
+    """Run the command. Returns its exit status and one line for standard error, which may be empty.
+
+    The status is 0 if everything was done, 1 if the command failed, 2 for wrong usage or configuration, and 128 plus
+    the signal's number if it was interrupted. Subcommands define the other statuses; their help describes them.
+    """
     return shell.outcome(command, "publish", _STOPPED, arguments)
 
 
