@@ -129,7 +129,7 @@ class Run:
         """Land everything. Raises `ExtractError`; loads landed before it stay, and a rerun goes on from there."""
         self._land_sessions()
         self._land_sandboxes()
-        months = sorted({*self._warehouse.months_listed(), *self._months_asked()})
+        months = sorted({*self._warehouse.months_due(), *self._months_asked()})
         self._ask(
             [
                 *self._quotas(),

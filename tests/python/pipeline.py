@@ -425,8 +425,15 @@ class Run:
         """What the warehouse has been told: the API's words, and from the warehouse only when it asked."""
         loads = read_loads(self.warehouse)
         newest = self.answers[-1]
-        sandboxes = [text for answer in self.answers for text in answer.sandboxes if _has_id(text)]
-        sandboxes += [text for text in newest.sandboxes if not _has_id(text)]
+        # Each run lands the list of sandboxes once.
+        listed = [load.started_at for load in loads if load.resource == "sandboxes"]
+        sandboxes = [
+            oracle.SandboxRow(text, started_at)
+            for answer, started_at in zip(self.answers, listed, strict=True)
+            for text in answer.sandboxes
+            if _has_id(text)
+        ]
+        sandboxes += [oracle.SandboxRow(text, listed[-1]) for text in newest.sandboxes if not _has_id(text)]
         return oracle.Known(
             loads=loads,
             sessions=self._sessions(newest, {load.load_id: load.started_at for load in loads}),
@@ -477,7 +484,8 @@ class Run:
         """Users of usable sessions and owners of sandboxes, at any time."""
         users: set[str] = set()
         for answer in self.answers:
-            users |= set(oracle.sandbox_owners(answer.sandboxes).values())
+            for changes in oracle.sandbox_owners(oracle.SandboxRow(text, 0) for text in answer.sandboxes).values():
+                users |= {owner for _, owner in changes}
             for text in answer.sessions:
                 row = oracle.read_object(text)
                 user = oracle.usable_id(row.get("external_user_id"))
