@@ -1,7 +1,8 @@
 """A whole run: what is asked for, in which order, and when a load is complete.
 
 Threads read, this thread writes. Sessions come first, in windows of days, because everything else follows from them:
-which sessions are void, whose quota is asked for, and of which months the vendor's own figures are read again.
+which sessions are void, whose quota is asked for, and, together with the owners of sandboxes, of which months the
+vendor's own figures are read again.
 """
 
 from __future__ import annotations

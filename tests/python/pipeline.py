@@ -401,7 +401,7 @@ class Run:
             ]
             self.answers.append(ask(server.base_url, tenant, sorted(periods)))
         self.asked_through.append(max(load.load_id for load in read_loads(self.warehouse)))
-        self._forget()
+        self.forget()
 
     def build(self, tz: str = "UTC", tolerance_credits: int = 1, *, data_tests: bool = True) -> None:
         """Build every model, and run every data test. Unit tests are left out: they do not look at the warehouse."""
@@ -409,14 +409,15 @@ class Run:
         variables = None if tolerance_credits == 1 else {"reconciliation_tolerance_credits": tolerance_credits}
         left_out = ["unit_test"] if data_tests else ["unit_test", "test"]
         build(self.warehouse, "--exclude-resource-type", *left_out, variables=variables, tz=tz)
-        self._forget()
+        self.forget()
 
     def copy(self, directory: Path) -> Run:
         """The same warehouse in another file, to go on from."""
         warehouse = Path(shutil.copy(self.warehouse, directory / self.warehouse.name))
         return Run(warehouse, list(self.answers), list(self.asked_through), self.tolerance_nano)
 
-    def _forget(self) -> None:
+    def forget(self) -> None:
+        """Read anew what is known, expected and built."""
         for name in ("known", "expected", "marts"):
             self.__dict__.pop(name, None)
 
