@@ -127,19 +127,22 @@ named_owners as (
 
 ),
 
+compared_owners as (
+
+    select
+        named_owners.*,
+        lag(named_owners.named_owner) over (
+            partition by named_owners.sandbox_id order by named_owners.place
+        ) as owner_before
+    from named_owners
+    where named_owners.named_owner <> '{{ unattributed() }}'
+
+),
+
 owner_changes as (
 
-    select *
-    from (
-        select
-            named_owners.*,
-            lag(named_owners.named_owner) over (
-                partition by named_owners.sandbox_id order by named_owners.place
-            ) as owner_before
-        from named_owners
-        where named_owners.named_owner <> '{{ unattributed() }}'
-    ) as named
-    where named.owner_before is null or named.named_owner <> named.owner_before
+    select * from compared_owners
+    where owner_before is null or named_owner <> owner_before
 
 ),
 
