@@ -1,7 +1,8 @@
 """A whole run: what is asked for, in which order, and when a load is complete.
 
 Threads read, this thread writes. Sessions come first, in windows of days, because everything else follows from them:
-which sessions are void, whose quota is asked for, and of which months the vendor's own figures are read again.
+which sessions are void, whose quota is asked for, and, together with the owners of sandboxes, of which months the
+vendor's own figures are read again.
 """
 
 from __future__ import annotations
@@ -129,7 +130,7 @@ class Run:
         """Land everything. Raises `ExtractError`; loads landed before it stay, and a rerun goes on from there."""
         self._land_sessions()
         self._land_sandboxes()
-        months = sorted({*self._warehouse.months_listed(), *self._months_asked()})
+        months = sorted({*self._warehouse.months_due(), *self._months_asked()})
         self._ask(
             [
                 *self._quotas(),

@@ -1,6 +1,6 @@
 -- The raw layer: what the API said, append-only. Created by the extractor, read by dbt as sources.
 --
--- Nothing here is ever updated or deleted, but the extractor's own notes in raw.quota_progress. A row is added only when its content differs from the current version of
+-- Nothing here is ever updated or deleted, but the extractor's own notes in raw.quota_progress and raw.figures_due. A row is added only when its content differs from the current version of
 -- its key, and the current version of a key is the one with the highest (load_id, row_number): no clock decides.
 -- All times are UTC. The API's own words are in `payload`; every other column is there to find, order or explain it.
 
@@ -78,6 +78,14 @@ create table if not exists raw.quotas (
 create table if not exists raw.quota_progress (
     row_key varchar not null,               -- the external_user_id asked for, as in raw.quotas
     asked_at_utc timestamp not null         -- when the first request of its load was sent, by the extractor's clock
+);
+
+-- The months whose rollup and summary are to be read again, because a landing changed a figure in them (rule 34): noted
+-- in the transaction of that landing, so that a run that was cut off leaves them to the next. No source of figures;
+-- emptied when a run finishes.
+create table if not exists raw.figures_due (
+    first_month_at_utc timestamp not null,  -- start of the first month
+    last_month_at_utc timestamp not null    -- start of the last month, which is included
 );
 
 -- What was changed at the vendor (python -m publish quotas apply), two rows a change: that it is about to be sent, and

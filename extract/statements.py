@@ -26,7 +26,6 @@ create or replace temp table examined (
     load_number integer, started_at timestamp, window_end timestamp, load_id bigint
 );
 create or replace temp table listed (row_hash bigint, row_key varchar, has_id boolean);
-create or replace temp table months (first timestamp, last timestamp);
 create or replace temp table crossing (load_id bigint);
 create or replace temp table unsettled (load_id bigint);
 create or replace temp table covered_windows (starts timestamp, ends timestamp);
@@ -411,28 +410,28 @@ select firsts.row_hash, firsts.row_key, firsts.has_id
 from firsts
 """
 
-# A session that ends exactly on a cut has no part after it (rule 13).
-REMEMBER_MONTHS = """
-insert into months
+# Notes the months of some sessions (`started`, `ended`), as far as they are not noted yet. A session that ends exactly
+# on a cut has no part after it (rule 13).
+_NOTE_MONTHS = """
+insert into raw.figures_due
 select distinct
-    date_trunc('month', started),
-    date_trunc('month', case when ended > started then ended - interval 1 microsecond else started end)
-from sequenced
+    date_trunc('month', started)::timestamp as first_month_at_utc,
+    date_trunc('month', case when ended > started then ended - interval 1 microsecond else started end)::timestamp
+        as last_month_at_utc
+from ({})
 where started is not null and ended is not null
-union
-select distinct
-    date_trunc('month', found.started_at_utc),
-    date_trunc(
-        'month',
-        case
-            when found.ended_at_utc > found.started_at_utc then found.ended_at_utc - interval 1 microsecond
-            else found.started_at_utc
-        end
-    )
-from found
-inner join chosen using (sequence)
-where found.started_at_utc is not null and found.ended_at_utc is not null
+except
+from raw.figures_due
 """
+
+# Of what a landing lists, and of the versions that it takes the place of.
+NOTE_LISTED_MONTHS = _NOTE_MONTHS.format(
+    """
+    select started, ended from sequenced
+    union all
+    select found.started_at_utc, found.ended_at_utc from found inner join chosen using (sequence)
+    """
+)
 
 # Nothing but an API that selects by start or by overlap lists an ended session that outlasts the window asked for.
 REMEMBER_CROSSING = """
@@ -515,7 +514,11 @@ where is_running and not is_void and started_at_utc is not null
 order by day
 """
 
-# An end exactly on a window's end is not covered: whether the API then lists the session depends on how it selects.
+# The start lies in one window, the end in the same or another one, whatever lies between them: an API that selects by
+# start lists the session in the first, one that selects by end in the second, one that selects by overlap in both. A
+# session last seen running may have ended at any time since, so all of that time (`ended_at_utc` to `covered_until`)
+# has to lie in one window. An end exactly on a window's end is not covered: whether the API then lists the session
+# depends on how it selects.
 UNLISTED = """
 create or replace temp table unlisted as
 with suspects as (
@@ -542,8 +545,10 @@ current as (
 )
 select current.row_hash, current.row_key, current.has_id, current.started_at_utc, current.ended_at_utc
 from current
-semi join covered_windows
-    on current.started_at_utc >= covered_windows.starts and current.covered_until < covered_windows.ends
+semi join covered_windows as of_start
+    on current.started_at_utc >= of_start.starts and current.started_at_utc < of_start.ends
+semi join covered_windows as of_end
+    on current.ended_at_utc >= of_end.starts and current.covered_until < of_end.ends
 where not current.is_void
 """
 
@@ -554,7 +559,9 @@ with current as (
             {
                 'is_void': is_void,
                 'starts': started_at_utc,
-                'ends': case when is_running then greatest(ended_at_utc, $running_until) else ended_at_utc end
+                'ends': ended_at_utc,
+                'covered_until':
+                    case when is_running then greatest(ended_at_utc, $running_until) else ended_at_utc end
             },
             load_id::hugeint * 1099511627776 + row_number
         ) as version
@@ -569,8 +576,10 @@ with current as (
 )
 select count(*)
 from current
-semi join covered_windows
-    on current.version.starts >= covered_windows.starts and current.version.ends < covered_windows.ends
+semi join covered_windows as of_start
+    on current.version.starts >= of_start.starts and current.version.starts < of_start.ends
+semi join covered_windows as of_end
+    on current.version.ends >= of_end.starts and current.version.covered_until < of_end.ends
 where not current.version.is_void
 """
 
@@ -582,16 +591,57 @@ select
 from unlisted
 """
 
-REMEMBER_VOIDED_MONTHS = """
-insert into months
-select distinct
-    date_trunc('month', started_at_utc),
-    date_trunc(
-        'month',
-        case when ended_at_utc > started_at_utc then ended_at_utc - interval 1 microsecond else started_at_utc end
-    )
-from unlisted
+NOTE_VOIDED_MONTHS = _NOTE_MONTHS.format("select started_at_utc as started, ended_at_utc as ended from unlisted")
+
+# The sandboxes that a landing shows with another owner than before, and from when on that counts: always for the first
+# owner that is known, else from the load's start (rule 9).
+NEW_OWNERS = """
+create or replace temp table new_owners as
+with shown as (
+    select sequenced.row_key, sequenced.external_user_id, sequenced.load_id, examined.started_at
+    from sequenced
+    inner join examined using (load_number)
+    where
+        sequenced.sequence in (select chosen.sequence from chosen)
+        and sequenced.has_id
+        and sequenced.external_user_id not in ('', '(unattributed)')
+),
+known as (
+    select row_key, arg_max(external_user_id, load_id::hugeint * 1099511627776 + row_number) as external_user_id
+    from raw.sandboxes
+    where
+        has_id
+        and external_user_id not in ('', '(unattributed)')
+        and row_key in (select shown.row_key from shown)
+        and load_id < (select min(shown.load_id) from shown)
+    group by row_key
+)
+select
+    shown.row_key as sandbox_id,
+    min(case when known.row_key is null then timestamp '0001-01-01 00:00:00' else shown.started_at end) as since
+from shown
+left join known using (row_key)
+where shown.external_user_id is distinct from known.external_user_id
+group by shown.row_key;
+
+select count(*) from new_owners
 """
+
+# Months of their sessions that name no user themselves. Any version will do: a month too many costs two requests.
+NOTE_OWNED_MONTHS = _NOTE_MONTHS.format(
+    """
+    select sessions.started_at_utc as started, sessions.ended_at_utc as ended
+    from raw.usage_sessions as sessions
+    inner join new_owners
+        on
+            try(json_extract_string(coalesce(sessions.payload_normalized, sessions.payload), '$.computer_id'))
+            = new_owners.sandbox_id
+            and sessions.started_at_utc >= new_owners.since
+    where coalesce(sessions.external_user_id, '') = '' and sessions.payload is not null
+    """
+)
+
+MONTHS_DUE = "select first_month_at_utc, last_month_at_utc from raw.figures_due"
 
 USERS = """
 select distinct external_user_id

@@ -335,9 +335,11 @@ class Warehouse:
         added = {row[0]: row[1] for row in self._execute(statements.ADDED).fetchall()}
         if resource == "usage_sessions":
             self._execute(statements.REMEMBER_LISTED)
-            self._execute(statements.REMEMBER_MONTHS)
+            self._execute(statements.NOTE_LISTED_MONTHS)
             self._execute(statements.REMEMBER_CROSSING)
             self._execute(statements.REMEMBER_UNSETTLED, [self._loads_before])
+        elif resource == "sandboxes" and self._execute(statements.NEW_OWNERS).fetchone() != (0,):
+            self._execute(statements.NOTE_OWNED_MONTHS)
         return added
 
     def _insert_loads(self, loads: Sequence[Load], last: int) -> None:
@@ -460,7 +462,7 @@ class Warehouse:
     def find_unlisted(
         self, windows: Sequence[tuple[datetime, datetime]], running_until: datetime | None
     ) -> tuple[int, int]:
-        """Find sessions that lie wholly in these windows and that no load of this run listed.
+        """Find sessions whose start and end lie in these windows and that no load of this run listed.
 
         A running session has to be covered up to `running_until`, or (None) as far as it was known. Returns how many
         there are, and how many sessions the windows cover, where that is looked at. `land_voids` voids them.
@@ -483,7 +485,7 @@ class Warehouse:
             last = self._last_load()
             added = self._execute(statements.INSERT_VOIDS, [last + 1]).fetchone()
             load.rows_added = int(added[0]) if added else 0
-            self._execute(statements.REMEMBER_VOIDED_MONTHS)
+            self._execute(statements.NOTE_VOIDED_MONTHS)
             self._insert_loads([load], last)
 
     # What later stages ask
@@ -515,8 +517,10 @@ class Warehouse:
         return {row[0] for row in self._execute(statements.ASKED, [since, until]).fetchall()}
 
     def forget_asked(self) -> None:
-        """Have the next run ask for everybody's quota: this one has."""
-        self._execute("delete from raw.quota_progress")
+        """Have the next run ask for everybody's quota, and for no month that this one asked for: it is finished."""
+        with self._transaction():
+            self._execute("delete from raw.quota_progress")
+            self._execute("delete from raw.figures_due")
 
     # What `publish` and `parquet` do
 
@@ -538,11 +542,15 @@ class Warehouse:
             ids, *others = _columns([dataclasses.astuple(change) for change in changes])
             self._execute(statements.INSERT_QUOTA_CHANGES, [ids, event, utc_now(), *others, __version__])
 
-    def months_listed(self) -> list[datetime]:
-        """The months in which a session that this run listed or voided has a part."""
+    def months_due(self) -> list[datetime]:
+        """The months whose figures at the vendor are to be read again (rule 34).
+
+        Those in which a session has a part, or had, that was listed, voided, or given another owner by this run, or by
+        one before it that did not finish.
+        """
         months: set[datetime] = set()
         horizon = utc_now() + timedelta(days=1)
-        for first, last in self._execute("select distinct first, last from months").fetchall():
+        for first, last in self._execute(statements.MONTHS_DUE).fetchall():
             month = max(first, _FIRST_MONTH)
             while month <= min(last, horizon):
                 months.add(month)

@@ -237,8 +237,8 @@
     {%- endif -%}
 {%- endmacro %}
 
-{#- Hook before the sessions with their owners: those whose sandbox has another owner than when they were made, and what else
-    has their hashes. -#}
+{#- Hook before the sessions with their owners: those that now belong to another owner of their sandbox, and all that share their
+    hashes. -#}
 {% macro touch_new_owners() -%}
     {%- if is_incremental() -%}
         insert into touched.sessions
@@ -247,7 +247,11 @@
         where row_hash in (
             select sessions.row_hash
             from {{ this }} as sessions
-            left join {{ ref("int_sandbox_owners") }} as owners on sessions.sandbox_id = owners.sandbox_id
+            left join {{ ref("int_sandbox_owners") }} as owners
+                on
+                    sessions.sandbox_id = owners.sandbox_id
+                    and sessions.started_at_utc >= owners.valid_from_utc
+                    and (owners.valid_to_utc is null or sessions.started_at_utc < owners.valid_to_utc)
             where
                 sessions.is_owned_by_sandbox
                 and sessions.external_user_id <> coalesce(owners.external_user_id, '{{ unattributed() }}')

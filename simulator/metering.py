@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from simulator.rows import MICROSECONDS, NANO, Session
-from simulator.tenant import Tenant
+from simulator.tenant import Tenant, owner_of
 
 GroupBy = Literal["external_user_id", "external_project_id", "workspace_id"]
 """What a rollup adds up by."""
@@ -39,13 +39,6 @@ class Rollup:
         """All groups with a session in the period, in order, nobody last."""
         named = sorted(group for group in self.nano if group is not None)
         return [*named, None] if None in self.nano else list(named)
-
-
-def owner_of(session: Session, owners: dict[str, str]) -> str | None:
-    """Whose a session is: its own user, else its sandbox's newest known owner, else nobody (rule 9)."""
-    if session.user is not None:
-        return session.user
-    return None if session.computer is None else owners.get(session.computer)
 
 
 def end_of(session: Session, now: int) -> int:

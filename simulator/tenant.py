@@ -11,7 +11,7 @@ import threading
 from array import array
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Literal, TypeVar
@@ -36,6 +36,9 @@ Row = Mapping[str, Any] | str
 
 Limit = int | Decimal | None
 """A quota's limit; None is uncapped."""
+
+OwnerChange = tuple[int, str]
+"""From when on, in microseconds since 1970, and who."""
 
 LIMITS = ("max_sandboxes", "max_concurrent", "max_storage_gb", "max_credit_cents")
 """The four limits of a quota, as the vendor names them."""
@@ -76,6 +79,10 @@ class Tenant:
         self._by_id: dict[str, Session] | None = None
         self._repeated: set[str] = set()
         self._sandboxes = sorted(sandboxes, key=_sandbox_order)
+        self._owners: dict[str, list[OwnerChange]] = {}
+        for sandbox in self._sandboxes:
+            if sandbox.id is not None and sandbox.owner is not None:
+                self._owners.setdefault(sandbox.id, [(_UNREADABLE, sandbox.owner)])
         self._quotas = {user: _limits(limits) for user, limits in (quotas or {}).items()}
         self._storage = {user: int(Decimal(size) * NANO) for user, size in (storage_gb or {}).items()}
         self._results: dict[object, Any] = {}
@@ -139,13 +146,10 @@ class Tenant:
             return dict(self._storage)
 
     @property
-    def owners(self) -> dict[str, str]:
-        """The newest known owner of each sandbox that has one."""
-        owners: dict[str, str] = {}
-        for sandbox in self.sandboxes:
-            if sandbox.id is not None and sandbox.owner is not None:
-                owners.setdefault(sandbox.id, sandbox.owner)
-        return owners
+    def owners(self) -> dict[str, tuple[OwnerChange, ...]]:
+        """Who owned each sandbox from when on, in order of time: a snapshot. The first known owner always did."""
+        with self._lock:
+            return {sandbox: tuple(changes) for sandbox, changes in self._owners.items()}
 
     def session(self, session_id: str) -> Session:
         """The session of this id (the first listed, should the id stand twice). Raises `KeyError`."""
@@ -185,9 +189,7 @@ class Tenant:
     def running_by_user(self) -> Counter[str | None]:
         """How many sessions run now, by owner. A row that the rules reject does not count."""
         owners = self.owners
-        return Counter(
-            row.user or owners.get(row.computer or "") for row in self.sessions if row.running and row.nano is not None
-        )
+        return Counter(owner_of(row, owners) for row in self.sessions if row.running and row.nano is not None)
 
     def remember(self, key: object, compute: Callable[[], T]) -> T:
         """The result of `compute` under this key, kept until a session, a sandbox or the clock changes.
@@ -265,11 +267,21 @@ class Tenant:
                 del self._index()[session_id]
 
     def put_sandbox(self, row: Row) -> None:
-        """Add a sandbox, or replace the one of its id."""
+        """Add a sandbox, or replace the one of its id. Another owner counts from now on; no owner changes nothing."""
         sandbox = read_sandbox(to_text(row), _kind(row))
         with self._lock:
+            if sandbox.id is not None and sandbox.owner is not None:
+                changes = self._owners.setdefault(sandbox.id, [(_UNREADABLE, sandbox.owner)])
+                if changes[-1][1] != sandbox.owner:
+                    changes.append((self._now, sandbox.owner))
             others = [held for held in self._sandboxes if held.id is None or held.id != sandbox.id]
             self._sandboxes = sorted([sandbox, *others], key=_sandbox_order)
+            self._results = {}
+
+    def put_owners(self, sandbox_id: str, changes: Iterable[OwnerChange]) -> None:
+        """Say who owned a sandbox from when on, in order of time; the first owner always did before."""
+        with self._lock:
+            self._owners[sandbox_id] = list(changes)
             self._results = {}
 
     def put_quota(self, user: str, limits: Mapping[str, Limit]) -> None:
@@ -328,6 +340,15 @@ class Tenant:
                         self._repeated.add(row.id)
                     self._by_id[row.id] = row
         return self._by_id
+
+
+def owner_of(session: Session, owners: Mapping[str, Sequence[OwnerChange]]) -> str | None:
+    """Whose a session is: its own user, else the owner of its sandbox at its start, else nobody (rule 9)."""
+    changes = owners.get(session.computer or "", ())
+    if session.user is not None or not changes:
+        return session.user
+    start = _UNREADABLE if session.start is None else session.start
+    return next((owner for since, owner in reversed(changes) if since <= start), changes[0][1])
 
 
 def _order(session: Session) -> int:

@@ -116,23 +116,47 @@ named_owners as (
     select
         sandboxes.row_key as sandbox_id,
         sandboxes.load_id::{{ wide_integer() }} * 1099511627776 + sandboxes.row_number as place,
+        {{ epoch_us("loads.started_at_utc") }} as seen_us,
         {{ json_id(
             "(" ~ json_fields("coalesce(sandboxes.payload_normalized, sandboxes.payload)", values=["external_user_id"])
             ~ ").external_user_id"
         ) }} as named_owner
     from {{ source("raw", "sandboxes") }} as sandboxes
+    inner join {{ source("raw", "loads") }} as loads on sandboxes.load_id = loads.load_id
     where sandboxes.has_id
+
+),
+
+compared_owners as (
+
+    select
+        named_owners.*,
+        lag(named_owners.named_owner) over (
+            partition by named_owners.sandbox_id order by named_owners.place
+        ) as owner_before
+    from named_owners
+    where named_owners.named_owner <> '{{ unattributed() }}'
+
+),
+
+owner_changes as (
+
+    select * from compared_owners
+    where owner_before is null or named_owner <> owner_before
 
 ),
 
 owners as (
 
+    -- An owner counts until the earliest clock of any later change, found by a join; the first one counts from the beginning.
     select
-        named_owners.sandbox_id,
-        {{ value_at_highest("named_owners.named_owner", "named_owners.place") }} as owner
-    from named_owners
-    where named_owners.named_owner <> '{{ unattributed() }}'
-    group by named_owners.sandbox_id
+        own.sandbox_id,
+        own.named_owner as owner,
+        case when own.owner_before is null then {{ epoch_us("timestamp '0001-01-01 00:00:00'") }} else own.seen_us end as from_us,
+        coalesce(min(later.seen_us), {{ epoch_us("timestamp '9999-12-31 23:59:59.999999'") }} + 1) as to_us
+    from owner_changes as own
+    left join owner_changes as later on own.sandbox_id = later.sandbox_id and own.place < later.place
+    group by own.sandbox_id, own.named_owner, own.owner_before, own.seen_us, own.place
 
 ),
 
@@ -169,7 +193,8 @@ billable as (
             greatest(figures.start_us, {{ epoch_us("figures.asked_at_utc") }})
         ) as end_us
     from figures
-    left join owners on figures.sandbox_id = owners.sandbox_id
+    left join owners
+        on figures.sandbox_id = owners.sandbox_id and figures.start_us >= owners.from_us and figures.start_us < owners.to_us
 
 ),
 

@@ -1,23 +1,75 @@
--- Purpose: whose sandbox it is, for sessions that do not say so themselves (rule 9).
--- Grain: one row a sandbox with a known owner. The newest known owner counts; an owner that a later answer no longer
--- names stays known.
+-- Purpose: the ownership history of each sandbox, for sessions that do not name a user themselves (rule 9).
+-- Grain: one row per sandbox and range of time with one owner (sandbox_id, valid_from_utc).
+-- A change of owner counts from the start of the load that first showed it; the first known owner also holds for all time
+-- before. An owner that a later answer no longer names stays known.
 
 with
 
 sandboxes as (
 
     select * from {{ ref("stg_miosa__sandboxes") }}
+    where
+        rejection_reason is null
+        and external_user_id is not null
+
+),
+
+loads as (
+
+    select * from {{ ref("stg_miosa__loads") }}
+
+),
+
+compared as (
+
+    select
+        sandboxes.sandbox_id,
+        sandboxes.load_id,
+        sandboxes.row_number,
+        sandboxes.external_user_id,
+        lag(sandboxes.external_user_id) over (
+            partition by sandboxes.sandbox_id order by sandboxes.load_id, sandboxes.row_number
+        ) as previous_user_id
+    from sandboxes
+
+),
+
+changes as (
+
+    select
+        compared.sandbox_id,
+        compared.external_user_id,
+        compared.load_id,
+        compared.row_number,
+        compared.previous_user_id is null as is_first,
+        loads.started_at_utc as seen_from_utc
+    from compared
+    inner join loads on compared.load_id = loads.load_id
+    where compared.external_user_id is distinct from compared.previous_user_id
+
+),
+
+ranges as (
+
+    select
+        changes.sandbox_id,
+        changes.external_user_id,
+        -- Earlier than any session.
+        case when changes.is_first then timestamp '0001-01-01 00:00:00' else changes.seen_from_utc end as valid_from_utc,
+        min(changes.seen_from_utc) over (
+            partition by changes.sandbox_id
+            order by changes.load_id, changes.row_number
+            rows between 1 following and unbounded following
+        ) as valid_to_utc
+    from changes
 
 )
 
 select
-    sandboxes.sandbox_id,
-    sandboxes.external_user_id
-from sandboxes
-where
-    sandboxes.rejection_reason is null
-    and sandboxes.external_user_id is not null
-qualify
-    row_number() over (
-        partition by sandboxes.sandbox_id order by sandboxes.load_id desc, sandboxes.row_number desc
-    ) = 1
+    ranges.sandbox_id,
+    ranges.external_user_id,
+    ranges.valid_from_utc,
+    ranges.valid_to_utc
+from ranges
+-- Where the clock of the loads went back, an owner may have been replaced before it was seen: it never counted.
+where ranges.valid_to_utc is null or ranges.valid_from_utc < ranges.valid_to_utc

@@ -50,7 +50,11 @@ intervals as (
         ) as end_at_utc
     from sessions
     inner join loads on sessions.load_id = loads.load_id
-    left join owners on sessions.sandbox_id = owners.sandbox_id
+    left join owners
+        on
+            sessions.sandbox_id = owners.sandbox_id
+            and sessions.started_at_utc >= owners.valid_from_utc
+            and (owners.valid_to_utc is null or sessions.started_at_utc < owners.valid_to_utc)
     where
         sessions.rejection_reason is null
         and not sessions.is_void

@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import duckdb
+
 import billing_oracle
+import oracle
 import pipeline
 import tenants
 from billing_oracle import Billing, DayPart, Ledger, LineKey
-from histories import RawSession, State, Step
+from histories import RawSession, State
 from oracle import Mart, round_half_away
 from pipeline import query
 from simulator.server import serve
@@ -26,17 +30,10 @@ from tenants import Rows, Span, quoted
 VENDOR_CURRENCY = "USD"
 CREDITS_A_VENDOR_UNIT = 100
 """The project's variables: 1 credit costs the platform 1 cent of a dollar."""
+_ALWAYS = oracle.read_time("0001-01-01") or 0
 
 
 # --- What the vendor lists -----------------------------------------------------------------------------------------
-
-
-def owners_kept(history: Iterable[Step]) -> Iterator[Step]:
-    """A history whose owners stay known: rule 9's newest known one holds when the API no longer names any."""
-    owners: dict[str, str] = {}
-    for step in history:
-        owners = {**owners, **step.state.owners}
-        yield replace(step, state=replace(step.state, owners=owners))
 
 
 def session_text(session: RawSession) -> str:
@@ -58,16 +55,30 @@ def session_text(session: RawSession) -> str:
 def rows_of(state: State) -> Rows:
     """What the API lists in a state."""
     sandboxes = (
-        tenants.row_text({"id": quoted(sandbox), "external_user_id": quoted(owner)})
-        for sandbox, owner in state.owners.items()
+        tenants.row_text({"id": quoted(sandbox), "external_user_id": quoted(changes[-1][1])})
+        for sandbox, changes in state.owners.items()
     )
     return Rows(tuple(session_text(session) for session in state.sessions), tuple(sandboxes))
 
 
 def land(state: State, warehouse: Path, span: Span) -> None:
-    """Serve a state and extract it; a step may void any number of sessions."""
-    with serve(rows_of(state).tenant()) as server:
+    """Serve a state and extract it; a step may void any number of sessions.
+
+    The owners are asked for when the state says (`State.asked_at`), and the vendor counts as the rules do.
+    """
+    tenant = rows_of(state).tenant()
+    for sandbox, changes in state.owners.items():
+        instants = sorted({at for at, _ in changes})
+        always, owner_at = [(_ALWAYS, changes[0][1])], partial(oracle.owner_at, changes)
+        tenant.put_owners(sandbox, always + [(at, owner_at(at) or oracle.UNATTRIBUTED) for at in instants])
+    with serve(tenant) as server:
         pipeline.extract(server.base_url, warehouse, "--allow-voids", "--window-days", "31", span=span)
+    with closing(duckdb.connect(str(warehouse))) as connection:
+        connection.execute(
+            "update raw.loads set started_at_utc = make_timestamp($1) where load_id ="
+            " (select max(load_id) from raw.loads where resource = 'sandboxes')",
+            [state.asked_at],
+        )
 
 
 def variables_of(state: State, close_period: str | None = None) -> dict[str, str]:

@@ -14,6 +14,7 @@ LONGEST = (
     "test_survival.py",
     "test_whole_path.py",
     "test_invoices_whole_path.py",
+    "test_owners.py",
     "test_quota_sql.py",
     "test_documents.py",
     "test_billing_sql.py",

@@ -12,7 +12,7 @@ import csv
 import random
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -36,7 +36,7 @@ from billing_oracle import (
     period_of,
     periods_between,
 )
-from oracle import NANO
+from oracle import NANO, OwnerChange
 from quota_oracle import PlanQuota, QuotaOverride
 
 DAY = oracle.MICROSECONDS_PER_DAY
@@ -77,9 +77,11 @@ class State:
     """All that is known at a time."""
 
     sessions: tuple[RawSession, ...]
-    owners: Mapping[str, str]
-    """The newest known owner of each sandbox that has one."""
+    owners: Mapping[str, tuple[OwnerChange, ...]]
+    """The owners of each sandbox that has one, in the order in which they became known (rule 9)."""
     prices: Prices
+    asked_at: int = 0
+    """When the load began that showed what is new of the owners: by its clock, which goes back now and then."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,8 @@ class Schedule:
 
     months: tuple[str, ...]
     closes: tuple[bool, ...]
+    asked_at: tuple[int, ...]
+    """When the owners of sandboxes were asked for."""
     prices: tuple[Prices, ...]
     """The default plans with their prices, the currencies, and the variables."""
 
@@ -106,7 +110,7 @@ def session_day_parts(state: State) -> list[DayPart]:
     for row in state.sessions:
         session = oracle.Session(
             session_id=row.session_id,
-            user=row.user or state.owners.get(row.sandbox) or oracle.UNATTRIBUTED,
+            user=row.user or oracle.owner_at(state.owners.get(row.sandbox, ()), row.start) or oracle.UNATTRIBUTED,
             sandbox=row.sandbox,
             project=None,
             workspace=None,
@@ -280,6 +284,7 @@ def make_schedule(
     book = PriceBook.opened(rng, days, DEFAULTS)
     to_close = len(periods_between(first_billing_period or months[0], months[-1])) - 1
     closes: list[bool] = []
+    asked_at: list[int] = []
     prices: list[Prices] = []
     for number in range(steps):
         rng = random.Random(f"schedule {seed}/{number}")
@@ -293,7 +298,10 @@ def make_schedule(
         variables = Prices(default_plan_id=default, first_billing_period=variable, currencies=CURRENCIES)
         prices.append(book.copy(rng).rows(variables))
         closes.append(sum(closes) < to_close and rng.random() < 0.5)
-    return Schedule(tuple(months), tuple(closes), tuple(prices))
+        # Midnight, when many sessions start, or any time.
+        midnight = _month_start(rng.choice(months)) + rng.randrange(28) * DAY
+        asked_at.append(midnight + rng.choice((0, rng.randrange(DAY))))
+    return Schedule(tuple(months), tuple(closes), tuple(asked_at), tuple(prices))
 
 
 # --- One history ---------------------------------------------------------------------------------------------------
@@ -308,11 +316,14 @@ class World:
     months: tuple[str, ...]
     users: tuple[str, ...]
     sessions: dict[str, RawSession]
-    owners: dict[str, str]
+    owners: dict[str, tuple[OwnerChange, ...]]
     book: PriceBook
     past: list[RawSession]
     """All versions that a session ever had."""
     created: int = 0
+    asked_at: int = 0
+    """When the owners are asked for in this step; what they were known to be before is in `known_owners`."""
+    known_owners: Mapping[str, tuple[OwnerChange, ...]] = field(default_factory=dict)
 
     def change(self, common: Prices) -> None:
         """Something becomes known, or known otherwise."""
@@ -334,7 +345,7 @@ class World:
         elif kind == 12:
             self.end_running()
         elif kind == 13:
-            self.owners[self.sandbox()] = self.rng.choice(self.users)
+            self.own(self.sandbox(), self.rng.choice(self.users))
         elif kind < 15:
             self.exchange()
         elif kind < 19:
@@ -345,6 +356,24 @@ class World:
     def sandbox(self) -> str:
         """One of a few sandboxes, so that a new owner changes something."""
         return f"{self.prefix}box-{self.rng.randrange(3)}"
+
+    def own(self, sandbox: str, owner: str) -> None:
+        """A sandbox has an owner when this step asks for it; what it had in between stays unknown."""
+        changes = self.known_owners.get(sandbox, ())
+        is_new = not changes or changes[-1][1] != owner
+        self.owners[sandbox] = (*changes, (self.asked_at, owner)) if is_new else changes
+
+    def change_owner(self) -> None:
+        """A sandbox gets another owner, and some of its sessions name no user."""
+        sandbox = self.sandbox()
+        self.own(sandbox, self.rng.choice(self.users))
+        for session in self.rng.sample(list(self.sessions.values()), min(2, len(self.sessions))):
+            if self.rng.random() < 0.5:
+                self.put(session._replace(user=None, sandbox=sandbox))
+
+    def owner_of(self, session: RawSession) -> str | None:
+        """Whose a session is, as far as is known."""
+        return session.user or oracle.owner_at(self.owners.get(session.sandbox, ()), session.start)
 
     def put(self, session: RawSession) -> None:
         """Add a session, or a version of one."""
@@ -428,7 +457,7 @@ class World:
         if kind == 1:
             return rng.randrange(10 ** rng.randrange(1, 13))
         prices, day = self.book.rows(common), oracle.day_name(oracle.day_of(session.start))
-        user, month = session.user or self.owners.get(session.sandbox) or self.users[0], period_of(day)
+        user, month = self.owner_of(session) or self.users[0], period_of(day)
         stretches = billing_oracle.stretches(prices, user, month, {day})
         price, days = next((price, days) for price, days in stretches.items() if day in days)
         allowance = price.included_credits * len(days) // len(days_of(month))
@@ -436,7 +465,7 @@ class World:
             other.nano_credits
             for other in self.sessions.values()
             if other.session_id != session.session_id
-            and (other.user or self.owners.get(other.sandbox)) == user
+            and self.owner_of(other) == user
             and oracle.day_name(oracle.day_of(other.start)) in days
         )
         edge = rng.choice(prices.tiers_of[price.plan_id, price.valid_from]).tier_from_credits
@@ -444,7 +473,7 @@ class World:
 
     def state(self, common: Prices) -> State:
         """All that is known."""
-        return State(tuple(self.sessions.values()), dict(self.owners), self.book.rows(common))
+        return State(tuple(self.sessions.values()), dict(self.owners), self.book.rows(common), self.asked_at)
 
 
 def _month_start(month: str) -> int:
@@ -477,21 +506,30 @@ def make_history(
         if rng.random() < 0.6:
             book.assign(user, plans)
     steps: list[Step] = []
-    for place, (closes, common) in enumerate(zip(schedule.closes, schedule.prices, strict=True)):
+    asked = zip(schedule.closes, schedule.asked_at, schedule.prices, strict=True)
+    for place, (closes, world.asked_at, common) in enumerate(asked):
+        world.known_owners = dict(world.owners)
         world.rng = world.book.rng = rng = random.Random(f"history {seed}/{place}")
         if place and rng.random() < 0.15:
             undo(world, rng.choice(steps).state, schedule.prices[0])
         else:
             for _ in range(rng.randrange(changes + 1) if place else sessions):
                 world.change(common)
+        world.rng = random.Random(f"owners {seed}/{place}")
+        if world.rng.random() < 0.75:
+            world.change_owner()
         steps.append(Step(world.state(common), closes))
     return tuple(steps)
 
 
 def undo(world: World, state: State, common: Prices) -> None:
-    """All of the history's own, sessions, owners and prices, is again what it was after an earlier step."""
+    """All of the history's own, sessions, owners and prices, is again what it was after an earlier step.
+
+    That a sandbox had other owners in between stays known, and so does an owner that the API no longer names.
+    """
     world.sessions = {session.session_id: session for session in state.sessions}
-    world.owners = dict(state.owners)
+    for sandbox, changes in state.owners.items():
+        world.own(sandbox, changes[-1][1])
     shared = {plan.plan_id for plan in common.plans}
     book = world.book
     book.plans = {plan.plan_id: plan for plan in state.prices.plans if plan.plan_id not in shared}
@@ -516,9 +554,9 @@ def merge(histories: Sequence[Sequence[Step]]) -> tuple[Step, ...]:
             tiers=_together(state.prices.tiers for state in states),
             user_plans=_together(state.prices.user_plans for state in states),
         )
-        owners = {sandbox: owner for state in states for sandbox, owner in state.owners.items()}
+        owners = {sandbox: changes for state in states for sandbox, changes in state.owners.items()}
         sessions = tuple(session for state in states for session in state.sessions)
-        merged.append(Step(State(sessions, owners, prices), steps[0].closes))
+        merged.append(Step(State(sessions, owners, prices, states[0].asked_at), steps[0].closes))
     return tuple(merged)
 
 

@@ -42,6 +42,9 @@ QUOTAS = {
 }
 """The mart's name of each quota, and the vendor's (1 credit = 1 cent)."""
 
+OwnerChange = tuple[int, str]
+"""When the load began that first showed an owner of a sandbox, and that owner."""
+
 Key = tuple[Any, ...]
 Mart = dict[Key, dict[str, Any]]
 
@@ -182,6 +185,14 @@ class SessionRow:
 
 
 @dataclass(frozen=True)
+class SandboxRow:
+    """A version of a sandbox row, and when the load that brought it began."""
+
+    text: str
+    load_started_at: int
+
+
+@dataclass(frozen=True)
 class QuotaAnswer:
     """One version of the answer about a user's quota: its limits in billionths (None uncapped); None for a 404."""
 
@@ -197,7 +208,7 @@ class Known:
 
     loads: Sequence[Load]
     sessions: Sequence[SessionRow]
-    sandboxes: Sequence[str] = ()
+    sandboxes: Sequence[SandboxRow] = ()
     """Versions of sandbox rows, oldest first."""
     quotas: Sequence[QuotaAnswer] = ()
     """Versions, oldest first."""
@@ -307,24 +318,42 @@ def sandbox_faults(row: Mapping[str, Any]) -> set[str]:
     return faults
 
 
-def sandbox_owners(versions: Iterable[str]) -> dict[str, str]:
-    """Rule 9: the newest known owner of each sandbox. An owner that a later version no longer names stays known."""
-    owners = {}
-    for text in versions:
-        row = read_object(text)
+def sandbox_owners(versions: Iterable[SandboxRow]) -> dict[str, list[OwnerChange]]:
+    """Rule 9: the owners of each sandbox, in the order in which they became known.
+
+    An owner that a later version no longer names stays known, so that version changes nothing.
+    """
+    owners: dict[str, list[OwnerChange]] = defaultdict(list)
+    for version in versions:
+        row = read_object(version.text)
         owner = usable_id(row.get("external_user_id"))
-        if not sandbox_faults(row) and owner is not None:
-            owners[str(row["id"])] = owner
-    return owners
+        if sandbox_faults(row) or owner is None:
+            continue
+        known = owners[str(row["id"])]
+        if not known or known[-1][1] != owner:
+            known.append((version.load_started_at, owner))
+    return dict(owners)
 
 
-def read_session(row: Mapping[str, Any], owners: Mapping[str, str], load_started_at: int) -> Session:
+def owner_at(changes: Sequence[OwnerChange], instant: int) -> str | None:
+    """Rule 9: of the owners that were known by then, the newest; the first known one for all time before."""
+    known = [owner for seen_at, owner in changes if seen_at <= instant]
+    return known[-1] if known else changes[0][1] if changes else None
+
+
+def owners_in_force(changes: Sequence[OwnerChange]) -> set[str]:
+    """Everybody who owned the sandbox at some time, which one who was replaced before being known did not."""
+    instants = [seen_at for seen_at, _ in changes]
+    return {owner for instant in (*instants, *(at - 1 for at in instants)) if (owner := owner_at(changes, instant))}
+
+
+def read_session(row: Mapping[str, Any], owners: Mapping[str, Sequence[OwnerChange]], load_started_at: int) -> Session:
     """A usable row as a session: whose it is (rule 9), its interval (rule 12), its credits and billed seconds."""
     sandbox = usable_id(row.get("computer_id"))
-    user = usable_id(row.get("external_user_id")) or owners.get(sandbox or "") or UNATTRIBUTED
     start, stated_end = read_time(row["started_at"]), read_time(row.get("ended_at"))
     if start is None:
         raise ValueError("not a usable row")
+    user = usable_id(row.get("external_user_id")) or owner_at(owners.get(sandbox or "", ()), start) or UNATTRIBUTED
     duration = None if row.get("duration_sec") is None else read_number(row["duration_sec"])
     if stated_end is not None:
         end = stated_end
@@ -538,7 +567,9 @@ def dim_users(known: Known, sessions: Iterable[Session]) -> Mart:
     by_user: dict[str, list[Session]] = defaultdict(list)
     for session in sessions:
         by_user[session.user].append(session)
-    everybody = set(by_user) | set(sandbox_owners(known.sandboxes).values()) | users_with_quota(known)
+    everybody = set(by_user) | users_with_quota(known)
+    for changes in sandbox_owners(known.sandboxes).values():
+        everybody |= owners_in_force(changes)
     return {
         (user,): {
             "is_attributed": user != UNATTRIBUTED,
@@ -783,9 +814,9 @@ class Rejected:
 def rejected_rows(known: Known) -> list[Rejected]:
     """Rule 7: the current versions that are rejected."""
     current_sandboxes: dict[Key, str] = {}
-    for place, text in enumerate(known.sandboxes):
-        identity = usable_id(read_object(text).get("id"))
-        current_sandboxes[("id", identity) if identity is not None else ("place", place)] = text
+    for place, version in enumerate(known.sandboxes):
+        identity = usable_id(read_object(version.text).get("id"))
+        current_sandboxes[("id", identity) if identity is not None else ("place", place)] = version.text
     listed = [("usage_sessions", row.text, session_faults(read_object(row.text))) for row in known.sessions]
     listed += [("sandboxes", text, sandbox_faults(read_object(text))) for text in current_sandboxes.values()]
     return [

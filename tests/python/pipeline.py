@@ -401,7 +401,7 @@ class Run:
             ]
             self.answers.append(ask(server.base_url, tenant, sorted(periods)))
         self.asked_through.append(max(load.load_id for load in read_loads(self.warehouse)))
-        self._forget()
+        self.forget()
 
     def build(self, tz: str = "UTC", tolerance_credits: int = 1, *, data_tests: bool = True) -> None:
         """Build every model, and run every data test. Unit tests are left out: they do not look at the warehouse."""
@@ -409,14 +409,15 @@ class Run:
         variables = None if tolerance_credits == 1 else {"reconciliation_tolerance_credits": tolerance_credits}
         left_out = ["unit_test"] if data_tests else ["unit_test", "test"]
         build(self.warehouse, "--exclude-resource-type", *left_out, variables=variables, tz=tz)
-        self._forget()
+        self.forget()
 
     def copy(self, directory: Path) -> Run:
         """The same warehouse in another file, to go on from."""
         warehouse = Path(shutil.copy(self.warehouse, directory / self.warehouse.name))
         return Run(warehouse, list(self.answers), list(self.asked_through), self.tolerance_nano)
 
-    def _forget(self) -> None:
+    def forget(self) -> None:
+        """Read anew what is known, expected and built."""
         for name in ("known", "expected", "marts"):
             self.__dict__.pop(name, None)
 
@@ -425,8 +426,15 @@ class Run:
         """What the warehouse has been told: the API's words, and from the warehouse only when it asked."""
         loads = read_loads(self.warehouse)
         newest = self.answers[-1]
-        sandboxes = [text for answer in self.answers for text in answer.sandboxes if _has_id(text)]
-        sandboxes += [text for text in newest.sandboxes if not _has_id(text)]
+        # Each run lands the list of sandboxes once.
+        listed = [load.started_at for load in loads if load.resource == "sandboxes"]
+        sandboxes = [
+            oracle.SandboxRow(text, started_at)
+            for answer, started_at in zip(self.answers, listed, strict=True)
+            for text in answer.sandboxes
+            if _has_id(text)
+        ]
+        sandboxes += [oracle.SandboxRow(text, listed[-1]) for text in newest.sandboxes if not _has_id(text)]
         return oracle.Known(
             loads=loads,
             sessions=self._sessions(newest, {load.load_id: load.started_at for load in loads}),
@@ -477,7 +485,8 @@ class Run:
         """Users of usable sessions and owners of sandboxes, at any time."""
         users: set[str] = set()
         for answer in self.answers:
-            users |= set(oracle.sandbox_owners(answer.sandboxes).values())
+            for changes in oracle.sandbox_owners(oracle.SandboxRow(text, 0) for text in answer.sandboxes).values():
+                users |= {owner for _, owner in changes}
             for text in answer.sessions:
                 row = oracle.read_object(text)
                 user = oracle.usable_id(row.get("external_user_id"))

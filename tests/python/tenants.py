@@ -415,7 +415,11 @@ def sandbox_rows(rng: random.Random, computers: Sequence[str], users: Sequence[s
 
 def fitted_quotas(rng: random.Random, rows: Rows, users: Sequence[str]) -> dict[str, Limits]:
     """Quotas, half of whose limits stand exactly on, or a hair beside, what the user uses in some period."""
-    known = oracle.Known((), [oracle.SessionRow(text, 0) for text in rows.sessions], rows.sandboxes)
+    known = oracle.Known(
+        (),
+        [oracle.SessionRow(text, 0) for text in rows.sessions],
+        [oracle.SandboxRow(text, 0) for text in rows.sandboxes],
+    )
     sessions = oracle.usable_sessions(known)
     parts = oracle.month_parts(sessions)
     first_runs = oracle.first_runs_by_user(sessions)

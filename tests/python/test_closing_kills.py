@@ -286,7 +286,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
     schedule = replace(schedule, closes=(True, True))
     several = [histories.make_history(5000 + number, schedule, number, changes=5) for number in range(20)]
     folder = tmp_path_factory.mktemp("scene")
-    first, second = histories.replay(billing_path.owners_kept(histories.merge(several)))
+    first, second = histories.replay(histories.merge(several))
     scene = Scene(folder, second)
     for outcome, period in ((first, FIRST), (second, None)):
         billing_path.land(outcome.step.state, scene.warehouse, Span(MONTHS[0], MONTHS[-1]))

@@ -6,18 +6,22 @@ import asyncio
 import json
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import duckdb
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from starlette.requests import Request
 from starlette.responses import Response
 
 from extract.errors import ApiError, ExtractError, IncompleteError
 from extract.quotas import encode_segment
-from extract.warehouse import Warehouse
+from extract.run import coalesce
+from extract.warehouse import BRAKE_FROM, Warehouse
 from simulator import generate_tenant
 from simulator.server import Server
 from test_extract_support import (
@@ -374,6 +378,88 @@ def test_rule_6_only_what_the_windows_cover_is_void(warehouse: Path) -> None:
     assert land_rows(ROWS, warehouse, first_month="2026-08").voids == 1
 
 
+@pytest.mark.parametrize("window", ["start", "overlap", "end"])
+def test_rule_6_a_gap_between_the_windows_of_start_and_end_does_not_matter(warehouse: Path, window: Any) -> None:
+    """5 January is asked for again for the one that still runs, and 25 January on for March."""
+    gone = row("gone", "2026-01-05").replace('"2026-01-05T13', '"2026-03-03T13')
+    into_the_gap = row("into the gap", "2026-01-05").replace('"2026-01-05T13', '"2026-01-10T13')
+    from_before = row("from before", "2026-01-04").replace('"2026-01-04T13', '"2026-03-03T13')
+    runs = row("runs", "2026-01-05", 0)
+    with serve(Tenant.from_rows([gone, into_the_gap, from_before, runs]), Options(window=window)) as server:
+        land(server, warehouse, first_month="2026-01", last_month="2026-03", window_days=31)
+        for name in ("gone", "into the gap", "from before"):
+            server.tenant.remove_session(name)
+        assert land(server, warehouse, **MARCH).voids == 1
+        assert versions(warehouse, "gone") == [gone, None]
+        months = query(warehouse, "select distinct row_key from raw.usage_rollups order by 1")
+        assert months[:3] == [("2026-01",), ("2026-02",), ("2026-03",)]
+
+
+def test_rule_6_one_that_ran_may_have_ended_in_the_gap(warehouse: Path) -> None:
+    """An API that selects by end lists it only there, so it is not void; one that selects by start would list it."""
+    rows = [row("ran", "2026-01-05", 0, duration_sec="60"), row("runs", "2026-01-05", 0)]
+    with serve(Tenant.from_rows(rows), Options(window="end")) as server:
+        land(server, warehouse, first_month="2026-01", last_month="2026-03", window_days=31)
+        server.tenant.end_session("ran", datetime(2026, 1, 12, tzinfo=UTC), 7)
+        assert land(server, warehouse, **MARCH).voids == 0
+        assert len(versions(warehouse, "ran")) == 1
+
+
+Moments = tuple[int, int]
+
+
+def is_covered(windows: list[Moments], start: int, end: int, until: int | None) -> bool:
+    """Rule 6: windows cover a session's start and its end; of one that ran, all from its known end `until` a moment."""
+    last = end if until is None else max(end, until)
+    return any(first <= start < ends for first, ends in windows) and any(
+        first <= end and last < ends for first, ends in windows
+    )
+
+
+MOMENTS = st.integers(0, 30)
+SESSIONS = st.tuples(MOMENTS, MOMENTS, st.booleans(), st.booleans()).map(
+    lambda drawn: (min(drawn[:2]), max(drawn[:2]), *drawn[2:])
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    windows=st.lists(st.tuples(MOMENTS, st.integers(1, 12)), min_size=1, max_size=4),
+    sessions=st.lists(SESSIONS, min_size=1, max_size=30),
+    until=st.none() | MOMENTS,
+)
+def test_rule_6_what_any_windows_cover(
+    windows: list[Moments], sessions: list[tuple[int, int, bool, bool]], until: int | None
+) -> None:
+    """Random windows and sessions against the rule in Python: which are void, and of how many."""
+    origin = datetime(2026, 1, 1)
+
+    def at(moment: int) -> datetime:
+        return origin + timedelta(days=moment)
+
+    asked = [(at(start), at(start + days)) for start, days in windows]
+    merged = [((a - origin).days, (b - origin).days) for a, b in coalesce(asked)]
+    known_covered = {
+        f"s{place}": is_covered(merged, start, end, until if runs else None)
+        for place, (start, end, runs, _) in enumerate(sessions)
+    }
+    with TemporaryDirectory() as folder, Warehouse(Path(folder) / "w.duckdb") as held:
+        for place, (start, end, runs, is_listed) in enumerate(sessions):
+            held.query(
+                "insert into raw.usage_sessions values (1, ?, ?, true, ?, false, ?, ?, ?, null, '{}', null)",
+                [place, f"s{place}", place % 7, runs, at(start), at(end)],
+            )
+            if is_listed:
+                held.query("insert into listed values (?, ?, true)", [place % 7, f"s{place}"])
+        unlisted, covered = held.find_unlisted(coalesce(asked), None if until is None else at(until))
+        found = {key for (key,) in held.query("select row_key from unlisted")}
+    expected = {f"s{n}" for n, session in enumerate(sessions) if known_covered[f"s{n}"] and not session[3]}
+    assert found == expected
+    assert unlisted == len(expected)
+    if unlisted >= BRAKE_FROM:
+        assert covered == sum(known_covered.values())
+
+
 def test_rule_6_a_run_that_would_void_many_stops_and_asks(warehouse: Path) -> None:
     many = [row(f"s{number}", "2026-10-05") for number in range(40)]
     land_rows(many, warehouse)
@@ -503,6 +589,116 @@ def test_rule_34_months_that_a_listed_session_touches_are_read_again(warehouse: 
     land_rows([crossing, exact], warehouse, Options(window="overlap"))
     for table in ("usage_rollups", "usage_summaries"):
         assert query(warehouse, f"select row_key from raw.{table} order by 1") == [("2026-09",), ("2026-10",)]
+
+
+def asked_months(warehouse: Path) -> set[str]:
+    """The months whose rollup the newest run read; it read their summaries too."""
+    rollups, summaries = (
+        {
+            month
+            for (month,) in query(
+                warehouse,
+                "select strftime(window_start_at_utc, '%Y-%m') from raw.loads"
+                f" where resource = '{resource}' and run_id = (select max_by(run_id, load_id) from raw.loads)",
+            )
+        }
+        for resource in ("usage_rollups", "usage_summaries")
+    )
+    assert rollups == summaries
+    return rollups
+
+
+def sandbox(name: str, owner: str | None) -> str:
+    return json.dumps({"id": name, "external_user_id": owner})
+
+
+MARCH = {"first_month": "2026-03", "last_month": "2026-03"}
+
+
+@pytest.fixture
+def late(warehouse: Path) -> Iterator[Server]:
+    """January to March are landed; `box` has no owner, `sold` has one. March's look-back goes to 25 January."""
+    rows = [
+        row("early", "2026-01-10", user=None, cost="50").replace('"c1"', '"box"'),
+        row("of sold", "2026-01-12", user=None).replace('"c1"', '"sold"'),
+        row("own", "2026-01-13").replace('"c1"', '"box"'),
+        row("march", "2026-03-10"),
+    ]
+    sandboxes = [sandbox("box", None), sandbox("sold", "ann"), sandbox("idle", None)]
+    with serve(Tenant.from_rows(rows, sandboxes)) as server:
+        land(server, warehouse, first_month="2026-01", last_month="2026-03", window_days=31)
+        assert asked_months(warehouse) == {"2026-01", "2026-02", "2026-03"}
+        yield server
+
+
+def test_rule_34_months_of_sessions_whose_sandbox_gets_its_first_owner_are_read_again(
+    warehouse: Path, late: Server
+) -> None:
+    land(late, warehouse, **MARCH)
+    assert asked_months(warehouse) == {"2026-03"}, "nothing changed"
+    late.tenant.put_sandbox(sandbox("idle", "ann"))  # it has no session
+    late.tenant.put_sandbox(sandbox("sold", "bea"))  # which counts from now on (rule 9)
+    land(late, warehouse, **MARCH)
+    assert asked_months(warehouse) == {"2026-03"}, "no figure changed"
+    late.tenant.put_sandbox(sandbox("box", "ann"))
+    land(late, warehouse, **MARCH)
+    assert asked_months(warehouse) == {"2026-01", "2026-03"}
+    late.tenant.put_sandbox(sandbox("box", None))  # stays known
+    land(late, warehouse, **MARCH)
+    assert asked_months(warehouse) == {"2026-03"}, "once is enough"
+
+
+def test_rule_34_another_owner_counts_from_the_start_of_its_load(warehouse: Path, late: Server) -> None:
+    """Where a load's clock lies before a session's start, that session is another owner's now."""
+    late.tenant.put_sandbox(sandbox("sold", "bea"))
+    with duckdb.connect(str(warehouse)) as connection:
+        connection.execute("update raw.usage_sessions set started_at_utc = '2099-01-01' where row_key = 'early'")
+        connection.execute(
+            "update raw.usage_sessions set started_at_utc = now()::timestamp + interval 1 hour,"
+            " ended_at_utc = now()::timestamp + interval 2 hour where row_key = 'of sold'"
+        )
+    land(late, warehouse, **MARCH)
+    assert asked_months(warehouse) == {"2026-03", f"{datetime.now(UTC):%Y-%m}"}
+
+
+def test_rule_34_months_left_by_sessions_that_moved_or_are_void_are_read_again(warehouse: Path, late: Server) -> None:
+    late.tenant.replace_session("early", row("early", "2026-03-05", user=None))
+    land(late, warehouse, **MARCH)
+    assert asked_months(warehouse) == {"2026-01", "2026-03"}
+    late.tenant.remove_session("own")
+    land(late, warehouse, first_month="2026-01", last_month="2026-01", look_ahead_days=0)
+    assert versions(warehouse, "own")[-1] is None
+    assert asked_months(warehouse) == {"2026-01"}
+    late.tenant.replace_session("march", row("march", "2026-03-11"))
+    land(late, warehouse, **MARCH)
+    assert asked_months(warehouse) == {"2026-03"}
+
+
+@pytest.mark.parametrize("fails", ["/usage", "/usage/summary", "/quotas/external/u1"])
+def test_rule_34_months_that_a_failed_run_changed_are_read_by_the_next(warehouse: Path, fails: str) -> None:
+    """What moved, is void, or got an owner is landed by the run that fails; the next finds nothing new in raw."""
+    rows = [
+        row("early", "2026-01-10", user=None).replace('"c1"', '"box"'),
+        row("moves", "2026-02-10"),
+        row("gone", "2026-04-20T00:00:00Z").replace('"2026-04-20T01', '"2026-05-03T01'),
+        row("march", "2026-06-10"),
+    ]
+    script = Script("/nothing", Response("{}", 422))
+    with serve(Tenant.from_rows(rows, [sandbox("box", None)]), Options(window="overlap"), script) as server:
+        land(server, warehouse, first_month="2026-01", last_month="2026-06", window_days=31)
+        server.tenant.put_sandbox(sandbox("box", "ann"))
+        server.tenant.replace_session("moves", row("moves", "2026-06-01"))
+        server.tenant.remove_session("gone")
+        script.path, june = fails, {"first_month": "2026-06", "last_month": "2026-06", "look_back_days": 50}
+        with pytest.raises(ApiError):
+            land(server, warehouse, **june)
+        script.path = "/nothing"
+        land(server, warehouse, **june)
+        # Void needs April, which this look-back covers from the 12th on.
+        assert asked_months(warehouse) == {"2026-01", "2026-02", "2026-04", "2026-05", "2026-06"}
+        land(server, warehouse, **june)
+        assert asked_months(warehouse) == {"2026-06"}
+    assert query(warehouse, "select count(*) from raw.figures_due") == [(0,)]
 
 
 @pytest.mark.parametrize(

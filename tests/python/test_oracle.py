@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -58,7 +58,9 @@ def known(*rows: str, **more: Any) -> oracle.Known:
     return oracle.Known(**{**facts, **more})
 
 
-def one(text: str, owners: Mapping[str, str] | None = None, load_started_at: int = NOVEMBER) -> oracle.Session:
+def one(
+    text: str, owners: Mapping[str, Sequence[oracle.OwnerChange]] | None = None, load_started_at: int = NOVEMBER
+) -> oracle.Session:
     """The session of a usable row."""
     return oracle.read_session(oracle.read_object(text), owners or {}, load_started_at)
 
@@ -183,19 +185,37 @@ def test_rule_8_what_is_no_time(text: str) -> None:
 
 def test_rule_9_whose_a_session_is() -> None:
     owners = oracle.sandbox_owners(
-        [
-            '{"id":"box","external_user_id":"first"}',
-            '{"id":"box","external_user_id":"second"}',
-            '{"id":"box","external_user_id":null}',
-            '{"id":"box","external_user_id":"(unattributed)"}',
-            '{"id":"other","external_user_id":""}',
-        ]
+        oracle.SandboxRow(text, seen_at)
+        for seen_at, text in (
+            (OCTOBER - DAY, '{"id":"box","external_user_id":"first"}'),
+            (OCTOBER, '{"id":"box","external_user_id":"second"}'),
+            (OCTOBER + DAY, '{"id":"box","external_user_id":"second","name":"renamed"}'),
+            (OCTOBER + DAY, '{"id":"box","external_user_id":null}'),
+            (OCTOBER + DAY, '{"id":"box","external_user_id":"(unattributed)"}'),
+            (OCTOBER + DAY, '{"id":"other","external_user_id":""}'),
+        )
     )
-    assert owners == {"box": "second"}
+    assert owners == {"box": [(OCTOBER - DAY, "first"), (OCTOBER, "second")]}
     assert one(row(computer_id='"box"'), owners).user == "u"
-    assert one(row(external_user_id='""', computer_id='"box"'), owners).user == "second"
+    by_box = {"external_user_id": '""', "computer_id": '"box"', "ended_at": '"2026-11-30"'}
+    for start, owner in {
+        "2026-01-01": "first",
+        "2026-09-30T12:00:00": "first",
+        "2026-09-30T23:59:59.999999": "first",
+        "2026-10-01": "second",
+        "2026-10-31": "second",
+    }.items():
+        assert one(row(**by_box, started_at=f'"{start}"'), owners).user == owner, start
     assert one(row(external_user_id="7", computer_id='"other"'), owners).user == "(unattributed)"
     assert one(row(external_user_id='" u"')).user == " u"
+
+
+def test_rule_9_an_owner_who_was_replaced_before_being_known_never_was_one() -> None:
+    changes = [(30, "a"), (50, "never"), (40, "b"), (60, "a")]
+    assert [oracle.owner_at(changes, instant) for instant in (0, 29, 30, 39, 40, 50, 59, 60)] == [*"aaaabbba"]
+    assert oracle.owners_in_force(changes) == {"a", "b"}
+    assert oracle.owners_in_force([(50, "a"), (40, "b")]) == {"a", "b"}
+    assert oracle.owner_at([], 0) is None
 
 
 # --- When ----------------------------------------------------------------------------------------------------------
@@ -408,7 +428,7 @@ def test_periods_leave_no_gap_and_users_are_everybody() -> None:
     marts = oracle.work_out(
         known(
             row(started_at='"2026-07-31"', ended_at='"2026-07-31"'),
-            sandboxes=['{"id":"box","external_user_id":"owner"}'],
+            sandboxes=[oracle.SandboxRow('{"id":"box","external_user_id":"owner"}', NOVEMBER)],
             quotas=[oracle.QuotaAnswer("capped", 1, NOVEMBER, {}), oracle.QuotaAnswer("nobody", 1, NOVEMBER, None)],
         )
     )

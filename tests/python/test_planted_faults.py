@@ -515,6 +515,12 @@ FAULTS = (
         *(OWN_STEPS, VENDOR),
     ),
     fault(
+        "an owner of a sandbox counts from a microsecond too late on",
+        "int_sandbox_owners",
+        "update {table} set valid_from_utc = '2026-10-02 00:00:00.000001' where sandbox_id = 'b1'",
+        *(OWN_STEPS, VENDOR),
+    ),
+    fault(
         "a nano-credit is lost in staging",
         "stg_miosa__usage_sessions",
         "update {table} set cost_nano_credits = cost_nano_credits - 1 where session_id = 'days'",

@@ -275,9 +275,13 @@ def test_rollup_attributes_by_row_then_sandbox_then_nobody() -> None:
     )
     with api(tenant) as client:
         assert credits_of(client, *MONTHS[0]) == {"u": 1, "old": 1, None: 1, "idle": 0}
+        # Another owner counts from the tenant's now on; one who comes late to a sandbox that had none, since ever.
         tenant.put_sandbox({"id": "box", "external_user_id": "new", "created_at": "2026-01-01T00:00:00Z"})
-        assert credits_of(client, *MONTHS[0]) == {"u": 1, "new": 1, None: 1, "idle": 0}
-        assert credits_of(client, *MONTHS[0], external_user_id="new") == {"new": 1}
+        tenant.put_sandbox({"id": "box-empty", "external_user_id": "late", "created_at": "2026-01-01T00:00:00Z"})
+        tenant.add_session(row("f", "2026-11-03T09:00:00Z", "2026-11-03T10:00:00Z", computer_id="box"))
+        assert credits_of(client, *MONTHS[0]) == {"u": 1, "old": 1, "late": 1, "idle": 0}
+        assert credits_of(client, *MONTHS[1]) == {"u": 0, "new": 1, "idle": 0}
+        assert credits_of(client, *MONTHS[1], external_user_id="new") == {"new": 1}
         assert credits_of(client, *MONTHS[0], group_by="external_project_id") == {"p": 2, None: 1}
         assert credits_of(client, *MONTHS[0], group_by="workspace_id") == {None: 3}
         query = {"period": "custom", "start": MONTHS[0][0], "end": MONTHS[0][1]}

@@ -51,9 +51,11 @@ from (
 ) as now
 cross join newest
 where hash(row_key, {seed}) % 40 < 4 and now.payload is not null;
--- A sandbox gets another owner, and there are new limits.
+-- Sandboxes get another owner in the midst of the months, by a clock that goes back, and there are new limits.
 insert into raw.loads
-select load_id + 1, 'changes', 'sandboxes', null, null, started_at_utc, ended_at_utc, 1, 1, 1, 1, 1, 'test'
+select
+    load_id + 1, 'changes', 'sandboxes', null, null, timestamp '2023-02-25' - to_days(10 * {seed}),
+    ended_at_utc, 1, 1, 1, 1, 1, 'test'
 from raw.loads where load_id = (select load_id from newest);
 insert into raw.sandboxes
 select

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import msgspec
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
@@ -262,19 +264,36 @@ def changed(rows: Rows) -> Rows:
     return replace(rows, sessions=tuple(sessions), sandboxes=tuple(sandboxes), quotas=quotas)
 
 
+def asked_sandboxes_at(run: Run, moment: str) -> None:
+    """Have the newest list of sandboxes asked for at another time, from which its owners count."""
+    with closing(duckdb.connect(str(run.warehouse))) as connection:
+        connection.execute(
+            "update raw.loads set started_at_utc = $1::timestamp where load_id ="
+            " (select max(load_id) from raw.loads where resource = 'sandboxes')",
+            [moment],
+        )
+    run.forget()
+
+
 def test_rules_4_6_9_14_what_changes_later(new_directory: NewDirectory) -> None:
     run = Run(new_directory("history") / "usage.duckdb")
     before = tenants.seeded_rows(6, 400)
     after = changed(before)
     run.extract(before, span=Span())
     run.extract(after, Options(shuffle_seed=9), Span())
-    run.build(
-        tolerance_credits=10**12, data_tests=False
-    )  # the vendor forgets a sandbox's owner, the warehouse does not
+    asked_sandboxes_at(run, "2026-10-10")
+    # This vendor goes by a sandbox's owner of today, the warehouse by the one at the session's start.
+    run.build(tolerance_credits=10**12, data_tests=False)
     assert_same(run)
     run.extract(before, Options(envelope="meta"), Span())  # A, B, A: what was gone is back
+    asked_sandboxes_at(run, "2026-10-20")
     run.build(tolerance_credits=10**12)
     assert_same(run)
+    days = run.marts["fct_user_day_credits"]
+    asked_sandboxes_at(run, "2026-09-20")  # the clock went back: who came in between was never an owner
+    run.build(tolerance_credits=10**12, data_tests=False)
+    assert_same(run)
+    assert days != run.marts["fct_user_day_credits"]
 
 
 # --- The month that has not ended ----------------------------------------------------------------------------------
