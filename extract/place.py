@@ -18,8 +18,8 @@ RESERVED_NAMES = frozenset(
         "dbt_test__audit",
     }
 )
-"""Names that the file may not have, in lower case and without their ending: DuckDB names a database after its file, and
-`name.table` is ambiguous where a schema has the same name. A test compares this with a warehouse that was built."""
+"""Names that the database may not have, in lower case: DuckDB names it after its file, and `name.table` is ambiguous
+where a schema has the same name. A test compares this with a warehouse that was built."""
 
 # What DuckDB takes for something else than a file of this machine: `md:…`, `ducklake:…`, `s3://…`, memory.
 _NO_FILE = re.compile(r":memory:|\w{2,}:", re.ASCII)
@@ -39,7 +39,7 @@ def check_place(path: Path) -> None:
 
     Raises `ConfigurationError`.
     """
-    if not path.name.strip() or _NO_FILE.match(str(path)):
+    if not path.name.strip(". ") or _NO_FILE.match(str(path)):
         raise ConfigurationError("WAREHOUSE_PATH names no file of this machine: set it to one, as warehouse.duckdb")
     if _NO_TEXT.search(str(path)):
         raise ConfigurationError("WAREHOUSE_PATH holds a line break or the like: choose another name")
@@ -52,7 +52,16 @@ def check_place(path: Path) -> None:
         raise ConfigurationError(f"WAREHOUSE_PATH holds {found[0]} in the name of the file or a folder: rename that")
     if len(os.fsencode(path.name)) > _LONGEST_NAME:
         raise ConfigurationError("WAREHOUSE_PATH has a file name that is too long: choose a shorter one")
-    if path.stem.lower() in RESERVED_NAMES:
+    if (name := database_name(path)).lower() in RESERVED_NAMES:
         raise ConfigurationError(
-            f"WAREHOUSE_PATH is named like the schema {path.stem!r} inside of it: choose another file name"
+            f"WAREHOUSE_PATH is named like the schema {name!r} inside of it: choose another file name"
         )
+
+
+def database_name(path: Path) -> str:
+    """The name that DuckDB, and dbt after it, give to the database in a file.
+
+    >>> database_name(Path("data/.usage.2026.duckdb"))
+    'usage'
+    """
+    return path.name.lstrip(".").partition(".")[0]

@@ -693,9 +693,9 @@ def hold_for_dbt(
     try:
         held = open_when_free(lambda: duckdb.connect(str(path), config=settings), path, lock_seconds, tell)
         held.execute("pragma disable_checkpoint_on_shutdown")
-        return held
     except duckdb.Error as error:
         raise _failure(error, path) from error
+    return held
 
 
 def _failure(error: duckdb.Error, path: Path) -> WarehouseError:

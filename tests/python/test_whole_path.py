@@ -23,6 +23,7 @@ from starlette.responses import Response
 
 import oracle
 import tenants
+from extract.place import RESERVED_NAMES, database_name
 from pipeline import Run, assert_same, mart_differences, query, rejected_differences, whole_path
 from simulator.app import Options
 from simulator.metering import nano_text, roll_up
@@ -74,6 +75,13 @@ def big(new_directory: NewDirectory) -> Run:
     """3,000 sessions over four months, and odd figures from the vendor."""
     tenant = tenants.seeded_rows(1, 3000).tenant()
     return whole_path(new_directory("big"), tenant, fault=odd_storage(tenant, 1))
+
+
+def test_no_warehouse_may_be_named_like_a_schema_inside_of_it(big: Run) -> None:
+    """One list for the extractor and dbt holds them all, and the names that DuckDB has taken."""
+    own = {row["schema_name"] for row in query(big.warehouse, "select schema_name from duckdb_schemas()")}
+    databases = {row["database_name"] for row in query(big.warehouse, "select database_name from duckdb_databases()")}
+    assert own | databases - {database_name(big.warehouse)} | {"memory", "dbt_test__audit"} == RESERVED_NAMES
 
 
 @pytest.mark.parametrize("name", sorted(oracle.KEYS))
