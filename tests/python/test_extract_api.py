@@ -796,7 +796,7 @@ DIALECTS = st.builds(
 
 @settings(
     deadline=None,
-    max_examples=30,
+    max_examples=20,
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )

@@ -149,7 +149,9 @@ def test_every_other_name_works_in_both_commands(tmp_path: Path) -> None:
 
 def test_dbt_refuses_a_name_in_one_line_before_it_makes_the_file(tmp_path: Path) -> None:
     warehouse = tmp_path / "Touched.duckdb"
-    done = dbt(warehouse, "run-operation", "backup_ledger")
+    # It need not be parsed for that name: dbt gets no further.
+    named = {"WAREHOUSE_PATH": str(warehouse)}
+    done = dbt(tmp_path / "usage.duckdb", "run-operation", "backup_ledger", environment=named)
     assert done.returncode != 0
     assert "named like the schema 'Touched'" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
