@@ -33,7 +33,7 @@ class Plugin(BasePlugin):
 
     def initialize(self, plugin_config: dict[str, Any]) -> None:
         """Keep dbt's CSV reader from warning of each seed that has only its header."""
-        given = str(plugin_config["lock_seconds"])
+        given = str(plugin_config.get("lock_seconds", 60))
         if not given.isdecimal() or len(given) > 4:
             raise DbtRuntimeError(f"DBT_LOCK_SECONDS is {given[:20]!r}: set it to a whole number of seconds, as 60")
         self._lock_seconds = int(given)
