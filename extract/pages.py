@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -23,8 +23,11 @@ SEPARATOR = "\x1e"
 Value = str | int | None
 
 _ROW_KEYS = ("data", "sessions", "items", "sandboxes")
-_PLACES = ("page", "meta")
-_FACTS = ("next_cursor", "has_more", "total", "page_size", "per_page", *_PLACES)
+_PLACES = ("page", "meta", "pagination", "links")
+_SIZES = ("page_size", "per_page")
+_FLAGS = ("has_more", "has_next")
+_NEXT = ("next", "next_page")
+_FACTS = ("next_cursor", "total", "total_pages", *_FLAGS, *_NEXT, *_SIZES, *_PLACES)
 _ERROR = "the answer is an error although its status says success"
 WEB_PAGE = "the answer is a web page, not JSON: is MIOSA_BASE_URL the API's address?"
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -52,8 +55,12 @@ class Page:
     """Where to go on."""
     has_cursor: bool = False
     """Whether the answer has a place for a cursor, so that none there is the end."""
-    says_more: bool = False
-    """Whether the answer says that this is not the end."""
+    has_more: bool | None = None
+    """Whether the answer says outright that more rows follow (`has_more`, `next`, `next_page`); None if it does not."""
+    total_pages: int | None = None
+    """How many pages the API says the list has."""
+    is_missing: bool = False
+    """Whether the API answered that there is no such page."""
 
     @property
     def rows(self) -> list[str]:
@@ -61,16 +68,16 @@ class Page:
         return self.text.split(SEPARATOR) if self.count else []
 
 
-def read_page(body: bytes) -> Page:
-    """Cut a list's answer into rows.
+def read_page(body: bytes, *, is_first: bool = True) -> Page:
+    """Cut a list's answer into rows. What null stands for depends on whether it is the list's first answer.
 
     Raises `TransientError` for a body that is cut short or is not JSON, `ApiError` for one that is no list of rows.
     """
     body = body.removeprefix(b"\xef\xbb\xbf")
     try:
-        return _read_fast(body)
+        return _read_fast(body, is_first=is_first)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return _read_slowly(body)
+        return _read_slowly(body, is_first=is_first)
 
 
 def read_document(body: bytes, *, is_error: bool = False) -> tuple[str, str | None, Any]:
@@ -96,12 +103,19 @@ def rollup_results(value: Any) -> list[Any]:
     nested = inner if isinstance(inner, dict) else {}
     candidates = (value.get("results"), inner, nested.get("results"))
     results = next((each for each in candidates if isinstance(each, list)), None)
+    places = [*_places(value), *_places(nested)]
+    envelope = _envelope(places)
     if results is None:
-        raise ApiError("the answer has no list of results")
-    for place in (*_places(value), *_places(nested)):
-        is_part = place.get("has_more") is True or (_count(place.get("total")) or 0) > len(results)
-        if is_part or _cursor(place.get("next_cursor")) is not None:
-            raise IncompleteError(f"the vendor's rollup lists {len(results)} users and says that there are more")
+        # A period that the answer names makes it an answer to the question; a false zero there shows as a mismatch.
+        names_period = any(place.get("period_start") and place.get("period_end") for place in (value, nested))
+        holders = ((value, "results"), (value, "data"), (nested, "results"))
+        is_null = any(key in place and place[key] is None for place, key in holders)
+        if not is_null or not (names_period or _is_said_empty(envelope)):
+            raise ApiError("the answer has no list of results")
+        results = []
+    largest = max((_count(place.get("total")) or 0 for place in places), default=0)
+    if envelope.has_more or envelope.cursor is not None or largest > len(results) or (envelope.total_pages or 0) > 1:
+        raise IncompleteError(f"the vendor's rollup lists {len(results)} users and says that there are more")
     return results
 
 
@@ -118,7 +132,7 @@ def is_html(body: bytes, content_type: str = "") -> bool:
     return _HTML.match(body) is not None or (content_type.lower().startswith("text/html") and bool(body.strip()))
 
 
-def _read_fast(body: bytes) -> Page:
+def _read_fast(body: bytes, *, is_first: bool) -> Page:
     """Slice with msgspec. Raises its errors for what it does not take."""
     if body.lstrip()[:1] == b"[":
         rows = _decode_list(body)
@@ -126,7 +140,7 @@ def _read_fast(body: bytes) -> Page:
     envelope: dict[str, msgspec.Raw] = _decode_object(body)
     found = _find_rows(envelope)
     if found is None:  # the slow way says why, or sees that there is no row
-        return _read_slowly(body)
+        return _read_slowly(body, is_first=is_first)
     listed, inner = found
     rows = _decode_list(listed)
     facts = {key: _value(raw) for key, raw in {**envelope, **inner}.items() if key in _FACTS}
@@ -162,20 +176,41 @@ def _value(raw: msgspec.Raw) -> Any:
 
 def _page(text: str, count: int, facts: dict[str, Any], normalized: list[str | None] | None = None) -> Page:
     """Put together a page from its rows and what the envelope says."""
-    places = _places(facts)
+    return replace(_envelope(_places(facts)), text=text, count=count, normalized=normalized)
+
+
+def _envelope(places: Sequence[dict[str, Any]]) -> Page:
+    """What an envelope says, as a page without its rows."""
     cursors = [_cursor(place["next_cursor"]) for place in places if "next_cursor" in place]
     totals = (_count(place.get("total")) for place in reversed(places))
-    sizes = (_count(place.get(key)) for place in reversed(places) for key in ("page_size", "per_page"))
+    sizes = (_count(place.get(key)) for place in reversed(places) for key in _SIZES)
+    page_counts = (_count(place.get("total_pages")) for place in reversed(places))
+    more = [place[key] for place in places for key in _FLAGS if isinstance(place.get(key), bool)]
+    more += [bool(place[key]) for place in places for key in _NEXT if key in place]
     return Page(
-        text=text,
-        count=count,
-        normalized=normalized,
+        text="",
+        count=0,
         total=next((total for total in totals if total is not None), None),
         page_size=next((size for size in sizes if size), None),
         cursor=next((cursor for cursor in cursors if cursor is not None), None),
         has_cursor=bool(cursors),
-        says_more=any(place.get("has_more") is True for place in places),
+        has_more=any(more) if more else None,
+        total_pages=next((number for number in page_counts if number is not None), None),
     )
+
+
+def _is_said_empty(page: Page, *, is_first: bool = True) -> bool:
+    """Whether an envelope whose list is null says that there is no row.
+
+    Null may also be a list that could not be made. So the first answer has to say that the list is empty; in a later
+    one it is enough that the envelope tells of the list at all, since what that proves is decided by all answers.
+    """
+    if page.cursor is not None or page.has_more:
+        return False
+    says_end = page.has_cursor or page.has_more is False or page.total_pages == 0
+    if page.total is None:
+        return says_end or (not is_first and page.total_pages is not None)
+    return page.total == 0 or not is_first
 
 
 def _places(facts: dict[str, Any]) -> list[dict[str, Any]]:
@@ -199,7 +234,7 @@ def _count(value: Any) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
 
 
-def _read_slowly(body: bytes) -> Page:
+def _read_slowly(body: bytes, *, is_first: bool) -> Page:
     """Slice with the standard library: slower, and the same slices."""
     text = _text(body, body)
     value = _parse(text, body)
@@ -207,7 +242,7 @@ def _read_slowly(body: bytes) -> Page:
     if isinstance(value, list):
         start, facts = _skip(text, 0), dict[str, Any]()
     elif isinstance(value, dict):
-        start, facts = _list_start(text, value)
+        start, facts = _list_start(text, value, is_first=is_first)
     else:
         raise ApiError("the answer is neither a list nor an object with one")
     pairs = [] if start is None else [storable(row) for row in _slices(text, start)]
@@ -242,7 +277,7 @@ def _small_int(text: str) -> int | str:
     return int(text) if len(text) < 19 else text
 
 
-def _list_start(text: str, value: dict[str, Any]) -> tuple[int | None, dict[str, Any]]:
+def _list_start(text: str, value: dict[str, Any], *, is_first: bool) -> tuple[int | None, dict[str, Any]]:
     """Where the list of rows begins in an envelope (None: it is null, as Go writes an empty one), and the envelope."""
     _refuse_error(value)
     start, around, facts = 0, value, value
@@ -253,8 +288,8 @@ def _list_start(text: str, value: dict[str, Any]) -> tuple[int | None, dict[str,
     for key in _ROW_KEYS:
         if isinstance(around.get(key), list):
             return _members(text, start)[key], facts
-    # Null may be a list that could not be made as well: that there is no row has to be said besides.
-    if any(key in around and around[key] is None for key in _ROW_KEYS) and _page("", 0, facts).total == 0:
+    is_null = any(key in around and around[key] is None for key in _ROW_KEYS)
+    if is_null and _is_said_empty(_page("", 0, facts), is_first=is_first):
         return None, facts
     raise _no_rows(around)
 

@@ -16,7 +16,7 @@ create table if not exists raw.loads (
     window_end_at_utc timestamp,            -- their end, exclusive
     started_at_utc timestamp not null,      -- when its first request was sent, by the extractor's clock
     ended_at_utc timestamp not null,        -- when its last answer was read
-    pages bigint not null,                  -- answers read
+    pages bigint not null,                  -- answers read, without one that only confirmed the end of a list
     rows_listed bigint not null,            -- rows that the API listed, repeats included
     distinct_ids bigint not null,           -- distinct usable ids among them
     api_total bigint,                       -- the API's own total; null where it gives none

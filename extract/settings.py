@@ -21,6 +21,7 @@ import click
 
 from extract.clock import utc_now
 from extract.errors import ConfigurationError
+from extract.place import check_place
 
 API_PATH = "/api/v1"
 DEFAULT_BASE_URL = "https://api.miosa.ai" + API_PATH
@@ -28,10 +29,6 @@ _HASH_KEY_BYTES = 16
 # Before the API has ever answered, a wrong address is likelier than a bad minute: these take some 4 seconds.
 _FIRST_CONTACT_TRIES = 5
 _MONTH = re.compile(r"20\d\d-(0[1-9]|1[0-2])")
-# What DuckDB takes for something else than a file of this machine: `md:…`, `ducklake:…`, `s3://…`, memory.
-_NO_FILE = re.compile(r":memory:|\w{2,}:", re.ASCII)
-# DuckDB names a database after its file; a schema of the same name makes every `schema.table` ambiguous.
-_SCHEMAS = frozenset({"raw", "staging", "intermediate", "marts", "ledger", "main", "temp", "system"})
 
 Kind = TypeVar("Kind", bound="FileSettings")
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -98,13 +95,7 @@ class FileSettings:
         for name, spec in _specs(type(self)).items():
             if isinstance(value := getattr(self, name), int | float):
                 _check_number(spec, name, value)
-        if not self.warehouse.name.strip() or _NO_FILE.match(str(self.warehouse)):
-            raise ConfigurationError("WAREHOUSE_PATH names no file of this machine: set it to one, as warehouse.duckdb")
-        if self.warehouse.stem.lower() in _SCHEMAS:
-            name = repr(self.warehouse.stem)
-            raise ConfigurationError(
-                f"WAREHOUSE_PATH is named like the schema {name} inside of it: choose another file name"
-            )
+        check_place(self.warehouse)
 
     def _check_id_hash_key(self) -> None:
         """Pseudonyms under a key that is short hide nothing. Without a key, ids are stored as they are."""

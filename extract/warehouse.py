@@ -11,7 +11,6 @@ import contextlib
 import dataclasses
 import logging
 import os
-import re
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -29,7 +28,9 @@ import tenacity
 from extract import __version__, canonical, statements
 from extract.clock import utc_now
 from extract.errors import ConfigurationError, ShortOfMemoryError, WarehouseError
+from extract.holders import holder, is_held, open_when_free
 from extract.pages import SEPARATOR, Page
+from extract.place import check_place
 from extract.settings import next_month
 from extract.upkeep import NEVER_CHECKPOINT, Folding, create
 
@@ -660,7 +661,7 @@ def _open(
     path: Path, lock_seconds: float, *, read_only: bool = False, settings: Mapping[str, str] | None = None
 ) -> duckdb.DuckDBPyConnection:
     """Open the file, waiting a bounded time for another process that holds it."""
-    config = {
+    config: dict[str, Any] = {
         **(settings or {}),
         "memory_limit": _MEMORY,
         "threads": str(min(_MOST_THREADS, os.cpu_count() or 1)),
@@ -668,15 +669,11 @@ def _open(
         "autoinstall_known_extensions": "false",
         "autoload_known_extensions": "false",
     }
-    retrying = tenacity.Retrying(
-        stop=tenacity.stop_after_delay(lock_seconds),
-        wait=tenacity.wait_fixed(0.25),
-        retry=tenacity.retry_if_exception(lambda error: "Could not set lock" in str(error)),
-        reraise=True,
-    )
 
     def connect() -> duckdb.DuckDBPyConnection:
-        return retrying(duckdb.connect, str(path), read_only=read_only, config=config)
+        return open_when_free(
+            lambda: duckdb.connect(str(path), read_only=read_only, config=config), path, lock_seconds, logger.warning
+        )
 
     try:
         try:
@@ -692,13 +689,28 @@ def _open(
     return connection
 
 
+def hold_for_dbt(
+    path: Path, settings: dict[str, Any], lock_seconds: float, tell: Callable[[str], object]
+) -> duckdb.DuckDBPyConnection:
+    """Hold the file, with dbt's own settings, until dbt has opened it in this process: then nobody can come in between.
+
+    `tell` is given a line where another process has to be waited for. Raises `ConfigurationError`, `WarehouseError`.
+    """
+    check_place(path)
+    _check_file(path)
+    try:
+        held = open_when_free(lambda: duckdb.connect(str(path), config=settings), path, lock_seconds, tell)
+        held.execute("pragma disable_checkpoint_on_shutdown")
+    except duckdb.Error as error:
+        raise _failure(error, path) from error
+    return held
+
+
 def _failure(error: duckdb.Error, path: Path) -> WarehouseError:
     """A DuckDB error as one line that says what to do."""
     text = str(error)
-    if "Could not set lock" in text:
-        holder = re.search(r"held in (.*?) \(PID (\d+)\)", text)
-        who = f"process {holder[2]} ({holder[1]})" if holder else "another process"
-        return WarehouseError(f"{path} is held by {who}: close it there, then run again")
+    if is_held(error):
+        return WarehouseError(f"{path} is held by {holder(error)}: close it there, then run again")
     if isinstance(error, duckdb.OutOfMemoryException) and "No space left" not in text:
         return ShortOfMemoryError(
             f"{path}: there is not the memory for rows as large as these: ask for fewer days at once with --window-days"

@@ -62,6 +62,10 @@ RowsKey = Literal["data", "sessions", "items", "bare"]
 CostField = Literal["credit_cost", "credits_used", "both"]
 QuotaShape = Literal["nested", "flat"]
 Rounding = Literal["cents"]
+EmptyList = Literal["list", "null"]
+PastEnd = Literal["empty", "404"]
+More = Literal["nothing", "has_more", "next", "next_page", "total_pages"]
+Counted = Literal["rows", "total"]
 
 Fault = Callable[[Request, int], Awaitable[Response | None]]
 """Given a request to the API and its number (from 1), answers in the server's place, or returns None."""
@@ -89,6 +93,20 @@ class Options:
     """The name, or both names, of the cost in generated rows. Rows given by a test are served as they are."""
     max_page_size: int = 100
     """The cap on rows in a page, whatever is asked for."""
+    has_page_size: bool = True
+    """Whether the envelopes `page` and `meta` name the size of the page."""
+    has_total: bool = True
+    """Whether the envelopes `page` and `meta` name the number of rows."""
+    total_stops_at: int | None = None
+    """The number of rows at which the total stops counting; None for one that is true."""
+    more: More = "nothing"
+    """How the envelope says outright whether there is more."""
+    more_by: Counted = "rows"
+    """Whether it says so by the rows there are, or by the total, which may have stopped counting."""
+    past_end: PastEnd = "empty"
+    """The answer to a page behind the last one: a list without rows, or 404."""
+    empty_list: EmptyList = "list"
+    """How a list without rows is written, the rollup's too: `[]`, or null as Go does."""
     window: Window = "start"
     """What `since` and `until` select sessions by (see `Tenant.select`)."""
     vendor_attribution: Attribution = "split"
@@ -115,6 +133,8 @@ class Options:
             raise ValueError(f"rollup_rounding must be None or cents: not {self.rollup_rounding!r}")
         if self.max_page_size < 1 or self.latency_ms < 0:
             raise ValueError("max_page_size must be at least 1 and latency_ms at least 0")
+        if self.total_stops_at is not None and self.total_stops_at < 1:
+            raise ValueError("total_stops_at must be at least 1")
 
 
 _CHOICES = {
@@ -125,6 +145,10 @@ _CHOICES = {
     "window": Window,
     "vendor_attribution": Attribution,
     "quota_shape": QuotaShape,
+    "more": More,
+    "more_by": Counted,
+    "past_end": PastEnd,
+    "empty_list": EmptyList,
 }
 
 
@@ -275,17 +299,39 @@ class _Api:
         offset = (page - 1) * size
         if options.envelope == "cursor" and "cursor" in request.query_params:
             offset = self._read_cursor(request.query_params["cursor"])
+        if options.past_end == "404" and offset >= max(total, 1):
+            raise ApiError(404, "not_found", "Invalid page.")
         body = b"[%b]" % b",".join(self._texts(request, rows[offset : offset + size]))
         if key == "bare":
             return _json(body)
-        if options.envelope == "page":
-            around: dict[str, object] = {"page": {"page": page, "page_size": size, "total": total}}
-        elif options.envelope == "meta":
-            around = {"meta": {"total": total, "page": page, "per_page": size}}
+        following, counted = offset + size, min(total, options.total_stops_at or total)
+        if options.envelope == "cursor":
+            around: dict[str, object] = {"next_cursor": self._write_cursor(following) if following < total else None}
         else:
-            following = offset + size
-            around = {"next_cursor": self._write_cursor(following) if following < total else None}
+            of_page = {"page": page}
+            if options.has_page_size:
+                of_page["page_size" if options.envelope == "page" else "per_page"] = size
+            if options.has_total:
+                of_page["total"] = counted
+            around = {options.envelope: of_page}
+        if options.more != "nothing":
+            around[options.more] = self._more(
+                request, page, size, following, counted if options.more_by == "total" else total
+            )
+        if options.empty_list == "null" and body == b"[]":
+            body = b"null"
         return _json(b'{"%b":%b,%b' % (key.encode(), body, _ENCODER.encode(around)[1:]))
+
+    def _more(self, request: Request, page: int, size: int, following: int, counted: int) -> object:
+        """What the envelope says outright of whether there is more."""
+        has_more = following < counted
+        if self._options.more == "has_more":
+            return has_more
+        if self._options.more == "total_pages":
+            return -(-counted // size)
+        if self._options.more == "next":
+            return f"{request.scope['path']}?page={page + 1}" if has_more else None
+        return page + 1 if has_more else None
 
     def _texts(self, request: Request, rows: Sequence[Session | Sandbox]) -> list[bytes]:
         """The rows' texts, with the cost's name and the order of keys that the options ask for."""
@@ -344,7 +390,8 @@ class _Api:
             for group in [*idle, *rollup.groups]
             if wanted is None or group == wanted
         ]
-        return self._wrapped({"period_start": to_iso(since), "period_end": to_iso(until), "results": results})
+        listed = None if self._options.empty_list == "null" and not results else results
+        return self._wrapped({"period_start": to_iso(since), "period_end": to_iso(until), "results": listed})
 
     async def summary(self, request: Request) -> Response:
         """Answer `GET /usage/summary`: the tenant's totals. Without a period, of the month so far."""

@@ -10,17 +10,20 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from extract.client import Answer, Client
-from extract.errors import ApiError, IncompleteError, StaleCursorError
+from extract.errors import ApiError, ExtractError, IncompleteError, StaleCursorError
 from extract.listing import Pass, read_list
 from extract.pages import Page
 from publish.quotas.checking import check_api
@@ -41,6 +44,7 @@ from test_extract_support import (
 )
 
 EMPTY = '{"data":[],"page":{"total":0}}'
+ONE_WINDOW: dict[str, Any] = {"look_back_days": 0, "look_ahead_days": 0, "window_days": 31, "threads": 1}
 
 
 @pytest.fixture
@@ -614,6 +618,212 @@ def test_a_bare_list_ends_when_a_page_brings_nothing_new() -> None:
     assert done.is_blind
 
 
+def dialect(rows: int, **options: Any) -> Any:
+    """A server of so many sessions, two to a page."""
+    sessions = [row(f"s{n}", f"2026-10-{n + 1:02d}") for n in range(rows)]
+    return serve(Tenant.from_rows(sessions), Options(**{"max_page_size": 2, **options}))
+
+
+def asked(server: Any) -> int:
+    """How many pages of sessions a server was asked for."""
+    return sum(path.endswith("/usage/sessions") for _, path, _ in server.requests)
+
+
+@pytest.mark.parametrize(
+    ("rows", "options", "requests"),
+    [
+        (0, {}, 1),
+        (1, {}, 1),
+        (3, {}, 2),
+        (4, {}, 3),  # a full last page costs one request more
+        (4, {"past_end": "404"}, 3),
+        (4, {"empty_list": "null"}, 3),
+        (4, {"more": "has_more"}, 3),
+        (3, {"more": "has_more", "has_total": False}, 4),  # two readings of two pages
+        (1, {"more": "next", "has_total": False}, 1),
+        (1, {"envelope": "cursor"}, 1),
+        (3, {"envelope": "cursor"}, 4),
+        (0, {"envelope": "cursor", "empty_list": "null"}, 1),
+        (0, {"has_total": False, "more": "next_page", "empty_list": "null"}, 1),
+        (3, {"has_total": False, "past_end": "404"}, 6),
+        (4, {"has_total": False, "past_end": "404"}, 6),
+        (3, {"rows_key": "bare", "past_end": "404"}, 6),
+    ],
+)
+def test_how_much_a_list_costs(warehouse: Path, rows: int, options: dict[str, Any], requests: int) -> None:
+    with dialect(rows, **options) as server:
+        land(server, warehouse, **ONE_WINDOW)
+        assert asked(server) == requests
+    assert len(current(warehouse)) == rows
+    logged = query(warehouse, "select rows_listed from raw.loads where resource = 'usage_sessions'")
+    assert logged == [(rows,)], "what only confirms the end is not listed"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"total_stops_at": 2}, "the API says 2 rows, and lists"),
+        ({"total_stops_at": 4}, "the API says 4 rows, and lists 5"),
+        ({"total_stops_at": 2, "more": "has_more"}, "the API says 2 rows, and lists"),
+        ({"total_stops_at": 4, "more": "next", "has_page_size": False}, "the API says 4 rows, and lists 5"),
+        ({"total_stops_at": 4, "more": "has_more", "more_by": "total"}, "has ended, and lists more"),
+        ({"total_stops_at": 2, "more": "total_pages", "more_by": "total", "has_total": False}, "has ended, and lists"),
+        ({"total_stops_at": 4, "envelope": "meta", "more": "next_page", "more_by": "total"}, "has ended, and lists"),
+    ],
+)
+def test_a_total_that_stops_counting_is_no_proof(warehouse: Path, options: dict[str, Any], words: str) -> None:
+    with dialect(5, **options) as server, pytest.raises(IncompleteError, match=words):
+        land(server, warehouse, **ONE_WINDOW)
+    assert query(warehouse, "select count(*) from raw.loads") == [(0,)]
+
+
+def test_more_beside_a_total_that_is_reached_is_no_end(warehouse: Path) -> None:
+    """Also where nothing follows: then one of the two is wrong, and nobody can tell which."""
+    body = f'{{"data":[{row("a", "2026-10-05")}],"total":1,"has_more":true}}'
+    with scripted("/usage/sessions", body) as (url, _), pytest.raises(IncompleteError, match="no way to it"):
+        land(url, warehouse, **ONE_WINDOW)
+    with (
+        scripted("/usage/sessions", '{"data":[],"total":0,"has_more":true}') as (url, _),
+        pytest.raises(IncompleteError, match="no way to it"),
+    ):
+        land(url, warehouse, **ONE_WINDOW)
+
+
+def test_the_end_before_the_total_is_reached_is_no_end(warehouse: Path) -> None:
+    body = f'{{"data":[{row("a", "2026-10-05")}],"page":{{"page_size":100,"total":2}},"has_more":false}}'
+    with scripted("/usage/sessions", body) as (url, script), pytest.raises(IncompleteError, match="says 2 rows"):
+        land(url, warehouse, **ONE_WINDOW)
+    assert len(script.asked) == 3
+
+
+def test_a_total_of_zero_behind_the_last_page_says_nothing_of_the_list(warehouse: Path) -> None:
+    """As a database counts the rows of a page that has none."""
+    full = f'{{"data":[{row("a", "2026-10-05")}],"page":{{"page_size":1,"total":1}}}}'
+    with scripted("/usage/sessions", full, '{"data":[],"page":{"page_size":1,"total":0}}') as (url, _):
+        land(url, warehouse, **ONE_WINDOW)
+    assert set(current(warehouse)) == {"a"}
+
+
+def test_a_row_that_names_the_end_as_a_cursor_is_followed_to_an_empty_page() -> None:
+    first, last = '{"data":[1],"next_cursor":"1","has_more":true}', '{"data":[2],"next_cursor":"2","has_more":false}'
+    with pages(first, last, last.replace("[2]", "[]")) as (url, _):
+        assert read(url)[1] == ["1", "2"]
+
+
+class Missing(Script):
+    """Answers 404 to the third page, with this body, for so many readings."""
+
+    def __init__(self, body: str, readings: int, media_type: str = "application/json") -> None:
+        super().__init__("/usage/sessions", "")
+        self.body, self.readings, self.media_type = body, readings, media_type
+
+    async def __call__(self, request: Request, number: int) -> Response | None:
+        if request.query_params.get("page") == "3" and request.url.path.endswith(self.path) and self.readings:
+            self.readings -= 1
+            return Response(self.body, 404, media_type=self.media_type)
+        return None
+
+
+@pytest.mark.parametrize("body", ['{"error":{"code":"not_found","message":"Invalid page."}}', "", "nothing"])
+def test_a_page_that_is_missing_is_read_anew_where_the_total_wants_it(warehouse: Path, body: str) -> None:
+    """Once: the list had shrunk, or the server was mistaken. For ever: it is not complete, and the address is right."""
+    tenant = Tenant.from_rows([row(f"s{n}", f"2026-10-{n + 1:02d}") for n in range(6)])
+    with serve(tenant, Options(max_page_size=2), Missing(body, 9)) as server, pytest.raises(IncompleteError) as caught:
+        land(server, warehouse, **ONE_WINDOW)
+    assert "the API says 6 rows, and lists 4 different ones" in str(caught.value)
+    assert "MIOSA_BASE_URL" not in str(caught.value)
+    with serve(tenant, Options(max_page_size=2), Missing(body, 1)) as server:
+        land(server, warehouse, **ONE_WINDOW)
+    assert len(current(warehouse)) == 6
+
+
+def test_a_page_that_is_missing_where_the_one_before_it_promised_more_is_no_end(warehouse: Path) -> None:
+    options = Options(max_page_size=2, has_total=False, more="has_more")
+    tenant = Tenant.from_rows([row(f"s{n}", f"2026-10-{n + 1:02d}") for n in range(6)])
+    with serve(tenant, options, Missing("", 9)) as server, pytest.raises(IncompleteError, match="no way to it"):
+        land(server, warehouse, **ONE_WINDOW)
+    assert query(warehouse, "select count(*) from raw.loads") == [(0,)]
+
+
+def test_a_web_page_in_the_place_of_a_later_page_is_no_end(warehouse: Path) -> None:
+    tenant = Tenant.from_rows([row(f"s{n}", f"2026-10-{n + 1:02d}") for n in range(6)])
+    options = Options(max_page_size=2, has_total=False)
+    with (
+        serve(tenant, options, Missing("<html>", 9, "text/html")) as server,
+        pytest.raises(ApiError, match="404 with a web page, although"),
+    ):
+        land(server, warehouse, **ONE_WINDOW)
+
+
+def test_a_first_page_that_is_missing_is_a_wrong_address(warehouse: Path) -> None:
+    with scripted("/usage/sessions", error(404)) as (url, script), pytest.raises(ApiError, match="base URL"):
+        land(url, warehouse, **ONE_WINDOW)
+    assert len(script.asked) == 1
+
+
+@pytest.mark.parametrize("status", [400, 416, 422])
+def test_no_other_refusal_of_a_page_is_the_end_of_a_list(warehouse: Path, status: int) -> None:
+    """A server that lists no deeper than so many pages says so by these; it is no proof that nothing follows."""
+
+    class Deep(Script):
+        async def __call__(self, request: Request, number: int) -> Response | None:
+            is_deep = request.query_params.get("page") == "3"
+            return Response('{"error":{"code":"invalid_page"}}', status) if is_deep else None
+
+    with dialect(6, has_total=False) as base:
+        tenant = base.tenant
+    with (
+        serve(tenant, Options(max_page_size=2, has_total=False), Deep("/")) as server,
+        pytest.raises(ApiError, match=f"status {status}"),
+    ):
+        land(server, warehouse, **ONE_WINDOW)
+
+
+DIALECTS = st.builds(
+    Options,
+    envelope=st.sampled_from(["page", "meta", "cursor"]),
+    rows_key=st.sampled_from(["data", "sessions", "items", "bare"]),
+    max_page_size=st.sampled_from([1, 2, 3, 4, 100]),
+    has_page_size=st.booleans(),
+    has_total=st.booleans(),
+    total_stops_at=st.none() | st.integers(1, 8),
+    more=st.sampled_from(["nothing", "has_more", "next", "next_page", "total_pages"]),
+    more_by=st.sampled_from(["rows", "total"]),
+    past_end=st.sampled_from(["empty", "404"]),
+    empty_list=st.sampled_from(["list", "null"]),
+)
+
+
+@settings(
+    deadline=None,
+    max_examples=20,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+@given(rows=st.integers(0, 9), page_size=st.sampled_from([2, 3, 4, 50]), options=DIALECTS)
+def test_whatever_a_server_says_of_its_lists_all_of_it_is_landed_or_nothing(
+    tmp_path_factory: pytest.TempPathFactory, rows: int, page_size: int, options: Options
+) -> None:
+    if not options.has_page_size:  # a smaller page of the server's own, of which it does not tell, looks like the last
+        options = replace(options, max_page_size=max(options.max_page_size, page_size))
+    is_true = options.total_stops_at is None or options.total_stops_at >= rows
+    is_numbered = options.envelope != "cursor" and options.rows_key != "bare"
+    says_nothing = is_numbered and not options.has_total and options.more == "nothing"
+    path = tmp_path_factory.mktemp("dialect") / "w.duckdb"
+    sessions = {f"s{n}": row(f"s{n}", f"2026-10-{n + 1:02d}") for n in range(rows)}
+    failure = None
+    with serve(Tenant.from_rows(list(sessions.values())), options) as server:
+        try:
+            land(server, path, page_size=page_size, **ONE_WINDOW)
+        except ExtractError as error:
+            failure = error
+    loads = query(path, "select count(*) from raw.loads where resource = 'usage_sessions'")
+    assert current(path) == (sessions if loads == [(1,)] else {})
+    # A server that is right is never refused, unless it says nothing but null, of sandboxes at least.
+    assert failure is None or not is_true or (says_nothing and options.empty_list == "null")
+    assert failure is not None or loads == [(1,)]
+
+
 def test_a_cap_below_what_was_asked_is_gone_on_with() -> None:
     rows = [row(f"s{n}", "2026-10-05") for n in range(23)]
     for options in (Options(max_page_size=5), Options(max_page_size=5, rows_key="bare")):
@@ -673,9 +883,6 @@ def test_rows_that_move_between_pages_are_found_by_another_pass(
     with serve(tenant, options, moving) as server:
         land(server, warehouse, look_back_days=0, look_ahead_days=0, window_days=31, threads=1)
     assert set(current(warehouse)) == {str(json.loads(session.text)["id"]) for session in tenant.sessions}
-
-
-ONE_WINDOW: dict[str, Any] = {"look_back_days": 0, "look_ahead_days": 0, "window_days": 31, "threads": 1}
 
 
 def test_a_row_that_vanishes_from_a_bare_list_of_one_page_costs_no_other_one(warehouse: Path) -> None:

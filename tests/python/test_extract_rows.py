@@ -75,8 +75,15 @@ def test_every_envelope_gives_the_same_rows(
         '{"data":null,"meta":{"total":null}}',
         '{"data":null,"meta":{"total":false}}',
         '{"data":null,"meta":{"total":1}}',
-        '{"data":null,"next_cursor":null}',
+        '{"data":null,"page":{"page":1,"page_size":100}}',
+        '{"data":null,"next_cursor":null,"meta":{"total":5}}',
+        '{"data":null,"total":0,"has_more":true}',
+        '{"data":null,"next_cursor":"c"}',
+        '{"data":null,"has_more":null}',
+        '{"data":null,"total_pages":1}',
         '{"data":false,"total":0}',
+        '{"data":false,"next_cursor":null}',
+        '{"next_cursor":null}',
         '{"total":0}',
         '{"data":{}}',
         '{"data":{"x":1},"items":[]}',
@@ -105,13 +112,66 @@ def test_what_is_no_list_is_an_error_and_never_zero_rows(body: str) -> None:
         '{"sessions":null,"total":"0"%s}',
         '{"data":{"items":null},"page":{"total":0}%s}',
         '{"data":[],"page":{"total":0}%s}',
+        '{"data":null,"next_cursor":null%s}',
+        '{"items":null,"next_cursor":""%s}',
+        '{"data":{"sessions":null,"next_cursor":null}%s}',
+        '{"data":null,"has_more":false%s}',
+        '{"data":null,"meta":{"has_more":false,"page":1}%s}',
+        '{"data":null,"next":null%s}',
+        '{"data":null,"next_page":null%s}',
+        '{"data":null,"total_pages":0%s}',
     ],
 )
 @pytest.mark.parametrize("extra", ["", ',"later":NaN'])
 def test_a_list_that_is_said_to_be_empty_is(body: str, more: str, extra: str) -> None:
     """Also where Go writes null for it, and where an error is said to be none."""
     page = read_page((body % (more + extra)).encode())
-    assert (page.rows, page.count, page.total, page.cursor) == ([], 0, 0, None)
+    assert (page.rows, page.count, page.total or 0, page.cursor) == ([], 0, 0, None)
+
+
+@pytest.mark.parametrize(
+    ("body", "is_taken"),
+    [
+        ('{"data":null,"meta":{"total":200,"page":3}}', True),
+        ('{"data":null,"total_pages":2}', True),
+        ('{"data":null,"next_cursor":null,"total":200}', True),
+        ('{"data":null}', False),
+        ('{"data":null,"meta":{"page":3,"per_page":100}}', False),
+        ('{"data":null,"total":200,"has_more":true}', False),
+        ('{"data":null,"next_cursor":"c"}', False),
+    ],
+)
+def test_null_behind_the_first_page_is_an_empty_page_where_the_envelope_tells_of_the_list(
+    body: str, is_taken: bool
+) -> None:
+    """A total above zero is then no contradiction: whether it is reached, all answers together say."""
+    if is_taken:
+        assert read_page(body.encode(), is_first=False).count == 0
+    else:
+        with pytest.raises(ApiError, match="no list of rows"):
+            read_page(body.encode(), is_first=False)
+
+
+@pytest.mark.parametrize(
+    ("said", "has_more", "total_pages"),
+    [
+        ("", None, None),
+        (',"has_more":true', True, None),
+        (',"has_more":false', False, None),
+        (',"has_more":null', None, None),
+        (',"next":"/usage/sessions?page=2"', True, None),
+        (',"next":null', False, None),
+        (',"page":{"next_page":2}', True, None),
+        (',"meta":{"next_page":null}', False, None),
+        (',"links":{"next":""}', False, None),
+        (',"pagination":{"has_next":true}', True, None),
+        (',"has_more":false,"next":"x"', True, None),
+        (',"meta":{"total_pages":"3"}', None, 3),
+    ],
+)
+def test_what_an_envelope_says_outright_of_more(said: str, has_more: bool | None, total_pages: int | None) -> None:
+    page = read_page(f'{{"data":[1]{said}}}'.encode())
+    assert (page.has_more, page.total_pages) == (has_more, total_pages)
 
 
 def test_an_error_in_a_success_says_what_the_api_says() -> None:
@@ -140,6 +200,22 @@ def test_a_rollup_is_taken_in_every_shape_that_staging_reads(rollup: str) -> Non
     check_rollup(json.loads(rollup % ""))  # nobody used anything
 
 
+@pytest.mark.parametrize(
+    "rollup",
+    [
+        '{"results":null,"total":0}',
+        '{"data":null,"meta":{"total":0}}',
+        '{"results":null,"next_cursor":null}',
+        '{"data":{"results":null,"has_more":false}}',
+        '{"period_start":"x","period_end":"y","results":null}',
+        '{"data":{"period_start":"x","period_end":"y","results":null}}',
+    ],
+)
+def test_a_rollup_that_is_said_to_be_empty_is(rollup: str) -> None:
+    """Go writes null for it. To name the period is to say so: a wrong zero there shows as a mismatch."""
+    check_rollup(json.loads(rollup))
+
+
 def test_a_rollup_whose_totals_hold_is_whole() -> None:
     check_rollup(json.loads(f'{{"results":[{LINE}],"page":{{"total":1}},"meta":{{"total":"1"}},"total":1}}'))
 
@@ -148,7 +224,10 @@ def test_a_rollup_whose_totals_hold_is_whole() -> None:
     "rollup",
     [
         '{"results":null}',
-        '{"data":null,"meta":{"total":0}}',
+        '{"data":null}',
+        '{"results":null,"period_start":"x","period_end":null}',
+        '{"period_start":"x","period_end":"y"}',
+        '{"data":{"results":null,"meta":{"total":null}}}',
         '{"data":{"data":[%s]}}',
         '{"data":{"items":[%s]}}',
         '{"items":[%s]}',
@@ -169,6 +248,7 @@ def test_a_rollup_in_a_shape_that_staging_does_not_read_is_refused(rollup: str) 
         *('"total":2', '"total":"2"', '"page":{"total":2}', '"page":{"total":"2"}', '"meta":{"total":"2"}'),
         *('"total":2,"page":{"total":1}', '"page":{"total":2},"meta":{"total":1}'),
         *('"has_more":true', '"page":{"has_more":true}', '"next_cursor":"x"', '"next_cursor":0'),
+        *('"next":"/usage?page=2"', '"meta":{"next_page":2}', '"total_pages":2'),
         '"meta":{"next_cursor":7}',
     ],
 )

@@ -62,6 +62,7 @@ VARIANTS = {
     "shuffled": Options(shuffle_seed=5, shuffle_keys=True, window="overlap"),
     "ignores the window": Options(window="ignore", max_page_size=60),
     "wrapped": Options(rollup_wrapped=True, quota_shape="flat"),
+    "null and 404": Options(max_page_size=6, has_total=False, more="next", past_end="404", empty_list="null"),
 }
 
 REPEATED = ("shuffled", "ignores the window")

@@ -396,6 +396,8 @@ SERVERS = st.builds(
     rollup_wrapped=st.booleans(),
     quota_shape=st.sampled_from(["nested", "flat"]),
     shuffle_seed=st.none() | st.integers(0, 100),
+    past_end=st.sampled_from(["empty", "404"]),
+    empty_list=st.sampled_from(["list", "null"]),
 )
 """Servers whose lists prove themselves: of bare rows, a page that is repeated cannot be told from the list's end."""
 
@@ -413,8 +415,8 @@ def check_storm(folder: Path, rows: Rows, servers: list[Options], seed: int) -> 
 
 def test_whatever_the_network_does_the_marts_are_what_the_oracle_works_out(tmp_path: Path) -> None:
     servers = [
-        Options(max_page_size=5),
-        Options(envelope="cursor", rows_key="items", max_page_size=6),
+        Options(max_page_size=5, past_end="404"),
+        Options(envelope="cursor", rows_key="items", max_page_size=6, empty_list="null"),
     ]
     stormy = check_storm(tmp_path, tenants.seeded_rows(8, 250), servers, seed=2)
     assert sum(stormy.done.values()) > 50

@@ -25,9 +25,11 @@ from starlette.responses import Response
 
 import oracle
 import tenants
-from pipeline import Run, assert_same, mart_differences, query, rejected_differences, whole_path
+from extract.place import RESERVED_NAMES, database_name
+from pipeline import Run, assert_same, build, extract, mart_differences, query, rejected_differences, whole_path
 from simulator.app import Options
 from simulator.metering import nano_text, roll_up
+from simulator.server import serve
 from simulator.tenant import Tenant
 from tenants import Rows, Span
 
@@ -78,6 +80,13 @@ def big(new_directory: NewDirectory) -> Run:
     return whole_path(new_directory("big"), tenant, fault=odd_storage(tenant, 1))
 
 
+def test_no_warehouse_may_be_named_like_a_schema_inside_of_it(big: Run) -> None:
+    """One list for the extractor and dbt holds them all, and the names that DuckDB has taken."""
+    own = {row["schema_name"] for row in query(big.warehouse, "select schema_name from duckdb_schemas()")}
+    databases = {row["database_name"] for row in query(big.warehouse, "select database_name from duckdb_databases()")}
+    assert own | databases - {database_name(big.warehouse)} | {"memory", "dbt_test__audit"} == RESERVED_NAMES
+
+
 @pytest.mark.parametrize("name", sorted(oracle.KEYS))
 def test_every_mart_is_what_the_oracle_works_out(big: Run, name: str) -> None:
     found = mart_differences(big.expected.by_name[name], big.marts[name])
@@ -125,7 +134,7 @@ class Variant:
 
 TOGETHER = {
     "string cursor, other cost, by end": Variant(
-        Options(envelope="cursor", rows_key="items", window="end", rollup_wrapped=True),
+        Options(envelope="cursor", rows_key="items", window="end", rollup_wrapped=True, empty_list="null"),
         tz="Pacific/Kiritimati",
         swaps_costs=True,
     ),
@@ -155,6 +164,9 @@ ALONE = {
     "ignore": Variant(Options(window="ignore")),
     "flat quotas": Variant(Options(quota_shape="flat")),
     "wrapped rollup": Variant(Options(rollup_wrapped=True)),
+    "null for an empty list": Variant(Options(empty_list="null")),
+    "404 past the end": Variant(Options(max_page_size=5, past_end="404", has_total=False)),
+    "more said outright": Variant(Options(max_page_size=5, more="next", has_total=False, has_page_size=False)),
     "New York": Variant(Options(), tz="America/New_York"),
     "Kolkata": Variant(Options(), tz="Asia/Kolkata"),
 }
@@ -206,6 +218,18 @@ def test_however_it_is_served_the_marts_are_the_same(steady: Run, name: str, tmp
 @pytest.mark.parametrize("name", ALONE)
 def test_each_variant_alone_gives_the_same_marts(steady: Run, name: str, tmp_path: Path) -> None:
     check_variant(steady, ALONE[name], tmp_path)
+
+
+def test_a_month_without_usage_is_no_rejected_row(new_directory: NewDirectory) -> None:
+    """Where the vendor writes null for its rollup's empty list."""
+    warehouse = new_directory("idle") / "usage.duckdb"
+    with serve(Tenant.from_rows([]), Options(empty_list="null")) as server:
+        extract(server.base_url, warehouse, span=Span())
+    payloads = query(warehouse, "select payload from raw.usage_rollups")
+    assert payloads
+    assert all('"results":null' in row["payload"] for row in payloads)
+    build(warehouse, "--select", "stg_miosa__usage_rollups", "--indirect-selection", "cautious")
+    assert query(warehouse, "select * from staging.stg_miosa__usage_rollups") == []
 
 
 # --- Extracted again -----------------------------------------------------------------------------------------------
@@ -323,6 +347,9 @@ SERVERS = st.builds(
     rollup_rounding=st.sampled_from([None, "cents"]),
     quota_shape=st.sampled_from(["nested", "flat"]),
     shuffle_seed=st.none() | st.integers(0, 100),
+    more=st.sampled_from(["nothing", "has_more", "next", "next_page", "total_pages"]),
+    past_end=st.sampled_from(["empty", "404"]),
+    empty_list=st.sampled_from(["list", "null"]),
 )
 ZONES = st.sampled_from(["UTC", "America/New_York", "Asia/Kathmandu", "Pacific/Apia"])
 

@@ -32,19 +32,37 @@ wrapped as (
 
 ),
 
+unwrapped as (
+
+    select
+        wrapped.*,
+        {{ json_fields("wrapped.fields.data::string", documents=["results"]) }} as inner_fields
+    from wrapped
+
+),
+
 results as (
 
-    -- The list of results stands at the top, inside `data`, or is `data`.
+    -- The list of results stands at the top, inside `data`, or is `data`. The extractor lands null in its place only
+    -- where the answer itself says that nobody used anything: then it has no line.
     select
-        wrapped.load_id,
-        wrapped.billing_period,
-        wrapped.body,
+        unwrapped.load_id,
+        unwrapped.billing_period,
+        unwrapped.body,
         case
-            when wrapped.fields.results::string like '[%' then wrapped.fields.results::string
-            when wrapped.fields.data::string like '[%' then wrapped.fields.data::string
-            else ({{ json_fields("wrapped.fields.data::string", documents=["results"]) }}).results::string
+            when unwrapped.fields.results::string like '[%' then unwrapped.fields.results::string
+            when unwrapped.fields.data::string like '[%' then unwrapped.fields.data::string
+            when unwrapped.inner_fields.results::string like '[%' then unwrapped.inner_fields.results::string
+            when
+                ({{ json_has_any_key("unwrapped.body", ["results"]) }} and unwrapped.fields.results is null)
+                or ({{ json_has_any_key("unwrapped.body", ["data"]) }} and unwrapped.fields.data is null)
+                or (
+                    {{ json_has_any_key("unwrapped.fields.data::string", ["results"]) }}
+                    and unwrapped.inner_fields.results is null
+                )
+                then '[]'
         end as results
-    from wrapped
+    from unwrapped
 
 ),
 
