@@ -1768,6 +1768,7 @@ def test_a_fault_is_found(project: Project, planted: Fault) -> None:
 
 
 def test_there_is_a_fault_for_each_data_test(project: Project) -> None:
+    """Rule 35: each check is proven to be able to fail."""
     caught = frozenset[str]().union(*(planted.caught_by for planted in FAULTS))
     without = [name for name, check in project.checks.items() if not any(plants(check)) and name not in caught]
     assert not without, (

@@ -94,6 +94,14 @@ def test_every_mart_is_what_the_oracle_works_out(big: Run, name: str) -> None:
     assert big.marts[name]
 
 
+def test_rule_2_no_column_is_a_float(big: Run) -> None:
+    """In any schema: a float on the way would have lost digits that no later cast brings back."""
+    columns = query(big.warehouse, "select * from duckdb_columns() where schema_name <> 'main' and not internal")
+    assert {"raw", "staging", "intermediate", "marts", "ledger"} <= {row["schema_name"] for row in columns}
+    floats = [row for row in columns if any(name in row["data_type"] for name in ("DOUBLE", "FLOAT", "REAL"))]
+    assert not floats
+
+
 def test_rule_7_rejected_rows_are_reported_each_and_no_others(big: Run) -> None:
     found = rejected_differences(big.expected.rejected, big.warehouse)
     assert not found, f"{len(found)} differences:\n" + "\n".join(line[:400] for line in found[:10])
