@@ -20,18 +20,39 @@
 {%- endmacro %}
 
 {#-
-    amount * numerator ÷ denominator in a currency's minor units, rounded half away from zero, BIGINT. The one place
-    where money is rounded (rule 3). amount: nano-units of the currency, whole, not negative. exponent: of the
-    currency's minor unit (2: cents), 0 to 9.
+    amount * numerator ÷ denominator in a currency's minor units, rounded half away from zero, as a wide integer. The one
+    place where money is rounded (rule 3). amount: nano-units of the currency, whole, not negative. exponent: of the
+    currency's minor unit (2: cents), 0 to 9. The product of amount and numerator must stay below 10^37.
 -#}
 {% macro minor_units(nano_amount, numerator, denominator, exponent, scale=9) -%}
     {%- set wide, unit = wide_integer(), power_of_ten(scale ~ " - " ~ exponent) %}
     (
-        {{ whole_quotient(
+        {{ wide_quotient(
             "((" ~ nano_amount ~ ")::" ~ wide ~ " * (" ~ numerator ~ ")::" ~ wide ~ " * 2 + (" ~ denominator ~ ")::" ~ wide ~ " * " ~ unit ~ ")",
             "((" ~ denominator ~ ")::" ~ wide ~ " * " ~ unit ~ " * 2)",
         ) }}
-    )::bigint
+    )
+{%- endmacro %}
+
+{#- Nano-credits, cut where they times a price would come to 10^15 currency units or more: so the product fits a wide integer, and
+    within_money_range still refuses the amount. -#}
+{% macro priceable_nano(nano_credits, nano_price) -%}
+    least({{ nano_credits }}, {{ wide_quotient(power_of_ten(33), "greatest(" ~ nano_price ~ ", 1)") }} + 1)
+{%- endmacro %}
+
+{#-
+    Minor units as BIGINT; fails with a sentence where the amount is 10^15 currency units or more, which DECIMAL(18,3) cannot
+    hold. subject: SQL text that says whose amount it is.
+-#}
+{% macro within_money_range(amount_minor, exponent, subject) -%}
+    case
+        when abs({{ amount_minor }}) >= {{ power_of_ten("15 + " ~ exponent) }}
+            then {{ fail_with(
+                subject ~ " || ' comes to 1,000,000,000,000,000 currency units or more, which no invoice can hold: "
+                ~ "correct the prices, or have the vendor correct the usage'"
+            ) }}
+        else {{ amount_minor }}
+    end::bigint
 {%- endmacro %}
 
 {#- 10^n as a wide integer; n from 0 to 37. Not pow(): that is a float. -#}

@@ -87,10 +87,10 @@ terms as (
         plan_prices.tier_model,
         {{ minor_units(
             credits_to_nano("plan_prices.monthly_fee"), "days.day_count", "periods.day_count", "currencies.exponent"
-        ) }} as fee_minor,
+        ) }}::bigint as fee_minor,
         {{ minor_units(
             credits_to_nano("plan_prices.minimum_charge"), "days.day_count", "periods.day_count", "currencies.exponent"
-        ) }} as minimum_minor,
+        ) }}::bigint as minimum_minor,
         -- To the nano-credit, downwards.
         {{ whole_quotient(credits_to_nano("plan_prices.included_credits") ~ " * days.day_count", "periods.day_count") }} as allowance_nano,
         coalesce(used.nano_credits, 0)::{{ wide_integer() }} as used_nano
@@ -190,7 +190,7 @@ usage_lines as (
         reached.from_nano,
         reached.to_nano,
         {{ minor_units(
-            "reached.to_nano - reached.from_nano",
+            priceable_nano("reached.to_nano - reached.from_nano", credits_to_nano("reached.unit_price")),
             credits_to_nano("reached.unit_price"),
             1,
             "reached.currency_exponent",
@@ -285,7 +285,10 @@ lines as (
         unit_price,
         from_nano,
         to_nano,
-        amount_minor,
+        {{ within_money_range(
+            "amount_minor", "currency_exponent",
+            "'user ' || " ~ shown("external_user_id") ~ " || ' on plan ' || " ~ shown("plan_id") ~ " || ' in ' || billing_period",
+        ) }} as amount_minor,
         what
     from {{ lines }}_lines
     {{ "union all" if not loop.last }}

@@ -60,7 +60,10 @@ differences as (
         sides.currency,
         sides.currency_exponent,
         sum(sides.quantity_nano)::{{ wide_integer() }} as quantity_nano,
-        sum(sides.amount_minor)::bigint as amount_minor
+        {{ within_money_range(
+            "sum(sides.amount_minor)", "sides.currency_exponent",
+            "'the adjustment of user ' || " ~ shown("sides.external_user_id") ~ " || ' for ' || sides.service_period",
+        ) }} as amount_minor
     from sides
     group by sides.external_user_id, sides.service_period, sides.currency, sides.currency_exponent
 

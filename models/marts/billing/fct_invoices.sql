@@ -15,7 +15,10 @@ select
     lines.invoice_period,
     lines.currency,
     sum(lines.quantity_credits)::decimal(38, 9) as credits,
-    sum(lines.amount_minor)::bigint as amount_minor,
+    {{ within_money_range(
+        "sum(lines.amount_minor)", "any_value(lines.currency_exponent)",
+        "'the invoice of user ' || " ~ shown("lines.external_user_id") ~ " || ' for ' || lines.invoice_period",
+    ) }} as amount_minor,
     sum(lines.amount)::decimal(18, 3) as amount,
     count(*) as line_count,
     lines.status,

@@ -17,7 +17,10 @@ totals as (
         lines.service_period,
         lines.currency,
         sum(lines.quantity_credits)::decimal(38, 9) as credits,
-        sum(lines.amount_minor)::bigint as amount_minor,
+        {{ within_money_range(
+            "sum(lines.amount_minor)", "any_value(lines.currency_exponent)",
+            "'the usage of user ' || " ~ shown("lines.external_user_id") ~ " || ' in ' || lines.service_period",
+        ) }} as amount_minor,
         sum(lines.amount)::decimal(18, 3) as amount
     from lines
     group by lines.external_user_id, lines.service_period, lines.currency

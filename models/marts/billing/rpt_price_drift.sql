@@ -42,7 +42,10 @@ invoiced as (
         closed_lines.external_user_id,
         closed_lines.service_period,
         closed_lines.currency,
-        sum(closed_lines.amount_minor)::bigint as amount_minor
+        {{ within_money_range(
+            "sum(closed_lines.amount_minor)", "any_value(closed_lines.currency_exponent)",
+            "'what was invoiced to user ' || " ~ shown("closed_lines.external_user_id") ~ " || ' for ' || closed_lines.service_period",
+        ) }} as amount_minor
     from closed_lines
     group by closed_lines.external_user_id, closed_lines.service_period, closed_lines.currency
 
