@@ -14,8 +14,23 @@ from typing import Any
 
 import duckdb
 from dbt.adapters.duckdb.plugins import BasePlugin
+from dbt.flags import get_flags
+from dbt_common.exceptions import DbtRuntimeError
 
+from extract.seed_files import SeedError, check_seeds
 from extract.upkeep import NEVER_CHECKPOINT, Folding
+
+LOADING_COMMANDS = ("build", "seed", "retry")
+
+
+def _check_seeds() -> None:
+    """Stop commands that load seeds before they open the warehouse, where a seed is not as it should be."""
+    flags = get_flags()
+    if flags.WHICH in LOADING_COMMANDS:
+        try:
+            check_seeds(Path(getattr(flags, "PROJECT_DIR", None) or "."))
+        except SeedError as error:
+            raise DbtRuntimeError(str(error)) from None
 
 
 class Plugin(BasePlugin):
@@ -26,6 +41,7 @@ class Plugin(BasePlugin):
     def initialize(self, plugin_config: dict[str, Any]) -> None:
         """Keep dbt's CSV reader from warning of each seed that has only its header."""
         warnings.filterwarnings("ignore", category=RuntimeWarning, module="agate")
+        _check_seeds()
 
     def update_connection_config(self, creds: Any, config: dict[str, Any]) -> None:
         """Open the warehouse as one that only ever appends to its log."""

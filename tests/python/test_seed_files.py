@@ -1,0 +1,118 @@
+"""The check of seed files: what is unambiguous is read, everything else is refused in one line."""
+
+from __future__ import annotations
+
+import csv
+import io
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from extract.seed_files import SeedError, check_seeds, configured_columns, file_errors
+
+ROOT = Path(__file__).resolve().parents[2]
+COLUMNS = configured_columns(ROOT)
+ASSIGNMENTS = COLUMNS["user_plans"]
+HEADER = ",".join(ASSIGNMENTS) + "\n"
+ROW = "ann,starter,2026-10-01,\n"
+
+
+def errors(content: str | bytes, columns: Sequence[str] = ASSIGNMENTS) -> list[str]:
+    return list(file_errors(content.encode() if isinstance(content, str) else content, columns))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        HEADER,
+        "\ufeff" + HEADER + ROW,
+        (HEADER + ROW).replace("\n", "\r\n"),
+        (HEADER + ROW).replace("\n", "\r"),
+        HEADER + ROW + "\n,,,\n,,\n\n",
+        "external_user_id,plan_id,valid_from,valid_to,,\nann,starter,2026-10-01,,,\n",
+        "valid_to,plan_id,valid_from,external_user_id\n,starter,2026-10-01,ann\n",
+    ],
+)
+def test_unambiguous_files_are_read(content: str) -> None:
+    assert errors(content) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("", "line 1: it is empty"),
+        ("\n", "line 1: it is empty"),
+        (ROW, "column external_user_id: it is missing"),
+        ("external_user_id,plan_id,valid_from\n", "column valid_to: it is missing"),
+        (HEADER.replace("valid_to", "until"), "column until: it is unknown"),
+        (HEADER.replace("valid_to", "valid_to,valid_to"), "column valid_to: it is there 2 times"),
+        ((HEADER + ROW).replace(",", ";"), "separated by semicolons"),
+        ((HEADER + ROW).replace(",", "\t"), "separated by tabs"),
+        ((HEADER + ROW).encode("utf-16"), "UTF-16"),
+        ((HEADER + ROW.replace("ann", "Ren\u00e9")).encode("cp1252"), "line 2: byte 0xe9 is not UTF-8"),
+        (HEADER + ROW.replace("ann", "a\0n"), "line 2: it holds a NUL byte"),
+        (HEADER + '"ann,starter,2026-10-01,\n', "line 2: its quotes do not pair up"),
+        (HEADER + "ann,starter\n", "line 2: it has 2 cells"),
+        (HEADER + "ann,starter,2026-10-01,,x\n", "line 2: it has 5 cells"),
+        (HEADER + ROW + "\n" + ROW, "line 3: it is blank between other rows"),
+        (HEADER + ROW.replace("2026-10-01", "31.10.2026"), "line 2, column valid_from: '31.10.2026' is not a day"),
+        (HEADER + ROW.replace("2026-10-01", "10/31/2026"), "line 2, column valid_from: '10/31/2026' is not a day"),
+        (HEADER + ROW.replace("2026-10-01", "2026-02-30"), "line 2, column valid_from: '2026-02-30' is not a day"),
+    ],
+)
+def test_everything_else_is_named(content: str | bytes, said: str) -> None:
+    assert any(said in error for error in errors(content)), errors(content)
+
+
+@pytest.mark.parametrize(
+    ("price", "is_read"),
+    [
+        ("0.01", True),
+        ("1E-3", True),
+        ("1E-9", True),
+        ("0.0100000000", True),
+        ("1E-10", False),
+        ("1E9", False),
+        ("-1", False),
+        ("1,000", False),
+        ("1.000,00", False),
+        ("", False),
+    ],
+)
+def test_numbers(price: str, is_read: bool) -> None:
+    content = f'plan_id,valid_from,tier_from_credits,unit_price\nstarter,2026-10-01,0,"{price}"\n'
+    assert (errors(content, COLUMNS["plan_price_tiers"]) == []) is is_read
+
+
+@given(st.data())
+def test_resaving_is_read_and_a_lost_column_is_refused(data: st.DataObject) -> None:
+    name = data.draw(st.sampled_from(sorted(COLUMNS)))
+    header, *rows = list(csv.reader((ROOT / "seeds" / f"{name}.csv").open(encoding="utf-8", newline="")))
+    order = data.draw(st.permutations(range(len(header))))
+    blank = data.draw(st.integers(0, 3))
+    saved = io.StringIO()
+    writer = csv.writer(
+        saved,
+        lineterminator=data.draw(st.sampled_from(["\n", "\r\n", "\r"])),
+        quoting=data.draw(st.sampled_from([csv.QUOTE_ALL, csv.QUOTE_MINIMAL])),
+    )
+    for row in [header, *rows]:
+        writer.writerow([row[place] for place in order] + [""] * blank)
+    for _ in range(data.draw(st.integers(0, 3))):
+        writer.writerow([""] * (len(header) + blank))
+    content = saved.getvalue().encode(data.draw(st.sampled_from(["utf-8", "utf-8-sig"])))
+    assert errors(content, COLUMNS[name]) == []
+    lost = data.draw(st.sampled_from(header))
+    assert any(lost in error for error in errors(content.replace(lost.encode(), b"other", 1), COLUMNS[name]))
+
+
+def test_the_line_names_files_and_counts_what_it_leaves_out(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "dbt_project.yml", tmp_path)
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(SeedError, match=r"mine/currencies\.csv is missing: .*; and 2 more") as raised:
+        check_seeds(tmp_path, {"SEEDS_PATH": "mine"})
+    assert "\n" not in str(raised.value)
