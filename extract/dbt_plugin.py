@@ -25,7 +25,7 @@ LOADING_COMMANDS = ("build", "seed", "retry")
 
 def _check_seeds() -> None:
     """Stop commands that load seeds before they open the warehouse, where a seed is not as it should be."""
-    flags = get_flags()
+    flags: Any = get_flags()  # type: ignore[no-untyped-call]
     if flags.WHICH in LOADING_COMMANDS:
         try:
             check_seeds(Path(getattr(flags, "PROJECT_DIR", None) or "."))

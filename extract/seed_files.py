@@ -12,13 +12,14 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 SHOWN_ERRORS = 5
 AMOUNT = "an amount: a plain number like 1234.5, not negative, with at most 9 decimals and under 10^9"
 COUNT = "a count: a whole number, not negative and under 10^9"
 AMOUNT_COLUMNS = frozenset(
-    [
+    {
         "monthly_fee",
         "included_credits",
         "minimum_charge",
@@ -26,7 +27,7 @@ AMOUNT_COLUMNS = frozenset(
         "unit_price",
         "max_storage_gb",
         "max_credit_cents",
-    ]
+    }
 )
 COUNT_COLUMNS = frozenset({"max_sandboxes", "max_concurrent"})
 REQUIRED_COLUMNS = frozenset({"valid_from", "tier_from_credits", "unit_price", "exponent"})
@@ -162,11 +163,12 @@ def _is_day(cell: str) -> bool:
 
 def _is_number(cell: str, decimals: int) -> bool:
     """Whether a cell is a JSON number, by value within the decimals: `1E-3` has one meaning in every locale."""
-    from decimal import Decimal
-
     if not NUMBER.fullmatch(cell):
         return False
-    number = Decimal(cell)
+    try:
+        number = Decimal(cell)
+    except InvalidOperation:  # an exponent beyond what Decimal holds
+        return False
     if not number:
         return True
     exponent = int(number.as_tuple().exponent)

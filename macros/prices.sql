@@ -126,16 +126,25 @@
             model["original_file_path"] ~ ", line 1, column " ~ missing | join(", ") ~ ": it is missing: the header must be " ~ declared | join(",")
         ) }}
     {%- endif -%}
-    {{ return(declared) }}
+    {{ return(declared or agate_table.column_names | list) }}
 {% endmacro %}
 
-{#- Creates a seed's table with its declared columns, as text. -#}
+{#- Creates a seed's table with its declared columns, as text; seeds of other packages as dbt does. -#}
 {% macro duckdb__create_csv_table(model, agate_table) %}
+    {%- if model["package_name"] != project_name -%}
+        {{ return(dbt.default__create_csv_table(model, agate_table)) }}
+    {%- endif -%}
     {%- set columns = [] -%}
     {%- for column in seed_columns(model, agate_table) -%}{%- do columns.append(adapter.quote(column) ~ " varchar") -%}{%- endfor -%}
     {%- set sql = "create table " ~ this.render() ~ " (" ~ columns | join(", ") ~ ")" -%}
     {%- call statement("_") -%}{{ sql }}{%- endcall -%}
     {{ return(sql) }}
+{% endmacro %}
+
+{#- dbt-spark's own macro, after a look at the header: Spark has no plugin that reads the file first. -#}
+{% macro spark__create_csv_table(model, agate_table) %}
+    {%- do seed_columns(model, agate_table) -%}
+    {{ return(dbt_spark.spark__create_csv_table(model, agate_table)) }}
 {% endmacro %}
 
 {#- Loads a seed as text, verbatim: no guessing of quotes or types, and columns by name, whatever their order. Empty is

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import pipeline
 from extract.seed_files import SeedError, check_seeds, configured_columns, file_errors
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -116,3 +117,22 @@ def test_the_line_names_files_and_counts_what_it_leaves_out(tmp_path: Path) -> N
     with pytest.raises(SeedError, match=r"mine/currencies\.csv is missing: .*; and 2 more") as raised:
         check_seeds(tmp_path, {"SEEDS_PATH": "mine"})
     assert "\n" not in str(raised.value)
+
+
+def test_dbt_loads_what_was_saved_again_and_stops_at_a_lost_column(tmp_path: Path) -> None:
+    seeds = Path(shutil.copytree(ROOT / "seeds", tmp_path / "seeds"))
+    warehouse = tmp_path / "usage.duckdb"
+    (seeds / "user_plans.csv").write_bytes(
+        b"\xef\xbb\xbfplan_id,external_user_id,valid_from,valid_to,,\r\nstarter,0012,2026-10-01,,,\r\n,,,,,\r\n\r\n"
+    )
+    done = pipeline.dbt(warehouse, "seed", seeds=seeds)
+    assert done.returncode == 0, done.stdout
+    read = "select external_user_id, plan_id, valid_from, valid_to from seeds.user_plans"
+    loaded = pipeline.query(warehouse, read)
+    assert [list(row.values()) for row in loaded] == [["0012", "starter", "2026-10-01", None]]
+    (seeds / "user_plans.csv").write_text("plan_id,external_user_id,valid_from\nstarter,0012,2026-10-01\n")
+    done = pipeline.dbt(warehouse, "seed", seeds=seeds)
+    assert done.returncode in (1, 2)
+    assert "user_plans.csv, line 1, column valid_to: it is missing" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+    assert pipeline.query(warehouse, read) == loaded
