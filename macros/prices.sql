@@ -123,7 +123,8 @@
     {%- set missing = declared | reject("in", agate_table.column_names) | list -%}
     {%- if missing -%}
         {{ exceptions.raise_compiler_error(
-            model["original_file_path"] ~ ", line 1, column " ~ missing | join(", ") ~ ": it is missing: the header must be " ~ declared | join(",")
+            model["original_file_path"] ~ ", line 1, column " ~ missing | join(", ") ~ ": it is missing: the header must be "
+            ~ declared | join(",")
         ) }}
     {%- endif -%}
     {{ return(declared or agate_table.column_names | list) }}
