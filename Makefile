@@ -14,13 +14,19 @@ unexport MIOSA_API_KEY
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{ printf "  make %-14s %s\n", $$1, $$2 }'
 
-setup: $(VENV)/.run-installed ## the .venv, with what the monthly job and the demo need
-setup-dev: $(VENV)/.dev-installed ## the same, and what the tests and linters need
+setup: $(VENV)/.run-installed $(VENV)/.linked ## the .venv, with what the monthly job and the demo need
+setup-dev: $(VENV)/.dev-installed $(VENV)/.linked ## the same, and what the tests and linters need
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "make: Python 3.11 or newer is needed; say which with make PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
+
+# dbt looks on its path for modules that it runs before it parses (tools/dbt_start); these import the project.
+$(VENV)/.linked: tools/dbt_start/dbt_miosa_billing.py | $(BIN)/python
+	@printf '%s\n' "$(CURDIR)" "$(CURDIR)/tools/dbt_start" \
+		> "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/miosa_billing.pth"
+	@touch $@
 
 $(VENV)/.run-installed: requirements.lock | $(BIN)/python
 	$(PIP_INSTALL) -r requirements.lock

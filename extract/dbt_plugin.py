@@ -16,12 +16,26 @@ from typing import Any
 
 import duckdb
 from dbt.adapters.duckdb.plugins import BasePlugin
+from dbt.flags import get_flags
 from dbt_common.exceptions import DbtRuntimeError
 
 from extract.errors import ExtractError
+from extract.seed_files import SeedError, check_seeds
 from extract.shell import say
 from extract.upkeep import NEVER_CHECKPOINT, Folding
 from extract.warehouse import hold_for_dbt
+
+LOADING_COMMANDS = ("build", "seed", "retry")
+
+
+def _check_seeds() -> None:
+    """Stop commands that load seeds before they open the warehouse, where a seed is not as it should be."""
+    flags: Any = get_flags()  # type: ignore[no-untyped-call]
+    if flags.WHICH in LOADING_COMMANDS:
+        try:
+            check_seeds(Path(getattr(flags, "PROJECT_DIR", None) or "."))
+        except SeedError as error:
+            raise DbtRuntimeError(str(error)) from None
 
 
 class Plugin(BasePlugin):
@@ -38,6 +52,7 @@ class Plugin(BasePlugin):
             raise DbtRuntimeError(f"DBT_LOCK_SECONDS is {given[:20]!r}: set it to a whole number of seconds, as 60")
         self._lock_seconds = int(given)
         warnings.filterwarnings("ignore", category=RuntimeWarning, module="agate")
+        _check_seeds()
 
     def update_connection_config(self, creds: Any, config: dict[str, Any]) -> None:
         """Open the warehouse as one that only ever appends to its log, once no other process holds it."""

@@ -137,15 +137,53 @@
     '{{ value }}'::decimal(18, 9)
 {%- endmacro %}
 
-{#- Loads a seed as text, verbatim: no guessing of quotes or types, and columns by name, whatever their order. Empty is
-    null. -#}
-{% macro duckdb__load_csv_rows(model, agate_table) %}
+{#- The seed's columns as dbt_project.yml declares them. Stops the run where the file's header differs: a lost column would be null
+    everywhere. Columns without a name at the end of a header are left out; agate names those by their place (d, e, …). -#}
+{% macro seed_columns(model, agate_table) %}
+    {%- set declared = model["config"].get("column_types", {}).keys() | list -%}
+    {%- set missing = declared | reject("in", agate_table.column_names) | list -%}
+    {%- if missing -%}
+        {{ exceptions.raise_compiler_error(
+            model["original_file_path"] ~ ", line 1, column " ~ missing | join(", ") ~ ": it is missing: the header must be "
+            ~ declared | join(",")
+        ) }}
+    {%- endif -%}
+    {{ return(declared or agate_table.column_names | list) }}
+{% endmacro %}
+
+{#- Creates a seed's table with its declared columns, as text; seeds of other packages as dbt does. -#}
+{% macro duckdb__create_csv_table(model, agate_table) %}
+    {%- if model["package_name"] != project_name -%}
+        {{ return(dbt.default__create_csv_table(model, agate_table)) }}
+    {%- endif -%}
     {%- set columns = [] -%}
-    {%- for column in agate_table.column_names -%}{%- do columns.append(adapter.quote(column)) -%}{%- endfor -%}
+    {%- for column in seed_columns(model, agate_table) -%}{%- do columns.append(adapter.quote(column) ~ " varchar") -%}{%- endfor -%}
+    {%- set sql = "create table " ~ this.render() ~ " (" ~ columns | join(", ") ~ ")" -%}
+    {%- call statement("_") -%}{{ sql }}{%- endcall -%}
+    {{ return(sql) }}
+{% endmacro %}
+
+{#- dbt-spark's own macro, after a look at the header: Spark has no plugin that reads the file first. -#}
+{% macro spark__create_csv_table(model, agate_table) %}
+    {%- do seed_columns(model, agate_table) -%}
+    {{ return(dbt_spark.spark__create_csv_table(model, agate_table)) }}
+{% endmacro %}
+
+{#- Loads a seed as text, verbatim: no guessing of quotes or types, and columns by name, whatever their order. Empty is
+    null; a row of empty cells, as spreadsheets leave them at the end, is no row. -#}
+{% macro duckdb__load_csv_rows(model, agate_table) %}
+    {%- set columns, file_columns = [], [] -%}
+    {%- for column in seed_columns(model, agate_table) -%}{%- do columns.append(adapter.quote(column)) -%}{%- endfor -%}
+    {%- for column in agate_table.column_names -%}{%- do file_columns.append(text_literal(column) ~ ": 'varchar'") -%}{%- endfor -%}
     {%- set sql -%}
-        copy {{ this.render() }} ({{ columns | join(", ") }})
-        from '{{ adapter.get_seed_file_path(model) | replace("'", "''") }}'
-        (format csv, header true, auto_detect false, delimiter ',', quote '"', escape '"', nullstr '')
+        insert into {{ this.render() }} ({{ columns | join(", ") }})
+        select {{ columns | join(", ") }}
+        from read_csv(
+            {{ text_literal(adapter.get_seed_file_path(model)) }},
+            header = true, auto_detect = false, columns = {{ "{" ~ file_columns | join(", ") ~ "}" }}, null_padding = true,
+            delim = ',', quote = '"', escape = '"', nullstr = ''
+        )
+        where coalesce({{ columns | join(", ") }}) is not null
     {%- endset -%}
     {%- do adapter.add_query(sql, abridge_sql_log=True) -%}
     {{ return(sql) }}

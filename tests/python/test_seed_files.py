@@ -1,0 +1,209 @@
+"""The check of seed files: what is unambiguous is read, everything else is refused in one line."""
+
+from __future__ import annotations
+
+import csv
+import io
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import pipeline
+from extract.seed_files import SeedError, check_seeds, configured_columns, file_errors
+
+ROOT = Path(__file__).resolve().parents[2]
+COLUMNS = configured_columns(ROOT)
+ASSIGNMENTS = COLUMNS["user_plans"]
+HEADER = ",".join(ASSIGNMENTS) + "\n"
+ROW = "ann,starter,2026-10-01,\n"
+
+
+def errors(content: str | bytes, columns: Sequence[str] = ASSIGNMENTS) -> list[str]:
+    return list(file_errors(content.encode() if isinstance(content, str) else content, columns))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        HEADER,
+        "\ufeff" + HEADER + ROW,
+        (HEADER + ROW).replace("\n", "\r\n"),
+        (HEADER + ROW).replace("\n", "\r"),
+        HEADER + ROW + "\n,,,\n,,\n\n",
+        "external_user_id,plan_id,valid_from,valid_to,,\nann,starter,2026-10-01,,,\n",
+        "valid_to,plan_id,valid_from,external_user_id\n,starter,2026-10-01,ann\n",
+    ],
+)
+def test_unambiguous_files_are_read(content: str) -> None:
+    assert errors(content) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("", "line 1: it is empty"),
+        ("\n", "line 1: it is empty"),
+        (ROW, "column external_user_id: it is missing"),
+        ("external_user_id,plan_id,valid_from\n", "column valid_to: it is missing"),
+        (HEADER.replace("valid_to", "until"), "column until: it is unknown"),
+        (HEADER.replace("valid_to", "valid_to,valid_to"), "column valid_to: it is there 2 times"),
+        ((HEADER + ROW).replace(",", ";"), "separated by semicolons"),
+        ((HEADER + ROW).replace(",", "\t"), "separated by tabs"),
+        ((HEADER + ROW).encode("utf-16"), "UTF-16"),
+        ((HEADER + ROW.replace("ann", "Ren\u00e9")).encode("cp1252"), "line 2: byte 0xe9 is not UTF-8"),
+        (HEADER + ROW.replace("ann", "a\0n"), "line 2: it holds a NUL byte"),
+        (HEADER + '"ann,starter,2026-10-01,\n', "line 2: its quotes do not pair up"),
+        (HEADER + "ann,starter\n", "line 2: it has 2 cells"),
+        (HEADER + "ann,starter,2026-10-01,,x\n", "line 2: it has 5 cells"),
+        (HEADER + ROW + "\n" + ROW, "line 3: it is blank between other rows"),
+        (HEADER + ROW.replace("2026-10-01", "31.10.2026"), "line 2, column valid_from: '31.10.2026' is not a day"),
+        (HEADER + ROW.replace("2026-10-01", "10/31/2026"), "line 2, column valid_from: '10/31/2026' is not a day"),
+        (HEADER + ROW.replace("2026-10-01", "2026-02-30"), "line 2, column valid_from: '2026-02-30' is not a day"),
+    ],
+)
+def test_everything_else_is_named(content: str | bytes, said: str) -> None:
+    assert any(said in error for error in errors(content)), errors(content)
+
+
+@pytest.mark.parametrize(
+    ("price", "is_read"),
+    [
+        ("0.01", True),
+        ("1E-3", True),
+        ("1E-9", True),
+        ("0.0100000000", True),
+        ("1E-10", False),
+        ("1E9", False),
+        ("-1", False),
+        ("1,000", False),
+        ("1.000,00", False),
+        ("", False),
+    ],
+)
+def test_numbers(price: str, is_read: bool) -> None:
+    content = f'plan_id,valid_from,tier_from_credits,unit_price\nstarter,2026-10-01,0,"{price}"\n'
+    assert (errors(content, COLUMNS["plan_price_tiers"]) == []) is is_read
+
+
+@given(st.data())
+def test_resaving_is_read_and_a_lost_column_is_refused(data: st.DataObject) -> None:
+    name = data.draw(st.sampled_from(sorted(COLUMNS)))
+    header, *rows = list(csv.reader((ROOT / "seeds" / f"{name}.csv").open(encoding="utf-8", newline="")))
+    order = data.draw(st.permutations(range(len(header))))
+    blank = data.draw(st.integers(0, 3))
+    saved = io.StringIO()
+    writer = csv.writer(
+        saved,
+        lineterminator=data.draw(st.sampled_from(["\n", "\r\n", "\r"])),
+        quoting=data.draw(st.sampled_from([csv.QUOTE_ALL, csv.QUOTE_MINIMAL])),
+    )
+    for row in [header, *rows]:
+        writer.writerow([row[place] for place in order] + [""] * blank)
+    for _ in range(data.draw(st.integers(0, 3))):
+        writer.writerow([""] * (len(header) + blank))
+    content = saved.getvalue().encode(data.draw(st.sampled_from(["utf-8", "utf-8-sig"])))
+    assert errors(content, COLUMNS[name]) == []
+    lost = data.draw(st.sampled_from(header))
+    assert any(lost in error for error in errors(content.replace(lost.encode(), b"other", 1), COLUMNS[name]))
+
+
+def test_the_line_names_files_and_counts_what_it_leaves_out(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "dbt_project.yml", tmp_path)
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(SeedError, match=r"mine/currencies\.csv is missing: .*; and 2 more") as raised:
+        check_seeds(tmp_path, {"SEEDS_PATH": "mine"})
+    assert "\n" not in str(raised.value)
+
+
+def test_dbt_loads_what_was_saved_again_and_stops_at_a_lost_column(tmp_path: Path) -> None:
+    seeds = Path(shutil.copytree(ROOT / "seeds", tmp_path / "seeds"))
+    warehouse = tmp_path / "usage.duckdb"
+    (seeds / "user_plans.csv").write_bytes(
+        b"\xef\xbb\xbfplan_id,external_user_id,valid_from,valid_to,,\r\nstarter,0012,2026-10-01,,,\r\n,,,,,\r\n\r\n"
+    )
+    done = pipeline.dbt(warehouse, "seed", seeds=seeds)
+    assert done.returncode == 0, done.stdout
+    read = "select external_user_id, plan_id, valid_from, valid_to from seeds.user_plans"
+    loaded = pipeline.query(warehouse, read)
+    assert [list(row.values()) for row in loaded] == [["0012", "starter", "2026-10-01", None]]
+    (seeds / "user_plans.csv").write_text("plan_id,external_user_id,valid_from\nstarter,0012,2026-10-01\n")
+    done = pipeline.dbt(warehouse, "seed", seeds=seeds)
+    assert done.returncode in (1, 2)
+    assert "user_plans.csv, line 1, column valid_to: it is missing" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+    assert pipeline.query(warehouse, read) == loaded
+
+
+@pytest.fixture(scope="module")
+def loaded_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A warehouse that holds good seeds: on it, dbt would have filled a lost column with nulls."""
+    folder = tmp_path_factory.mktemp("loaded")
+    shutil.copytree(ROOT / "seeds", folder / "seeds")
+    done = pipeline.dbt(folder / "usage.duckdb", "seed", seeds=folder / "seeds")
+    assert done.returncode == 0, done.stdout
+    return folder / "usage.duckdb"
+
+
+HEADER = "plan_id,valid_from,valid_to,monthly_fee,included_credits,minimum_charge,tier_model\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (HEADER.encode("utf-16"), "line 1: it is UTF-16"),
+        (HEADER.encode() + b"M\xfcller,2026-10-01,,,,,graduated\n", "line 2: byte 0xfc is not UTF-8"),
+        (b"", "line 1: it is empty"),
+        (b"\n", "line 1: it is empty"),
+        (HEADER.replace(",monthly_fee", "").encode(), "line 1, column monthly_fee: it is missing"),
+        (HEADER.replace("\n", ",valid_to\n").encode(), "line 1, column valid_to: it is there 2 times"),
+        (HEADER.replace("monthly_fee", "fee").encode(), "line 1, column monthly_fee: it is missing"),
+        (HEADER.replace("\n", ",note\n").encode(), "line 1, column note: it is unknown"),
+        (HEADER.replace(",", ";").encode(), "line 1: cells are separated by semicolons"),
+        (HEADER.replace(",", "\t").encode(), "line 1: cells are separated by tabs"),
+        (HEADER.encode() + b"p,31.10.2026,,,,,graduated\n", "line 2, column valid_from: '31.10.2026' is not a day"),
+        (
+            HEADER.encode() + b'p,2026-10-01,,"1,000",,,graduated\n',
+            "line 2, column monthly_fee: '1,000' is not an amount",
+        ),
+    ],
+)
+def test_dbt_stops_before_it_loads_anything(loaded_once: Path, tmp_path: Path, content: bytes, said: str) -> None:
+    """In a process of its own, as users run it: dbt decodes seeds while it parses."""
+    seeds = Path(shutil.copytree(ROOT / "seeds", tmp_path / "seeds"))
+    (seeds / "plan_prices.csv").write_bytes(content)
+    read = "select * from seeds.plan_prices order by all"
+    before = pipeline.query(loaded_once, read)
+    done = pipeline.dbt(loaded_once, "build", seeds=seeds)
+    assert done.returncode in (1, 2)
+    assert f"plan_prices.csv, {said}" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+    assert pipeline.query(loaded_once, read) == before
+
+
+def test_dbt_reports_an_encoding_before_it_parses(tmp_path: Path) -> None:
+    seeds = Path(shutil.copytree(ROOT / "seeds", tmp_path / "seeds"))
+    (seeds / "plans.csv").write_bytes(b"plan_id,plan_name,currency\nstarter,M\xfcller,USD\n")
+    done = subprocess.run(
+        [
+            str(Path(sys.executable).parent / "dbt"),
+            "parse",
+            "--target-path",
+            str(tmp_path),
+            "--log-path",
+            str(tmp_path),
+        ],
+        cwd=ROOT,
+        env={"PATH": "/usr/bin:/bin", "SEEDS_PATH": str(seeds), "WAREHOUSE_PATH": str(tmp_path / "w.duckdb")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert f"{seeds}/plans.csv, line 2: byte 0xfc is not UTF-8: save it as CSV UTF-8" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
