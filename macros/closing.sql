@@ -39,6 +39,7 @@
         ) -%}
         {%- set now = modules.datetime.datetime.now(modules.pytz.utc).replace(tzinfo=none) -%}
         {%- set why = none -%}
+        {%- do is_set("accept_large_changes") -%}
         {%- if not names_a_period(period) -%}
             {%- set why = "close_period must be a billing period like \"2026-10\"" -%}
         {%- elif flags.WHICH != "build" -%}
@@ -113,7 +114,17 @@
         {{ refuse_to_close("not all of its days have been read since it ended: run python -m extract --from " ~ period
             ~ ", then build again") }}
     {%- else -%}
-        {{ append_to_ledger(results, relations, period) }}
+        {%- set large_changes = [] -%}
+        {%- if not is_set("accept_large_changes") -%}
+            {%- for row in run_query(
+                "select message from " ~ relations["int_close_brakes"] ~ " where is_exceeded order by brake, currency"
+            ).rows -%}
+                {%- do large_changes.append(row[0]) -%}
+            {%- endfor -%}
+        {%- endif -%}
+        {{ append_to_ledger(results, relations, period) if not large_changes else refuse_to_close(
+            large_changes | join("; ") ~ ": look at marts.rpt_close_review; if it is meant, add accept_large_changes: true to --vars"
+        ) }}
     {%- endif -%}
 {% endmacro %}
 

@@ -68,6 +68,14 @@
     )::decimal(18, 3)
 {%- endmacro %}
 
+{#- Minor units as an amount of the currency, of any size: DECIMAL(38,3). For messages and sums over many invoices. -#}
+{% macro minor_to_decimal(amount_minor, exponent) -%}
+    (
+        ({{ amount_minor }})::decimal(35, 0)
+        * case {{ exponent }} when 0 then 1.000 when 1 then 0.100 when 2 then 0.010 when 3 then 0.001 end
+    )::decimal(38, 3)
+{%- endmacro %}
+
 {#- A key of several texts: a hash of them, each with its length before it, so that no two lists read the same. Nulls
     are told apart from texts. -#}
 {% macro text_key(texts, hash="md5") -%}
@@ -135,6 +143,26 @@
         ) }}
     {%- endif -%}
     '{{ value }}'::decimal(18, 9)
+{%- endmacro %}
+
+{#- A variable that is a number, not negative, as an exact SQL number: 20, 12.5 or a text like them. -#}
+{% macro number_variable(name) -%}
+    {%- set value = var(name) | string -%}
+    {%- if not modules.re.fullmatch("[0-9]{1,9}([.][0-9]{1,9})?", value) -%}
+        {{ exceptions.raise_compiler_error(
+            "the variable " ~ name ~ " is '" ~ value ~ "': it must be a number like 20 or 12.5, not negative"
+        ) }}
+    {%- endif -%}
+    '{{ value }}'::decimal(18, 9)
+{%- endmacro %}
+
+{#- Whether a variable is set: true or false, also as a text. -#}
+{% macro is_set(name) -%}
+    {%- set value = var(name) | string | lower -%}
+    {%- if value not in ("true", "false") -%}
+        {{ exceptions.raise_compiler_error("the variable " ~ name ~ " is '" ~ value ~ "': it must be true or false") }}
+    {%- endif -%}
+    {{ return(value == "true") }}
 {%- endmacro %}
 
 {#- The seed's columns as dbt_project.yml declares them. Stops the run where the file's header differs: a lost column would be null

@@ -1,0 +1,215 @@
+-- Purpose: whether closing the first open period would change so much that a person must confirm it (rule 36).
+-- Grain: one row per brake and currency (brake, currency).
+-- Adjustments count by their absolute amounts: charges and refunds do not cancel out.
+
+with
+
+first_open as (
+
+    select billing_period from {{ ref("int_billing_periods") }}
+    where is_first_open
+
+),
+
+adjustments as (
+
+    select * from {{ ref("int_adjustments") }}
+
+),
+
+recomputed_lines as (
+
+    select * from {{ ref("int_recomputed_lines") }}
+
+),
+
+closed_lines as (
+
+    select * from {{ source("ledger", "closed_invoice_lines") }}
+
+),
+
+closed_periods as (
+
+    select
+        billing_period,
+        row_number() over (order by billing_period desc) as periods_ago
+    from {{ source("ledger", "closed_periods") }}
+
+),
+
+closed as (
+
+    select
+        closed_lines.currency,
+        sum(closed_lines.amount_minor)::{{ wide_integer() }} as amount_minor,
+        count(distinct closed_lines.external_user_id) as user_count
+    from closed_lines
+    group by closed_lines.currency
+
+),
+
+closed_users as (
+
+    select distinct
+        closed_lines.currency,
+        closed_lines.external_user_id
+    from closed_lines
+
+),
+
+adjusted as (
+
+    select
+        adjustments.currency,
+        sum(abs(adjustments.amount_minor))::{{ wide_integer() }} as amount_minor,
+        -- Users without a closed line in the currency are no share of those who have one.
+        count(distinct closed_users.external_user_id) as user_count
+    from adjustments
+    left join closed_users
+        on
+            adjustments.currency = closed_users.currency
+            and adjustments.external_user_id = closed_users.external_user_id
+    where adjustments.amount_minor <> 0
+    group by adjustments.currency
+
+),
+
+open_amounts as (
+
+    -- What the period's invoices come to, adjustments included.
+    select
+        lines.currency,
+        sum(lines.amount_minor)::{{ wide_integer() }} as amount_minor
+    from (
+        select
+            recomputed_lines.currency,
+            recomputed_lines.amount_minor
+        from recomputed_lines
+        inner join first_open on recomputed_lines.billing_period = first_open.billing_period
+        union all
+        select
+            adjustments.currency,
+            adjustments.amount_minor
+        from adjustments
+    ) as lines
+    group by lines.currency
+
+),
+
+last_three as (
+
+    -- A period without a line in the currency came to zero.
+    select
+        open_amounts.currency,
+        closed_periods.billing_period,
+        coalesce(sum(closed_lines.amount_minor), 0)::{{ wide_integer() }} as amount_minor
+    from open_amounts
+    cross join closed_periods
+    left join closed_lines
+        on
+            open_amounts.currency = closed_lines.currency
+            and closed_periods.billing_period = closed_lines.invoice_period
+    where closed_periods.periods_ago <= 3
+    group by open_amounts.currency, closed_periods.billing_period
+
+),
+
+medians as (
+
+    -- Of three figures, the one between the lowest and the highest.
+    select
+        last_three.currency,
+        (
+            sum(last_three.amount_minor) - min(last_three.amount_minor) - max(last_three.amount_minor)
+        )::{{ wide_integer() }} as amount_minor
+    from last_three
+    group by last_three.currency
+    having count(*) = 3
+
+),
+
+compared as (
+
+    select
+        'adjusted_amount' as brake,
+        adjusted.currency,
+        adjusted.amount_minor as measured,
+        greatest(coalesce(closed.amount_minor, 0), 0) as base,
+        adjusted.amount_minor * 100000000000 > greatest(coalesce(closed.amount_minor, 0), 0)
+        * {{ credits_to_nano(number_variable("close_brake_percent")) }} as is_exceeded
+    from adjusted
+    left join closed on adjusted.currency = closed.currency
+    union all
+    select
+        'adjusted_users' as brake,
+        adjusted.currency,
+        adjusted.user_count::{{ wide_integer() }} as measured,
+        closed.user_count::{{ wide_integer() }} as base,
+        closed.user_count >= 10
+        and adjusted.user_count::{{ wide_integer() }} * 100000000000
+        > closed.user_count::{{ wide_integer() }} * {{ credits_to_nano(number_variable("close_brake_percent")) }} as is_exceeded
+    from adjusted
+    inner join closed on adjusted.currency = closed.currency
+    union all
+    select
+        'period_amount' as brake,
+        open_amounts.currency,
+        open_amounts.amount_minor as measured,
+        medians.amount_minor as base,
+        medians.amount_minor > 0
+        and open_amounts.amount_minor * 1000000000
+        > medians.amount_minor * {{ credits_to_nano(number_variable("close_brake_factor")) }} as is_exceeded
+    from open_amounts
+    inner join medians on open_amounts.currency = medians.currency
+
+),
+
+exponents as (
+
+    select
+        currency,
+        max(currency_exponent) as currency_exponent
+    from (
+        select
+            currency,
+            currency_exponent
+        from adjustments
+        union all
+        select
+            currency,
+            currency_exponent
+        from recomputed_lines
+    ) as currencies
+    group by currency
+
+)
+
+select
+    compared.brake,
+    compared.currency,
+    first_open.billing_period,
+    compared.measured,
+    compared.base,
+    compared.is_exceeded,
+    exponents.currency_exponent,
+    case compared.brake
+        when 'adjusted_amount'
+            then
+                'adjustments in ' || compared.currency || ' come to '
+                || {{ plain_number(minor_to_decimal("compared.measured", "exponents.currency_exponent")) }}
+                || '; the limit is {{ var("close_brake_percent") }} % of the '
+                || {{ plain_number(minor_to_decimal("compared.base", "exponents.currency_exponent")) }} || ' closed so far'
+        when 'adjusted_users'
+            then
+                'adjustments in ' || compared.currency || ' change ' || compared.measured::string || ' of '
+                || compared.base::string || ' users with closed lines; the limit is {{ var("close_brake_percent") }} %'
+        else
+            'the period comes to ' || {{ plain_number(minor_to_decimal("compared.measured", "exponents.currency_exponent")) }}
+            || ' ' || compared.currency || '; the limit is {{ var("close_brake_factor") }} times '
+            || {{ plain_number(minor_to_decimal("compared.base", "exponents.currency_exponent")) }}
+            || ', the median of the last three closed periods'
+    end as message
+from compared
+inner join exponents on compared.currency = exponents.currency
+cross join first_open
