@@ -93,10 +93,11 @@ class Billing:
         return self.warehouse.parent / "seeds"
 
     def build(
-        self, *arguments: str, close: str = "", first: str = "", fails: bool = False
+        self, *arguments: str, close: str = "", first: str = "", fails: bool = False, accepts: bool = True
     ) -> subprocess.CompletedProcess[str]:
         """Run `dbt build`, closing a period where one is named. Unit tests, which read no warehouse, are left out."""
-        variables = {"close_period": close, "first_billing_period": first}
+        # Corrections of so few users are large in any case; the brake (rule 36) is tested without `accepts`.
+        variables = {"close_period": close, "first_billing_period": first, "accept_large_changes": accepts}
         done = pipeline.build(
             self.warehouse,
             *("--exclude-resource-type", "unit_test"),
@@ -109,10 +110,10 @@ class Billing:
         assert "Traceback" not in done.stdout + done.stderr
         return done
 
-    def is_refused(self, sentence: str, *arguments: str, close: str, first: str = "") -> str:
+    def is_refused(self, sentence: str, *arguments: str, close: str, first: str = "", accepts: bool = True) -> str:
         """Run a closing that ends non-zero, says why in a sentence, and leaves the ledger as it was."""
         before = self.ledger()
-        done = self.build(*arguments, close=close, first=first, fails=True)
+        done = self.build(*arguments, close=close, first=first, fails=True, accepts=accepts)
         assert done.returncode != 0
         assert f"{close} was not closed: {sentence}" in done.stdout
         assert "is closed:" not in done.stdout
@@ -559,3 +560,16 @@ def test_a_backup_that_was_tampered_with_is_not_restored(
         connection.execute(f"create table lines as from '{folder / table}.parquet'")
         connection.execute(f"copy ({change}) to '{folder / table}.parquet' (format parquet)")
     is_not_restored(landed.copy(tmp_path), folder, "the backup is not what was closed")
+
+
+def test_rule_36_a_typing_error_in_a_price_does_not_get_into_the_ledger(closed: Billing, tmp_path: Path) -> None:
+    """100 in place of 0.335 since ever: April, closed with 4.02 EUR of usage and more, would be billed anew."""
+    billing = closed.copy(tmp_path)
+    tiers = billing.seeds / "plan_price_tiers.csv"
+    tiers.write_text(tiers.read_text().replace("2025-01-01,0,0.335", "2025-01-01,0,100"))
+    said = billing.is_refused("adjustments in EUR come to ", close="2025-05", accepts=False)
+    assert "the limit is 20 % of the " in said
+    assert "accept_large_changes: true" in said
+    billing.build(close="2025-05")
+    adjustments = billing.rows("ledger.closed_invoice_lines", "line_type = 'adjustment'")
+    assert [line["service_period"] for line in adjustments] == ["2025-04"]
