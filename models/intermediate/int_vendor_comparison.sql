@@ -38,6 +38,12 @@ summaries as (
 
 ),
 
+rejected as (
+
+    select * from {{ ref("int_rejected_credits") }}
+
+),
+
 ours as (
 
     select
@@ -75,16 +81,35 @@ by_user as (
         coalesce(theirs.credits, 0)::decimal(38, 9) as vendor_credits,
         coalesce(ours.split_credits, 0)::decimal(38, 9) as split_credits,
         coalesce(ours.start_credits, 0)::decimal(38, 9) as start_credits,
-        coalesce(ours.end_credits, 0)::decimal(38, 9) as end_credits
+        coalesce(ours.end_credits, 0)::decimal(38, 9) as end_credits,
+        {%- for way in ["split", "start", "end"] %}
+        {{ nano_to_credits("coalesce(rejected." ~ way ~ "_nano_credits, 0)") }} as rejected_{{ way }}_credits{{ "," if not loop.last }}
+        {%- endfor %}
     from ours
     full outer join theirs
         on
             ours.billing_period = theirs.billing_period
             and ours.external_user_id = theirs.external_user_id
+    left join rejected
+        on
+            coalesce(ours.billing_period, theirs.billing_period) = rejected.billing_period
+            and coalesce(ours.external_user_id, theirs.external_user_id) = rejected.external_user_id
     -- A rollup by user that does not speak of usage without a user is not held against ours; the total is.
     where
         theirs.external_user_id is not null
         or ours.external_user_id <> '{{ unattributed() }}'
+
+),
+
+rejected_totals as (
+
+    select
+        rejected.billing_period,
+        {%- for way in ["split", "start", "end"] %}
+        sum(rejected.{{ way }}_nano_credits)::{{ wide_integer() }} as {{ way }}_nano_credits{{ "," if not loop.last }}
+        {%- endfor %}
+    from rejected
+    group by rejected.billing_period
 
 ),
 
@@ -95,9 +120,13 @@ totals as (
         any_value(summaries.credits)::decimal(38, 9) as vendor_credits,
         coalesce(sum(ours.split_credits), 0)::decimal(38, 9) as split_credits,
         coalesce(sum(ours.start_credits), 0)::decimal(38, 9) as start_credits,
-        coalesce(sum(ours.end_credits), 0)::decimal(38, 9) as end_credits
+        coalesce(sum(ours.end_credits), 0)::decimal(38, 9) as end_credits,
+        {%- for way in ["split", "start", "end"] %}
+        {{ nano_to_credits("coalesce(any_value(rejected_totals." ~ way ~ "_nano_credits), 0)") }} as rejected_{{ way }}_credits{{ "," if not loop.last }}
+        {%- endfor %}
     from periods
     left join summaries on periods.billing_period = summaries.billing_period
+    left join rejected_totals on periods.billing_period = rejected_totals.billing_period
     left join ours on periods.billing_period = ours.billing_period
     -- A month in between that nobody asked for and nobody used has no figures to compare.
     where
@@ -113,7 +142,10 @@ select
     by_user.vendor_credits,
     by_user.split_credits,
     by_user.start_credits,
-    by_user.end_credits
+    by_user.end_credits,
+    by_user.rejected_split_credits,
+    by_user.rejected_start_credits,
+    by_user.rejected_end_credits
 from by_user
 union all
 select
@@ -122,5 +154,8 @@ select
     totals.vendor_credits,
     totals.split_credits,
     totals.start_credits,
-    totals.end_credits
+    totals.end_credits,
+    totals.rejected_split_credits,
+    totals.rejected_start_credits,
+    totals.rejected_end_credits
 from totals

@@ -134,7 +134,8 @@ checks as (
         own_checks.external_user_id,
         own_checks.expected_credits,
         own_checks.actual_credits,
-        0::decimal(38, 9) as tolerance_credits
+        0::decimal(38, 9) as tolerance_credits,
+        null::decimal(38, 9) as rejected_credits
     from own_checks
     union all
     select
@@ -145,22 +146,35 @@ checks as (
         vendor.external_user_id,
         vendor.vendor_credits as expected_credits,
         vendor.{{ vendor_attribution() }}_credits as actual_credits,
-        {{ var("reconciliation_tolerance_credits") }}::decimal(38, 9) as tolerance_credits
+        {{ var("reconciliation_tolerance_credits") }}::decimal(38, 9) as tolerance_credits,
+        vendor.rejected_{{ vendor_attribution() }}_credits as rejected_credits
     from vendor
+
+),
+
+judged as (
+
+    select
+        checks.*,
+        case
+            when checks.expected_credits is null or checks.actual_credits is null then 'mismatch'
+            when abs(checks.actual_credits - checks.expected_credits) <= checks.tolerance_credits then 'ok'
+            -- The vendor counted rows that cannot be used, and nothing else differs (rule 38).
+            when checks.rejected_credits > 0 and checks.expected_credits - checks.actual_credits = checks.rejected_credits then 'explained'
+            else 'mismatch'
+        end as status
+    from checks
 
 )
 
 select
-    checks.check_name,
-    checks.billing_period,
-    checks.external_user_id,
-    checks.expected_credits::decimal(38, 9) as expected_credits,
-    checks.actual_credits::decimal(38, 9) as actual_credits,
-    (coalesce(checks.actual_credits, 0) - coalesce(checks.expected_credits, 0))::decimal(38, 9) as difference_credits,
-    checks.tolerance_credits,
-    case
-        when checks.expected_credits is null or checks.actual_credits is null then 'mismatch'
-        when abs(checks.actual_credits - checks.expected_credits) > checks.tolerance_credits then 'mismatch'
-        else 'ok'
-    end as status
-from checks
+    judged.check_name,
+    judged.billing_period,
+    judged.external_user_id,
+    judged.expected_credits::decimal(38, 9) as expected_credits,
+    judged.actual_credits::decimal(38, 9) as actual_credits,
+    (coalesce(judged.actual_credits, 0) - coalesce(judged.expected_credits, 0))::decimal(38, 9) as difference_credits,
+    judged.tolerance_credits,
+    judged.status,
+    case when judged.status = 'explained' then judged.rejected_credits end::decimal(38, 9) as explained_credits
+from judged
