@@ -210,3 +210,21 @@
     {%- set version = file_content(".git/" ~ head[5:]) if head.startswith("ref: ") else head -%}
     {{ return("'" ~ version | replace("'", "''") ~ "'" if version else "null") }}
 {% endmacro %}
+
+{#- One kind of finding of rpt_close_review, as SQL: its place among the kinds, its name, what it is read from, which rows count, the columns that it
+    fills, and a sentence. Columns that it does not fill are null. -#}
+{% macro close_finding(kind_order, finding, relation, condition, cells, message) -%}
+    select
+        {{ kind_order }} as kind_order,
+        '{{ finding }}' as finding,
+        false as is_blocking,
+        {%- for column, type in {
+            "external_user_id": "string", "plan_id": "string", "currency": "string", "row_count": "bigint", "credits": "decimal(38, 9)",
+            "amount": "decimal(38, 3)", "compared_amount": "decimal(38, 3)",
+        }.items() %}
+        {{ cells.get(column, "null") }}::{{ type }} as {{ column }},
+        {%- endfor %}
+        {{ message }} as message
+    from {{ relation }}
+    where {{ condition }}
+{%- endmacro %}

@@ -126,3 +126,8 @@
         ) * 60000000
     )
 {%- endmacro %}
+
+{#- Without normal forms, which Spark has no function for. -#}
+{% macro spark__id_resemblance(id) -%}
+    trim(leading '0' from regexp_replace(lower({{ id }}), r'[\s\p{Z}\p{Cf}\x27\x22`´‘’‚“”„]', ''))
+{%- endmacro %}

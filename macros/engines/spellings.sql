@@ -128,3 +128,10 @@
 {#- A column, in a row for each of some whole numbers. -#}
 {% macro each_of(numbers) -%}{{ return(adapter.dispatch("each_of")(numbers)) }}{%- endmacro %}
 {% macro default__each_of(numbers) -%}unnest([{{ numbers | join(", ") }}])::integer{%- endmacro %}
+
+{#- What remains of an id without case, accents in another form, blanks, quotes and leading zeros: ids that a person may have meant to be the same.
+    Only ever shown, never used to match. -#}
+{% macro id_resemblance(id) -%}{{ return(adapter.dispatch("id_resemblance")(id)) }}{%- endmacro %}
+{% macro default__id_resemblance(id) -%}
+    ltrim(regexp_replace(lower(nfc_normalize({{ id }})), '[\s\p{Z}\p{Cf}''"`´‘’‚“”„]', '', 'g'), '0')
+{%- endmacro %}

@@ -1,0 +1,199 @@
+-- Purpose: what a careful person looks at before closing the first open period. Only blocking findings keep it from being closed.
+-- Grain: one row per finding (finding_number). Of each kind the ten largest are listed; kind_count says how many there are.
+{%- set listed = 10 %}
+{#- A session is unusual from a week on, or from a hundred times the mean cost of the period's sessions on: few honest ones are. -#}
+{%- set unusual_seconds, unusual_multiple = 7 * 24 * 3600, 100 %}
+{%- set columns = {
+    "external_user_id": "string", "plan_id": "string", "currency": "string", "row_count": "bigint", "credits": "decimal(38, 9)",
+    "amount": "decimal(38, 3)", "compared_amount": "decimal(38, 3)",
+} %}
+
+with
+
+first_open as (
+
+    select
+        billing_period,
+        {{ billing_period("period_start - interval 1 month") }} as previous_period
+    from {{ ref("int_billing_periods") }}
+    where is_first_open
+
+),
+
+invoices as (
+
+    select
+        external_user_id,
+        invoice_period,
+        currency,
+        credits,
+        amount::decimal(38, 3) as amount
+    from {{ ref("fct_invoices") }}
+
+),
+
+changes as (
+
+    select
+        coalesce(today.external_user_id, previous.external_user_id) as external_user_id,
+        coalesce(today.currency, previous.currency) as currency,
+        today.credits,
+        today.amount,
+        previous.amount as previous_amount
+    from (
+        select invoices.* from invoices
+        inner join first_open on invoices.invoice_period = first_open.billing_period
+    ) as today
+    full outer join (
+        select invoices.* from invoices
+        inner join first_open on invoices.invoice_period = first_open.previous_period
+    ) as previous
+        on
+            today.external_user_id = previous.external_user_id
+            and today.currency = previous.currency
+    where (select count(*) from invoices inner join first_open on invoices.invoice_period = first_open.previous_period) > 0
+
+),
+
+parts as (
+
+    select
+        parts.session_id,
+        parts.external_user_id,
+        parts.credits,
+        {{ elapsed_microseconds("parts.part_start_at_utc", "parts.part_end_at_utc") }} as elapsed_microseconds
+    from {{ ref("fct_session_period_credits") }} as parts
+    inner join first_open on parts.billing_period = first_open.billing_period
+
+),
+
+part_totals as (
+
+    select
+        count(*) as part_count,
+        sum(parts.credits) as credits
+    from parts
+
+),
+
+findings as (
+
+    select
+        1 as kind_order,
+        'brake_' || brakes.brake as finding,
+        true as is_blocking,
+        null::string as external_user_id,
+        null::string as plan_id,
+        brakes.currency,
+        case when brakes.brake = 'adjusted_users' then brakes.measured end::bigint as row_count,
+        null::decimal(38, 9) as credits,
+        case
+            when brakes.brake <> 'adjusted_users' then {{ minor_to_decimal("brakes.measured", "brakes.currency_exponent") }}
+        end as amount,
+        case
+            when brakes.brake <> 'adjusted_users' then {{ minor_to_decimal("brakes.base", "brakes.currency_exponent") }}
+        end as compared_amount,
+        brakes.message
+    from {{ ref("int_close_brakes") }} as brakes
+    where brakes.is_exceeded
+    union all
+    {{ close_finding(2, "large_change", "changes", "changes.amount is not null and changes.previous_amount is not null and changes.amount <> changes.previous_amount", {
+        "external_user_id": "changes.external_user_id", "currency": "changes.currency", "credits": "changes.credits",
+        "amount": "changes.amount", "compared_amount": "changes.previous_amount",
+    }, "'the invoice changes from ' || " ~ plain_number("changes.previous_amount") ~ " || ' to ' || " ~ plain_number("changes.amount") ~ " || ' ' || changes.currency") }}
+    union all
+    {{ close_finding(3, "new_user", "changes", "changes.previous_amount is null", {
+        "external_user_id": "changes.external_user_id", "currency": "changes.currency", "credits": "changes.credits", "amount": "changes.amount",
+    }, "'had no invoice in the period before'") }}
+    union all
+    {{ close_finding(4, "vanished_user", "changes", "changes.amount is null", {
+        "external_user_id": "changes.external_user_id", "currency": "changes.currency", "compared_amount": "changes.previous_amount",
+    }, "'has no invoice, and had one in the period before'") }}
+    union all
+    {{ close_finding(5, "adjustment", ref("fct_invoice_lines") ~ " as lines inner join first_open on lines.invoice_period = first_open.billing_period",
+        "lines.line_type = 'adjustment' and lines.status = 'open'", {
+        "external_user_id": "lines.external_user_id", "currency": "lines.currency", "credits": "lines.quantity_credits",
+        "amount": "lines.amount::decimal(38, 3)",
+    }, "'corrects ' || lines.service_period") }}
+    union all
+    {{ close_finding(6, "price_drift", ref("rpt_price_drift") ~ " as drift", "true", {
+        "external_user_id": "drift.external_user_id", "currency": "drift.currency", "amount": "drift.difference_amount::decimal(38, 3)",
+    }, "'prices or plans of ' || drift.service_period || ' were edited after it was closed'") }}
+    union all
+    {{ close_finding(7, "default_plan", "(
+        select segments.external_user_id, segments.plan_id, sum(periods.credits) as credits
+        from (
+            select distinct external_user_id, billing_period, plan_id from " ~ ref("int_plan_segments") ~ " where is_default
+        ) as segments
+        inner join first_open on segments.billing_period = first_open.billing_period
+        left join " ~ ref("fct_user_period_credits") ~ " as periods
+            on segments.external_user_id = periods.external_user_id and segments.billing_period = periods.billing_period
+        group by segments.external_user_id, segments.plan_id
+    ) as defaults", "true", {
+        "external_user_id": "defaults.external_user_id", "plan_id": "defaults.plan_id", "credits": "defaults.credits",
+    }, "'has usage on days without an assignment in user_plans.csv, so the default plan applies'") }}
+    union all
+    {{ close_finding(8, "unknown_user", "(
+        select distinct billing_period, assigned_user_id, plan_id from " ~ ref("int_unknown_assigned_users") ~ "
+    ) as assigned", "true", {
+        "external_user_id": "assigned.assigned_user_id", "plan_id": "assigned.plan_id",
+    }, "'is in user_plans.csv, and the vendor knows no session and no sandbox of this user'") }}
+    union all
+    {{ close_finding(9, "resembling_user", ref("int_unknown_assigned_users") ~ " as assigned", "assigned.resembling_user_id is not null", {
+        "external_user_id": "assigned.resembling_user_id", "plan_id": "assigned.plan_id",
+    }, "'is on the default plan, and resembles the unknown user ' || " ~ shown("assigned.assigned_user_id") ~ " || ' of user_plans.csv'") }}
+    union all
+    {{ close_finding(10, "unusual_session", "parts cross join part_totals",
+        "parts.elapsed_microseconds >= " ~ unusual_seconds ~ "000000::bigint or parts.credits * part_totals.part_count > part_totals.credits * " ~ unusual_multiple, {
+        "external_user_id": "parts.external_user_id", "credits": "parts.credits",
+    }, "'session ' || " ~ shown("parts.session_id") ~ " || ' ran ' || (" ~ whole_quotient("parts.elapsed_microseconds", "3600000000")
+        ~ ")::string || ' hours in the period, for ' || " ~ plain_number("parts.credits") ~ " || ' credits'") }}
+    union all
+    {{ close_finding(11, "unbilled_usage", ref("rpt_unbilled_usage") ~ " as unbilled cross join first_open",
+        "coalesce(unbilled.billing_period = first_open.billing_period, true)", {
+        "row_count": "unbilled.session_count", "credits": "unbilled.credits",
+    }, "unbilled.session_count::string || ' sessions are on no invoice: ' || unbilled.reason") }}
+    union all
+    {{ close_finding(12, "rejected_rows", "(
+        select source, reason, count(*) as row_count from " ~ ref("rpt_rejected_rows") ~ " group by source, reason
+    ) as rejected", "true", {"row_count": "rejected.row_count"},
+        "rejected.row_count::string || ' rows of ' || rejected.source || ' could not be used: ' || rejected.reason") }}
+    union all
+    {{ close_finding(13, "explained_difference", ref("rpt_reconciliation") ~ " as checks inner join first_open using (billing_period)",
+        "checks.status = 'explained'", {
+        "external_user_id": "checks.external_user_id", "credits": "checks.explained_credits",
+    }, "'the vendor counts ' || " ~ plain_number("checks.explained_credits") ~ " || ' credits of rejected rows (' || checks.check_name || ')'") }}
+
+),
+
+ranked as (
+
+    select
+        findings.*,
+        count(*) over (partition by findings.finding) as kind_count,
+        row_number() over (
+            partition by findings.finding
+            order by
+                coalesce(abs(coalesce(findings.amount, 0) - coalesce(findings.compared_amount, 0)), 0) desc,
+                coalesce(abs(findings.credits), 0) desc,
+                coalesce(findings.row_count, 0) desc,
+                findings.external_user_id nulls first,
+                findings.message
+        ) as place
+    from findings
+
+)
+
+select
+    row_number() over (order by ranked.kind_order, ranked.finding, ranked.place) as finding_number,
+    ranked.finding,
+    ranked.is_blocking,
+    first_open.billing_period,
+    ranked.kind_count,
+    {%- for column, type in columns.items() %}
+    ranked.{{ column }}::{{ type }} as {{ column }},
+    {%- endfor %}
+    ranked.message
+from ranked
+cross join first_open
+where ranked.place <= {{ listed }}
