@@ -81,8 +81,10 @@ typed as (
         {{ parse_utc("current_versions.fields.started_at") }} as started_at_utc,
         {{ parse_utc("current_versions.fields.ended_at") }} as ended_at_utc,
         {{ scaled_integer("current_versions.fields.duration_sec", 0, var("max_duration_digits")) }} as duration_seconds,
-        {{ scaled_integer("current_versions.fields.credit_cost", 9, 9) }} as credit_cost_nano,
-        {{ scaled_integer("current_versions.fields.credits_used", 9, 9) }} as credits_used_nano
+        {{ rounded_integer("current_versions.fields.credit_cost", 9, 9) }} as credit_cost_nano,
+        {{ rounded_integer("current_versions.fields.credits_used", 9, 9) }} as credits_used_nano,
+        {{ has_more_decimals("current_versions.fields.credit_cost", 9, 9) }} as is_credit_cost_rounded,
+        {{ has_more_decimals("current_versions.fields.credits_used", 9, 9) }} as is_credits_used_rounded
     from current_versions
 
 )
@@ -110,6 +112,7 @@ select
             then 0
         else coalesce(typed.credit_cost_nano, typed.credits_used_nano)
     end::bigint as cost_nano_credits,
+    typed.is_credit_cost_rounded or typed.is_credits_used_rounded as is_cost_rounded,
     -- The first reason that applies, in this order; the report names one a row.
     case
         when typed.is_void then null
@@ -130,8 +133,19 @@ select
         else coalesce(
             {{ credit_amount_fault("typed.credit_cost_text", "typed.credit_cost_nano") }},
             {{ credit_amount_fault("typed.credits_used_text", "typed.credits_used_nano") }},
-            case when typed.credit_cost_nano <> typed.credits_used_nano then 'cost_fields_differ' end
+            -- By value as written (rule 7): 0.1 and 0.10000000001 differ, although both are rounded to the same.
+            case
+                when typed.credit_cost_nano <> typed.credits_used_nano then 'cost_fields_differ'
+                when
+                    (typed.is_credit_cost_rounded or typed.is_credits_used_rounded)
+                    and {{ numbers_differ("typed.credit_cost_text", "typed.credits_used_text") }}
+                    then 'cost_fields_differ'
+            end
         )
     end as rejection_reason,
-    case when rejection_reason is not null then typed.payload end as rejected_payload
+    case when rejection_reason is not null then typed.payload end as rejected_payload,
+    case
+        when is_cost_rounded and rejection_reason is null and not typed.is_void
+            then coalesce(typed.credit_cost_text, typed.credits_used_text)
+    end as rounded_cost_text
 from typed
