@@ -186,12 +186,12 @@ billable as (
                 and (not figures.says_cost_2 or figures.cost_2 >= 0)
                 and (figures.runs or figures.says_cost_1 or figures.says_cost_2)
                 and not coalesce(figures.says_cost_1 and figures.says_cost_2 and figures.costs_differ, false)
-                and (
-                    not figures.runs
-                    or figures.seconds is null
-                    or figures.start_us + figures.seconds * 1000000
-                    <= {{ epoch_us("timestamp '9999-12-31 23:59:59.999999'") }}
-                )
+                -- Rule 37: 86,400,000,000 microseconds are a day.
+                and figures.start_us >= {{ epoch_us(earliest_session_start()) }}
+                and greatest(
+                    figures.start_us,
+                    coalesce(figures.ended_us, figures.start_us + figures.seconds * 1000000, figures.start_us)
+                ) <= {{ epoch_us("figures.asked_at_utc") }} + 86400000000
                 then figures.start_us
         end as start_us,
         coalesce(

@@ -60,6 +60,7 @@ current_versions as (
 typed as (
 
     select
+        loads.started_at_utc as asked_at_utc,
         current_versions.load_id,
         current_versions.row_number,
         current_versions.row_hash,
@@ -86,6 +87,7 @@ typed as (
         {{ has_more_decimals("current_versions.fields.credit_cost", 9, 9) }} as is_credit_cost_rounded,
         {{ has_more_decimals("current_versions.fields.credits_used", 9, 9) }} as is_credits_used_rounded
     from current_versions
+    left join {{ source("raw", "loads") }} as loads on current_versions.load_id = loads.load_id
 
 )
 
@@ -120,14 +122,17 @@ select
         when typed.external_user_id = '{{ unattributed() }}' then 'reserved_user_id'
         when typed.started_at_text is null then 'missing_start'
         when typed.started_at_utc is null then 'unreadable_start'
+        when typed.started_at_utc < {{ earliest_session_start() }} then 'start_too_early'
+        when typed.started_at_utc > typed.asked_at_utc + interval 1 day then 'start_in_future'
         when typed.ended_at_text is not null and typed.ended_at_utc is null then 'unreadable_end'
         when typed.ended_at_utc < typed.started_at_utc then 'end_before_start'
+        when typed.ended_at_utc > typed.asked_at_utc + interval 1 day then 'end_in_future'
         when typed.duration_text is not null and coalesce(typed.duration_seconds, -1) < 0 then 'bad_duration'
         when
             typed.ended_at_text is null
             and {{ add_seconds("typed.started_at_utc", "typed.duration_seconds") }}
-            > timestamp '9999-12-31 23:59:59.999999'
-            then 'bad_duration'
+            > typed.asked_at_utc + interval 1 day
+            then 'end_in_future'
         when typed.credit_cost_text is null and typed.credits_used_text is null and typed.ended_at_text is not null
             then 'missing_cost'
         else coalesce(
