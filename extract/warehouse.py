@@ -48,8 +48,9 @@ _FIELDS_A_LANDING = 100
 _PARQUET = "format parquet, compression zstd, row_group_size 20480, use_tmp_file false"
 BRAKE_FROM = 10
 """How many voids it takes at least for a run to stop and ask."""
-# Where no session can be: keeps a nonsensical time from asking for a thousand months.
-_FIRST_MONTH = datetime(2000, 1, 1)
+# Sessions that start earlier are rejected (rule 37), so they must not make a run ask for hundreds of months. The default of the dbt
+# variable `earliest_session_date`, which the extractor cannot see.
+_EARLIEST_SESSION = datetime(2020, 1, 1)
 
 # The fields that the vendor's pages and clients name. Others are kept too, and reported when first seen.
 _KNOWN_FIELDS = {
@@ -495,7 +496,7 @@ class Warehouse:
         """The days on which sessions that were last seen running began, as far as there is sense in asking for them."""
         horizon = utc_now() + timedelta(days=1)
         days = [row[0] for row in self._execute(statements.RUNNING).fetchall()]
-        return [day for day in days if _FIRST_MONTH <= day <= horizon]
+        return [day for day in days if _EARLIEST_SESSION <= day <= horizon]
 
     def unsettled_windows(self) -> list[tuple[datetime, datetime]]:
         """Windows of this run that told of a session what another one did not; asked for once, they are forgotten."""
@@ -547,13 +548,13 @@ class Warehouse:
         """The months whose figures at the vendor are to be read again (rule 34).
 
         Those in which a session has a part, or had, that was listed, voided, or given another owner by this run, or by
-        one before it that did not finish.
+        one before it that did not finish. Of a session whose times are rejected (rule 37) at most the month of its start.
         """
         months: set[datetime] = set()
         horizon = utc_now() + timedelta(days=1)
         for first, last in self._execute(statements.MONTHS_DUE).fetchall():
-            month = max(first, _FIRST_MONTH)
-            while month <= min(last, horizon):
+            month = first
+            while _EARLIEST_SESSION <= first and month <= (last if last <= horizon else min(first, horizon)):
                 months.add(month)
                 month = next_month(month)
         return sorted(months)

@@ -31,6 +31,13 @@
     )
 {%- endmacro %}
 
+{#- Whether a text is spelt as nearly all numbers are: digits, fewer than would be 10^whole_digits, and up to `scale` decimals. -#}
+{% macro is_plain_number(text, scale, whole_digits) -%}
+    {{ full_match(
+        text, "(?:0|[1-9][0-9]{0," ~ (whole_digits - 1) ~ "})" ~ ("(?:[.][0-9]{1," ~ scale ~ "})?" if scale else "")
+    ) }}
+{%- endmacro %}
+
 {#-
     A JSON number times 10^scale, exactly, as a wide integer. Null when the text is no JSON number, when the value has more
     than `scale` decimals, or when it is 10^whole_digits or more. whole_digits + scale must not exceed 37.
@@ -40,9 +47,7 @@
     {%- set significand = json_number_significand(text) -%}
     {%- set exponent = json_number_exponent(text) -%}
     case
-        when {{ full_match(
-            text, "(?:0|[1-9][0-9]{0," ~ (whole_digits - 1) ~ "})" ~ ("(?:[.][0-9]{1," ~ scale ~ "})?" if scale else "")
-        ) }}
+        when {{ is_plain_number(text, scale, whole_digits) }}
             then {{ plain_number_scaled(
                 text, scale, "bigint" if whole_digits + scale <= 18 else wide_integer()
             ) }}::{{ wide_integer() }}
@@ -60,15 +65,53 @@
     end
 {%- endmacro %}
 
+{#-
+    A JSON number times 10^scale, rounded half away from zero, exactly, as a wide integer (rule 1). Null when the text is no JSON
+    number, when it is negative (also where it would round to zero), or when it is 10^whole_digits or more, after rounding as well.
+    Digits after the first one beyond the scale cannot change the result, so fixed_digits may cut them. whole_digits + scale must
+    not exceed 18.
+-#}
+{% macro rounded_integer(text, scale, whole_digits) -%}
+    {%- set wide = wide_integer() -%}
+    {%- set limit = "1" ~ "0" * (whole_digits + scale) ~ "::" ~ wide -%}
+    case
+        when {{ is_plain_number(text, scale, whole_digits) }}
+            then {{ plain_number_scaled(text, scale, "bigint" if whole_digits + scale <= 18 else wide) }}::{{ wide }}
+        else
+            nullif(least(({{ whole_quotient(
+                "(try_cast(" ~ fixed_digits(text, whole_digits, scale + 1) ~ " as " ~ wide ~ ") + 5::" ~ wide ~ ")",
+                "10::" ~ wide,
+            ) }})::{{ wide }}, {{ limit }}), {{ limit }})
+    end
+{%- endmacro %}
+
+{#- Whether a JSON number has more than `scale` decimals by value: `0.1000000000` has one. False for what is no number; never null. -#}
+{% macro has_more_decimals(text, scale, whole_digits) -%}
+    case
+        when {{ text }} is null or {{ is_plain_number(text, scale, whole_digits) }} or not {{ is_json_number(text) }} then false
+        when {{ json_number_significand(text) }} = '' then false
+        else {{ json_number_exponent(text) }} < -{{ scale }}
+    end
+{%- endmacro %}
+
+{#- Whether two JSON numbers differ by value, however many digits they have. An exponent beyond 32 bits counts as
+    json_number_exponent has it. -#}
+{% macro numbers_differ(text, other) -%}
+    (
+        {{ json_number_significand(text) }} <> {{ json_number_significand(other) }}
+        or ({{ text }} like '-%') <> ({{ other }} like '-%')
+        or {{ json_number_exponent(text) }} <> {{ json_number_exponent(other) }}
+    )
+{%- endmacro %}
+
 {#- Why a credit amount is no good (rules 1 and 7), as the report's reason; null when it is fine. `nano`: what
-    scaled_integer made of the text. -#}
+    rounded_integer made of the text. -#}
 {% macro credit_amount_fault(text, nano) -%}
     case
         when {{ text }} is null then null
         when {{ nano }} >= 0 then null
         when not {{ is_json_number(text) }} then 'bad_cost'
         when {{ text }} like '-%' then 'negative_cost'
-        when {{ json_number_exponent(text) }} < -9 then 'cost_too_precise'
         else 'cost_too_large'
     end
 {%- endmacro %}

@@ -29,6 +29,25 @@
     (try_cast(replace(upper({{ text }}), ',', '.') as timestamptz) at time zone 'UTC')
 {%- endmacro %}
 
+{#- The variable earliest_session_date as a TIMESTAMP, its midnight in UTC; refused with a sentence when it is no day. -#}
+{% macro earliest_session_start() -%}
+    {%- set value = var("earliest_session_date") | string -%}
+    {%- set is_day = modules.re.fullmatch("(?!0000)[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])", value) -%}
+    {%- if is_day and value[8:] | int > days_of_month(value[:4] | int, value[5:7] | int) -%}{%- set is_day = none -%}{%- endif -%}
+    {%- if not is_day -%}
+        {{ exceptions.raise_compiler_error(
+            "the variable earliest_session_date is '" ~ value ~ "': it must be a day like \"2020-01-01\", in quotes"
+        ) }}
+    {%- endif -%}
+    timestamp '{{ value }} 00:00:00'
+{%- endmacro %}
+
+{#- How many days a month has. -#}
+{% macro days_of_month(year, month) -%}
+    {%- set following = modules.datetime.date(year + month // 12, month % 12 + 1, 1) if (year, month) < (9999, 12) else none -%}
+    {{ return((following - modules.datetime.date(year, month, 1)).days if following else 31) }}
+{%- endmacro %}
+
 {#- Microseconds from one TIMESTAMP to a later one, BIGINT. Not date_diff: that counts boundaries for coarser units. -#}
 {% macro elapsed_microseconds(from_ts, to_ts) -%}
     ({{ epoch_us(to_ts) }} - {{ epoch_us(from_ts) }})

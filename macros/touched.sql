@@ -59,9 +59,9 @@
     {%- endfor -%}
 {% endmacro %}
 
-{#- A digest of the models, of all macros, since any of them may stand behind a model, and of the variable that kept models read. -#}
+{#- A digest of the models, of all macros, since any of them may stand behind a model, and of the variables that kept models read. -#}
 {% macro history_fingerprint() %}
-    {%- set texts = [var("max_duration_digits") | string] -%}
+    {%- set texts = [var("max_duration_digits") | string, var("earliest_session_date") | string] -%}
     {%- for node in graph.nodes.values() | selectattr("resource_type", "equalto", "model") | sort(attribute="unique_id") -%}
         {%- do texts.append(node.raw_code) -%}
     {%- endfor -%}

@@ -57,10 +57,12 @@ measured_periods as (
 
 measured_users as (
 
+    -- Not in a month that has not begun, into which a session may reach (rule 37).
     select
         user_periods.external_user_id,
         user_periods.billing_period
     from user_periods
+    inner join measured_periods on user_periods.billing_period = measured_periods.billing_period
     union
     select
         limits.external_user_id,

@@ -100,8 +100,15 @@ figures as (
         {{ epoch_us(parse_utc("parsed.fields.started_at")) }} as start_us,
         {{ epoch_us(parse_utc("parsed.fields.ended_at")) }} as ended_us,
         {{ scaled_integer("parsed.fields.duration_sec", 0, var("max_duration_digits")) }}::bigint as seconds,
-        {{ scaled_integer("parsed.fields.credit_cost", 9, 9) }}::bigint as cost_1,
-        {{ scaled_integer("parsed.fields.credits_used", 9, 9) }}::bigint as cost_2,
+        -- Rounded by the tenth decimal (rule 1); null where the cost is out of range, negative or no number.
+        {%- for cost, name in [("parsed.fields.credit_cost", "cost_1"), ("parsed.fields.credits_used", "cost_2")] %}
+        nullif(
+            {{ fixed_digits(cost, 9, 9) }}::bigint
+            + case when right({{ fixed_digits(cost, 9, 10) }}, 1) >= '5' then 1 else 0 end,
+            1000000000000000000
+        ) as {{ name }},
+        {%- endfor %}
+        {{ numbers_differ("parsed.fields.credit_cost", "parsed.fields.credits_used") }} as costs_differ,
         parsed.fields.duration_sec is not null as says_seconds,
         parsed.fields.credit_cost is not null as says_cost_1,
         parsed.fields.credits_used is not null as says_cost_2,
@@ -178,13 +185,13 @@ billable as (
                 and (not figures.says_cost_1 or figures.cost_1 >= 0)
                 and (not figures.says_cost_2 or figures.cost_2 >= 0)
                 and (figures.runs or figures.says_cost_1 or figures.says_cost_2)
-                and coalesce(figures.cost_1 = figures.cost_2, true)
-                and (
-                    not figures.runs
-                    or figures.seconds is null
-                    or figures.start_us + figures.seconds * 1000000
-                    <= {{ epoch_us("timestamp '9999-12-31 23:59:59.999999'") }}
-                )
+                and not coalesce(figures.says_cost_1 and figures.says_cost_2 and figures.costs_differ, false)
+                -- Rule 37: 86,400,000,000 microseconds are a day.
+                and figures.start_us >= {{ epoch_us(earliest_session_start()) }}
+                and greatest(
+                    figures.start_us,
+                    coalesce(figures.ended_us, figures.start_us + figures.seconds * 1000000, figures.start_us)
+                ) <= {{ epoch_us("figures.asked_at_utc") }} + 86400000000
                 then figures.start_us
         end as start_us,
         coalesce(

@@ -108,6 +108,15 @@ class Number:
         """Digits needed behind the decimal point."""
         return max(0, -self.exponent)
 
+    def rounded(self, decimals: int) -> int:
+        """The number times ten to `decimals`, rounded half away from zero (rule 1)."""
+        if self.decimals <= decimals:
+            return self.scaled(decimals)
+        if self.whole_digits < -decimals:
+            return 0
+        size = round_half_away(int(self.digits), 10 ** (-self.exponent - decimals))
+        return -size if self.is_negative else size
+
     def scaled(self, decimals: int) -> int:
         """The number times ten to `decimals`, exact. Only for numbers that have no more decimals than that."""
         if self.decimals > decimals:
@@ -264,9 +273,9 @@ def cost_faults(row: Mapping[str, Any]) -> set[str]:
             continue
         if number.is_negative:
             faults.add("negative_cost")
-        if number.decimals > COST_DECIMALS:
-            faults.add("cost_too_precise")
-        if number.whole_digits > COST_WHOLE_DIGITS:
+        if number.whole_digits > COST_WHOLE_DIGITS or number.rounded(COST_DECIMALS) >= 10 ** (
+            COST_WHOLE_DIGITS + COST_DECIMALS
+        ):
             faults.add("cost_too_large")
     if len(numbers) == 2 and (numbers[0] != numbers[1] or numbers[0] is None):
         faults.add("cost_fields_differ")
@@ -371,7 +380,7 @@ def read_session(row: Mapping[str, Any], owners: Mapping[str, Sequence[OwnerChan
         start=start,
         end=end,
         is_running=row.get("ended_at") is None,
-        nano_credits=costs[0].scaled(COST_DECIMALS) if costs else 0,
+        nano_credits=costs[0].rounded(COST_DECIMALS) if costs else 0,
         seconds=(end - start) // MICROSECONDS if duration is None else duration.scaled(0),
     )
 

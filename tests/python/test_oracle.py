@@ -83,6 +83,12 @@ def one(
         ("-0", 0),
         ("-0.00", 0),
         ("0e99999999999999999999", 0),
+        ("0.30000000000000004", 300_000_000),
+        ("5e-10", 1),
+        ("4.9e-10", 0),
+        ("1e-99999999999999999999", 0),
+        ("0.0000000015" + "9" * 3000, 2),
+        ("999999999.9999999994", 10**18 - 1),
     ],
 )
 def test_rule_1_amounts_are_read_exactly_and_by_value(text: str, nano: int) -> None:
@@ -117,7 +123,9 @@ def test_rule_1_amounts_are_read_exactly_and_by_value(text: str, nano: int) -> N
         ({"credit_cost": '"NaN"'}, "bad_cost"),
         ({"credit_cost": "[1]"}, "bad_cost"),
         ({"credit_cost": "-0.000000001"}, "negative_cost"),
-        ({"credit_cost": "1e-10"}, "cost_too_precise"),
+        ({"credit_cost": "-1e-10"}, "negative_cost"),
+        ({"credit_cost": "999999999.9999999995"}, "cost_too_large"),
+        ({"credits_used": "1.50000000000001"}, "cost_fields_differ"),
         ({"credit_cost": "1000000000"}, "cost_too_large"),
         ({"credit_cost": "1e999999999999999999999"}, "cost_too_large"),
         ({"credits_used": "1.500000001"}, "cost_fields_differ"),

@@ -1,4 +1,4 @@
--- Rules 15 to 17: each user and period has all four quotas; use is what the facts say; utilization and status follow exactly from use
+-- Rules 15 to 17 and 37: each user and period that has begun has all four quotas; use is what the facts say; utilization and status follow exactly from use
 -- and limit; and a limit was reached at some moment exactly when use came to it.
 with
 
@@ -41,7 +41,11 @@ faults as (
         user_periods.billing_period,
         null::string as quota
     from user_periods
-    {{ anti_join() }} quotas using (external_user_id, billing_period)
+    inner join {{ ref("dim_billing_periods") }} as periods on user_periods.billing_period = periods.billing_period
+    {{ anti_join() }} quotas
+        on
+            user_periods.external_user_id = quotas.external_user_id
+            and user_periods.billing_period = quotas.billing_period
     union all
     select
         'a user with a quota is missing' as fault,

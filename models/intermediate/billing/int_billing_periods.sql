@@ -1,4 +1,5 @@
--- Purpose: the periods that are invoiced: closed ones, the first open one, and later ones up to the last with credits.
+-- Purpose: the periods that are invoiced: closed ones, the first open one, and later ones up to the last with credits, but none that
+--          begins after the newest load (rule 37).
 -- Grain: one row a billing period (billing_period), without gaps from the first that is ever invoiced.
 -- None at all while there are neither attributed credits nor a closed period nor the variable first_billing_period.
 
@@ -14,6 +15,12 @@ user_periods as (
 
     select * from {{ ref("fct_user_period_credits") }}
     where is_attributed and credits > 0
+
+),
+
+newest_load as (
+
+    select max(started_at_utc) as started_at_utc from {{ ref("stg_miosa__loads") }}
 
 ),
 
@@ -83,4 +90,6 @@ select
     starts.period_start = starts.first_open_start as is_first_open,
     closed_periods.closed_at_utc
 from starts
+cross join newest_load
 left join closed_periods on {{ billing_period("starts.period_start") }} = closed_periods.billing_period
+where starts.period_start <= newest_load.started_at_utc

@@ -22,9 +22,19 @@ sessions as (
 
 ),
 
-first_period as (
+newest_load as (
 
-    select min(periods.billing_period) as billing_period from periods
+    select max(started_at_utc) as started_at_utc from {{ ref("stg_miosa__loads") }}
+
+),
+
+invoiced as (
+
+    select
+        min(periods.billing_period) as first_period,
+        {{ billing_period("max(newest_load.started_at_utc)") }} as newest_period
+    from newest_load
+    left join periods on true
 
 ),
 
@@ -32,15 +42,20 @@ unbilled as (
 
     select
         user_periods.billing_period,
-        case when user_periods.is_attributed then 'before_first_period' else 'unattributed' end as reason,
+        case
+            when not user_periods.is_attributed then 'unattributed'
+            when user_periods.billing_period > invoiced.newest_period then 'period_not_begun'
+            else 'before_first_period'
+        end as reason,
         user_periods.session_count,
         user_periods.credits
     from user_periods
-    cross join first_period
+    cross join invoiced
     where
         not user_periods.is_attributed
-        or first_period.billing_period is null
-        or user_periods.billing_period < first_period.billing_period
+        or invoiced.first_period is null
+        or user_periods.billing_period < invoiced.first_period
+        or user_periods.billing_period > invoiced.newest_period
     union all
     select
         {{ billing_period("sessions.started_at_utc") }} as billing_period,

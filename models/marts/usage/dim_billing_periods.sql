@@ -1,5 +1,6 @@
 -- Purpose: the billing periods that the warehouse speaks about, and whether each is complete (rule 34) and closed.
--- Grain: one row a billing period, without gaps from the first to the last that has usage or was asked for.
+-- Grain: one row per billing period, without gaps from the first to the last that has usage or was asked for.
+-- No month appears before a load has begun in it (rule 37), although a session may reach a day into it.
 --
 -- Complete means that the vendor's figures may be compared with ours. A period that has ended: each of its days lies
 -- in the window of a load of sessions that began at or after the period's end. The current one: each day up to the
@@ -7,10 +8,16 @@
 
 with
 
-session_loads as (
+loads as (
 
     select * from {{ ref("stg_miosa__loads") }}
-    where resource = 'usage_sessions'
+
+),
+
+session_loads as (
+
+    select * from loads
+    where loads.resource = 'usage_sessions'
 
 ),
 
@@ -58,6 +65,7 @@ bounds as (
         min(known_periods.period_start_at_utc) as first_start_at_utc,
         max(known_periods.period_start_at_utc) as last_start_at_utc
     from known_periods
+    where known_periods.period_start_at_utc <= (select max(loads.started_at_utc) from loads)
 
 ),
 

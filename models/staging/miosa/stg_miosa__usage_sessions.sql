@@ -60,6 +60,7 @@ current_versions as (
 typed as (
 
     select
+        loads.started_at_utc as asked_at_utc,
         current_versions.load_id,
         current_versions.row_number,
         current_versions.row_hash,
@@ -81,9 +82,12 @@ typed as (
         {{ parse_utc("current_versions.fields.started_at") }} as started_at_utc,
         {{ parse_utc("current_versions.fields.ended_at") }} as ended_at_utc,
         {{ scaled_integer("current_versions.fields.duration_sec", 0, var("max_duration_digits")) }} as duration_seconds,
-        {{ scaled_integer("current_versions.fields.credit_cost", 9, 9) }} as credit_cost_nano,
-        {{ scaled_integer("current_versions.fields.credits_used", 9, 9) }} as credits_used_nano
+        {{ rounded_integer("current_versions.fields.credit_cost", 9, 9) }} as credit_cost_nano,
+        {{ rounded_integer("current_versions.fields.credits_used", 9, 9) }} as credits_used_nano,
+        {{ has_more_decimals("current_versions.fields.credit_cost", 9, 9) }} as is_credit_cost_rounded,
+        {{ has_more_decimals("current_versions.fields.credits_used", 9, 9) }} as is_credits_used_rounded
     from current_versions
+    left join {{ source("raw", "loads") }} as loads on current_versions.load_id = loads.load_id
 
 )
 
@@ -110,6 +114,7 @@ select
             then 0
         else coalesce(typed.credit_cost_nano, typed.credits_used_nano)
     end::bigint as cost_nano_credits,
+    typed.is_credit_cost_rounded or typed.is_credits_used_rounded as is_cost_rounded,
     -- The first reason that applies, in this order; the report names one a row.
     case
         when typed.is_void then null
@@ -117,21 +122,35 @@ select
         when typed.external_user_id = '{{ unattributed() }}' then 'reserved_user_id'
         when typed.started_at_text is null then 'missing_start'
         when typed.started_at_utc is null then 'unreadable_start'
+        when typed.started_at_utc < {{ earliest_session_start() }} then 'start_too_early'
+        when typed.started_at_utc > typed.asked_at_utc + interval 1 day then 'start_in_future'
         when typed.ended_at_text is not null and typed.ended_at_utc is null then 'unreadable_end'
         when typed.ended_at_utc < typed.started_at_utc then 'end_before_start'
+        when typed.ended_at_utc > typed.asked_at_utc + interval 1 day then 'end_in_future'
         when typed.duration_text is not null and coalesce(typed.duration_seconds, -1) < 0 then 'bad_duration'
         when
             typed.ended_at_text is null
             and {{ add_seconds("typed.started_at_utc", "typed.duration_seconds") }}
-            > timestamp '9999-12-31 23:59:59.999999'
-            then 'bad_duration'
+            > typed.asked_at_utc + interval 1 day
+            then 'end_in_future'
         when typed.credit_cost_text is null and typed.credits_used_text is null and typed.ended_at_text is not null
             then 'missing_cost'
         else coalesce(
             {{ credit_amount_fault("typed.credit_cost_text", "typed.credit_cost_nano") }},
             {{ credit_amount_fault("typed.credits_used_text", "typed.credits_used_nano") }},
-            case when typed.credit_cost_nano <> typed.credits_used_nano then 'cost_fields_differ' end
+            -- By value as written (rule 7): 0.1 and 0.10000000001 differ, although both are rounded to the same.
+            case
+                when typed.credit_cost_nano <> typed.credits_used_nano then 'cost_fields_differ'
+                when
+                    (typed.is_credit_cost_rounded or typed.is_credits_used_rounded)
+                    and {{ numbers_differ("typed.credit_cost_text", "typed.credits_used_text") }}
+                    then 'cost_fields_differ'
+            end
         )
     end as rejection_reason,
-    case when rejection_reason is not null then typed.payload end as rejected_payload
+    case when rejection_reason is not null then typed.payload end as rejected_payload,
+    case
+        when is_cost_rounded and rejection_reason is null and not typed.is_void
+            then coalesce(typed.credit_cost_text, typed.credits_used_text)
+    end as rounded_cost_text
 from typed
