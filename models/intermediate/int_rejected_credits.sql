@@ -1,7 +1,8 @@
 -- Purpose: the readable credits of rejected session rows, where the vendor may have counted them (rule 38).
 -- Grain: one row per user and billing period (external_user_id, billing_period).
--- A row's user is its own, else its sandbox's owner at its start, else nobody, as for any session (rule 9). An interval that is reversed or only
--- half readable counts whole in the period of its start, else of its end. A row without a readable cost or time is not here.
+-- A row's user is its own, else its sandbox's owner at its start, else nobody, as for any session (rule 9). An interval
+-- that is reversed or only half readable counts whole in the period of its start, else of its end. A row without a readable
+-- cost or time is not here.
 
 with
 

@@ -83,7 +83,8 @@ by_user as (
         coalesce(ours.start_credits, 0)::decimal(38, 9) as start_credits,
         coalesce(ours.end_credits, 0)::decimal(38, 9) as end_credits,
         {%- for way in ["split", "start", "end"] %}
-        {{ nano_to_credits("coalesce(rejected." ~ way ~ "_nano_credits, 0)") }} as rejected_{{ way }}_credits{{ "," if not loop.last }}
+        {{ nano_to_credits("coalesce(rejected." ~ way ~ "_nano_credits, 0)") }}
+        as rejected_{{ way }}_credits{{ "," if not loop.last }}
         {%- endfor %}
     from ours
     full outer join theirs
@@ -122,7 +123,8 @@ totals as (
         coalesce(sum(ours.start_credits), 0)::decimal(38, 9) as start_credits,
         coalesce(sum(ours.end_credits), 0)::decimal(38, 9) as end_credits,
         {%- for way in ["split", "start", "end"] %}
-        {{ nano_to_credits("coalesce(any_value(rejected_totals." ~ way ~ "_nano_credits), 0)") }} as rejected_{{ way }}_credits{{ "," if not loop.last }}
+        {{ nano_to_credits("coalesce(any_value(rejected_totals." ~ way ~ "_nano_credits), 0)") }}
+        as rejected_{{ way }}_credits{{ "," if not loop.last }}
         {%- endfor %}
     from periods
     left join summaries on periods.billing_period = summaries.billing_period

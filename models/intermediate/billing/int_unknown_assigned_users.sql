@@ -1,6 +1,8 @@
--- Purpose: users on a plan in the first open period of whom the vendor knows neither a session nor a sandbox, and users with usage on the default
---          plan whose id resembles one of these: often the same person, spelt differently in user_plans.csv. Nothing is matched by itself.
--- Grain: one row per unknown assigned user and resembling user (assigned_user_id, resembling_user_id); the latter is null where nobody resembles.
+-- Purpose: users on a plan in the first open period of whom the vendor knows neither a session nor a sandbox, and users
+--          with usage on the default plan whose id resembles one of these: often the same person, spelt differently in
+--          user_plans.csv. Nothing is matched by itself.
+-- Grain: one row per unknown assigned user and resembling user (assigned_user_id, resembling_user_id); the latter is null
+--        where nobody resembles.
 
 with
 
