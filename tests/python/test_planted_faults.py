@@ -1140,6 +1140,14 @@ FAULTS = (
         "rpt_reconciliation_status_follows_difference",
     ),
     fault(
+        "a difference is explained by another amount",
+        "rpt_reconciliation",
+        "update {table} set actual_credits = actual_credits - 50, difference_credits = difference_credits - 50,"
+        " status = 'explained', explained_credits = 49"
+        " where external_user_id = 'ben' and check_name = 'facts_vs_vendor_rollup'",
+        "rpt_reconciliation_explained_is_the_difference",
+    ),
+    fault(
         "a step is not checked",
         "rpt_reconciliation",
         "delete from {table} where check_name = 'raw_vs_staging' and billing_period = '2026-09'",

@@ -97,7 +97,7 @@ findings as (
     from {{ ref("int_close_brakes") }} as brakes
     where brakes.is_exceeded
     union all
-    {{ close_finding(2, "large_change", "changes", "changes.amount is not null and changes.previous_amount is not null and changes.amount <> changes.previous_amount", {
+    {{ close_finding(2, "large_change", "changes", "changes.amount <> changes.previous_amount", {
         "external_user_id": "changes.external_user_id", "currency": "changes.currency", "credits": "changes.credits",
         "amount": "changes.amount", "compared_amount": "changes.previous_amount",
     }, "'the invoice changes from ' || " ~ plain_number("changes.previous_amount") ~ " || ' to ' || " ~ plain_number("changes.amount") ~ " || ' ' || changes.currency") }}
@@ -110,7 +110,8 @@ findings as (
         "external_user_id": "changes.external_user_id", "currency": "changes.currency", "compared_amount": "changes.previous_amount",
     }, "'has no invoice, and had one in the period before'") }}
     union all
-    {{ close_finding(5, "adjustment", ref("fct_invoice_lines") ~ " as lines inner join first_open on lines.invoice_period = first_open.billing_period",
+    {{ close_finding(5, "adjustment", ref("fct_invoice_lines") ~ " as lines
+        inner join first_open on lines.invoice_period = first_open.billing_period",
         "lines.line_type = 'adjustment' and lines.status = 'open'", {
         "external_user_id": "lines.external_user_id", "currency": "lines.currency", "credits": "lines.quantity_credits",
         "amount": "lines.amount::decimal(38, 3)",
@@ -174,10 +175,10 @@ ranked as (
         row_number() over (
             partition by findings.finding
             order by
-                coalesce(abs(coalesce(findings.amount, 0) - coalesce(findings.compared_amount, 0)), 0) desc,
-                coalesce(abs(findings.credits), 0) desc,
-                coalesce(findings.row_count, 0) desc,
-                findings.external_user_id nulls first,
+                -abs(coalesce(findings.amount, 0) - coalesce(findings.compared_amount, 0)),
+                -abs(coalesce(findings.credits, 0)),
+                -coalesce(findings.row_count, 0),
+                coalesce(findings.external_user_id, ''),
                 findings.message
         ) as place
     from findings

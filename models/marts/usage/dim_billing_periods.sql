@@ -17,7 +17,7 @@ loads as (
 session_loads as (
 
     select * from loads
-    where loads.resource = 'usage_sessions'
+    where resource = 'usage_sessions'
 
 ),
 
