@@ -99,8 +99,14 @@
 {% macro numbers_differ(text, other) -%}
     (
         {{ json_number_significand(text) }} <> {{ json_number_significand(other) }}
-        or ({{ text }} like '-%') <> ({{ other }} like '-%')
-        or {{ json_number_exponent(text) }} <> {{ json_number_exponent(other) }}
+        or (
+            -- Zero has no sign, and no exponent of its own.
+            {{ json_number_significand(text) }} <> ''
+            and (
+                ({{ text }} like '-%') <> ({{ other }} like '-%')
+                or {{ json_number_exponent(text) }} <> {{ json_number_exponent(other) }}
+            )
+        )
     )
 {%- endmacro %}
 

@@ -211,7 +211,7 @@ def _rejected(month: datetime) -> list[Edge]:
         rejected("cost-blanks", credit_cost=" 1 "),
         rejected("cost-comma", credit_cost="1,5"),
         rejected("cost-plus", credit_cost="+1"),
-        rejected("cost-ten-decimals", credit_cost=_spelt("0.1234567891")),
+        rejected("cost-too-large-when-rounded", credit_cost=_spelt("999999999.9999999995")),
         rejected("cost-too-large", credit_cost=_spelt("1000000000")),
         rejected("cost-too-large-exponent", credit_cost=_spelt("1E9")),
         rejected("cost-names-differ", credit_cost=_spelt("1.5"), credits_used=_spelt("1.51")),

@@ -21,6 +21,9 @@ Attribution = Literal["split", "start", "end"]
 """How a session that crosses a period's end counts: by share, or whole where it starts, or whole where it ends."""
 
 MICROSECONDS_PER_HOUR = 3600 * MICROSECONDS
+MICROSECONDS_PER_DAY = 24 * MICROSECONDS_PER_HOUR
+EARLIEST_START = 1_577_836_800 * MICROSECONDS
+"""2020-01-01: what starts earlier is rejected, and so is what ends more than a day from now (rule 37)."""
 
 
 @dataclass
@@ -86,7 +89,7 @@ def roll_up(tenant: Tenant, since: int, until: int, attribution: Attribution, gr
         if nano is None or start is None or start >= until:
             continue
         end = end_of(session, now)
-        if end < since:
+        if end < since or start < EARLIEST_START or end > now + MICROSECONDS_PER_DAY:
             continue
         credits = part(nano, start, end, since, until, attribution)
         if credits is None:

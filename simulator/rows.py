@@ -280,4 +280,14 @@ def _read_cost(row: Mapping[str, Any], running: bool) -> int | None:
     cost = numbers[0]
     if cost is None or numbers[-1] != cost or cost < 0 or cost >= _COST_LIMIT:
         return None
-    return _whole(cost, 9)
+    nano = _rounded_nano(cost)
+    return nano if nano < _COST_LIMIT * NANO else None
+
+
+def _rounded_nano(number: Decimal) -> int:
+    """A number that is not negative in nano-credits, rounded half away from zero (rule 1)."""
+    _, digits, exponent = number.as_tuple()
+    amount, shift = int("".join(map(str, digits))), int(exponent) + 9
+    if shift >= 0:
+        return amount * 10**shift
+    return 0 if -shift > len(digits) else (2 * amount + 10**-shift) // (2 * 10**-shift)

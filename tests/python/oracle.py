@@ -31,6 +31,8 @@ MAX_DURATION_SECONDS = 10**11 - 1
 """Rule 7: more would overflow sums (see DECISIONS.md)."""
 MAX_UTILIZATION = 10**18 - 1
 """In millionths: all that the mart's column holds. Use beyond that multiple of a limit is shown as this."""
+EARLIEST_SESSION_START = 1_577_836_800 * MICROSECONDS
+"""Rule 37: 2020-01-01, the default of the variable."""
 COST_DECIMALS = 9
 COST_WHOLE_DIGITS = 9
 
@@ -307,9 +309,26 @@ def time_faults(row: Mapping[str, Any]) -> set[str]:
     return faults
 
 
-def session_faults(row: Mapping[str, Any]) -> set[str]:
-    """All reasons for which a session row is rejected; none for a usable one (rules 1, 7, 9)."""
-    faults = time_faults(row) | duration_faults(row) | cost_faults(row)
+def clock_faults(row: Mapping[str, Any], load_started_at: int) -> set[str]:
+    """Rule 37: no start before the earliest day, no start or end more than a day after the load began."""
+    faults = set()
+    start, end = read_time(row.get("started_at")), read_time(row.get("ended_at"))
+    duration = read_number(row.get("duration_sec"))
+    if row.get("ended_at") is None and start is not None and duration is not None and not duration_faults(row):
+        end = start + duration.scaled(0) * MICROSECONDS
+    latest = load_started_at + MICROSECONDS_PER_DAY
+    if start is not None and start < EARLIEST_SESSION_START:
+        faults.add("start_too_early")
+    if start is not None and start > latest:
+        faults.add("start_in_future")
+    if end is not None and end > latest:
+        faults.add("end_in_future")
+    return faults
+
+
+def session_faults(row: Mapping[str, Any], load_started_at: int) -> set[str]:
+    """All reasons for which a session row is rejected; none for a usable one (rules 1, 7, 9, 37)."""
+    faults = time_faults(row) | duration_faults(row) | cost_faults(row) | clock_faults(row, load_started_at)
     if usable_id(row.get("id")) is None:
         faults.add("missing_id")
     if usable_id(row.get("external_user_id")) == UNATTRIBUTED:
@@ -389,7 +408,7 @@ def usable_sessions(known: Known) -> list[Session]:
     """Every session that counts."""
     owners = sandbox_owners(known.sandboxes)
     rows = [(read_object(listed.text), listed.load_started_at) for listed in known.sessions]
-    return [read_session(row, owners, started_at) for row, started_at in rows if not session_faults(row)]
+    return [read_session(row, owners, started_at) for row, started_at in rows if not session_faults(row, started_at)]
 
 
 # --- The calendar (rule 11) ----------------------------------------------------------------------------------------
@@ -612,13 +631,15 @@ def is_covered(start: int, end: int, loads: Iterable[Load]) -> bool:
 def billing_months(known: Known, parts: Mapping[tuple[str, int], list[Part]]) -> range:
     """The months from the first to the last that has usage, or whose figures the vendor was asked for.
 
-    The vendor is asked for each month of a run, and for each in which a landed session has a part (rule 34); a month
+    No month appears before a load has begun in it (rule 37). The vendor is asked for each month of a run, and for each in which a landed session has a part (rule 34); a month
     that only the look-back covers is none of ours.
     """
     months = {month for _, month in parts}
     for load in known.loads:
         if load.resource in ("usage_rollups", "usage_summaries") and load.window_start is not None:
             months.add(month_of(load.window_start))
+    newest = month_of(max((load.started_at for load in known.loads), default=0))
+    months = {month for month in months if month <= newest}
     return range(min(months), max(months) + 1) if months else range(0)
 
 
@@ -826,7 +847,10 @@ def rejected_rows(known: Known) -> list[Rejected]:
     for place, version in enumerate(known.sandboxes):
         identity = usable_id(read_object(version.text).get("id"))
         current_sandboxes[("id", identity) if identity is not None else ("place", place)] = version.text
-    listed = [("usage_sessions", row.text, session_faults(read_object(row.text))) for row in known.sessions]
+    listed = [
+        ("usage_sessions", row.text, session_faults(read_object(row.text), row.load_started_at))
+        for row in known.sessions
+    ]
     listed += [("sandboxes", text, sandbox_faults(read_object(text))) for text in current_sandboxes.values()]
     return [
         Rejected(source, usable_id(read_object(text).get("id")), canonical(text), frozenset(faults))

@@ -456,11 +456,11 @@ class Run:
         rows = []
         for text in newest.sessions:
             row = oracle.read_object(text)
-            is_clocked = row.get("ended_at") is None and not oracle.session_faults(row)
-            load_id = brought_by.get(str(row["id"])) if is_clocked else None
-            if is_clocked and load_id is None:
-                raise AssertionError(f"session {row['id']!r} runs, and raw holds no such row")
-            rows.append(oracle.SessionRow(text, started_at[load_id] if load_id is not None else 0))
+            # Rows without a usable id are rejected, whatever brought them.
+            load_id = brought_by.get(str(row["id"])) if oracle.usable_id(row.get("id")) else max(started_at)
+            if load_id is None:
+                raise AssertionError(f"session {row['id']!r} is listed, and raw holds no such row")
+            rows.append(oracle.SessionRow(text, started_at[load_id]))
         return rows
 
     def _quotas(self, started_at: Mapping[int, int]) -> list[oracle.QuotaAnswer]:
@@ -484,13 +484,14 @@ class Run:
     def _users_to_ask(self) -> set[str]:
         """Users of usable sessions and owners of sandboxes, at any time."""
         users: set[str] = set()
+        newest_start = max(load.started_at for load in read_loads(self.warehouse))
         for answer in self.answers:
             for changes in oracle.sandbox_owners(oracle.SandboxRow(text, 0) for text in answer.sandboxes).values():
                 users |= {owner for _, owner in changes}
             for text in answer.sessions:
                 row = oracle.read_object(text)
                 user = oracle.usable_id(row.get("external_user_id"))
-                if user is not None and not oracle.session_faults(row):
+                if user is not None and not oracle.session_faults(row, newest_start):
                     users.add(user)
         return users
 

@@ -179,6 +179,14 @@ def nano_spellings(nano: int, rng: random.Random) -> str:
     return rng.choice(texts)
 
 
+def rounded_spelling(nano: int, rng: random.Random) -> str:
+    """A number with more than nine decimals that is rounded to this amount (rule 1)."""
+    under, over = ("1", "4", "49", "0004", "4" + "9" * 2000), ("5", "50", "500001", "9", "9" * 2000)
+    rounds_up = nano > 0 and rng.random() < 0.5
+    whole, fraction = divmod(nano - rounds_up, oracle.NANO)
+    return f"{whole}.{fraction:09d}{rng.choice(over if rounds_up else under)}"
+
+
 # --- Sessions ------------------------------------------------------------------------------------------------------
 
 
@@ -218,8 +226,10 @@ def _nano(rng: random.Random) -> int:
 def _cost_fields(nano: int, rng: random.Random) -> dict[str, str]:
     """The cost under one of its names, or both, as a number or a number in a string."""
 
+    rounded = rounded_spelling(nano, rng) if rng.random() < 0.1 else None
+
     def amount() -> str:
-        text = nano_spellings(nano, rng)
+        text = rounded or nano_spellings(nano, rng)
         return quoted(text) if rng.random() < 0.2 else text
 
     name, other = rng.choice((COST_NAMES, COST_NAMES[::-1]))
@@ -319,9 +329,19 @@ def _ends_before(fields: dict[str, str], rng: random.Random) -> dict[str, str]:
     return {**fields, "ended_at": quoted(time_text(start - rng.choice((1, SECOND, 40 * DAY)), rng))}
 
 
+def _ends_late(fields: dict[str, str], rng: random.Random) -> dict[str, str]:
+    """A fault: by its duration so far, a running session ends years ahead. (An API that selects by end would not list a stated end.)"""
+    running = {name: text for name, text in fields.items() if name != "ended_at"}
+    return {**running, "duration_sec": rng.choice((f"{oracle.MAX_DURATION_SECONDS}", '"9e10"', "3e9"))}
+
+
 def _differ(fields: dict[str, str], rng: random.Random) -> dict[str, str]:
     """A fault: both costs are there, and not equal."""
-    return {**fields, "credit_cost": "1.000000001", "credits_used": rng.choice(("1", "1.000000002", '"2"', '"x"'))}
+    return {
+        **fields,
+        "credit_cost": "1.000000001",
+        "credits_used": rng.choice(("1", "1.000000002", '"2"', '"x"', "1.0000000010000001")),
+    }
 
 
 UNREADABLE_TIMES = (
@@ -346,12 +366,12 @@ FAULTS: tuple[Fault, ...] = (
     _with_cost('"NaN"', '"Infinity"', '"-inf"', '"1_000"', '" 1 "', '"1,5"', '"1."', '".5"', '"+1"', '"01"', '"0x1"',
                '""', '"free"', '"1e"', "true", "false", "[]", "[1]", "{}", '{"amount":1}', '"1\\n"', '"\u0661"'),
     _with_cost("-1", "-0.000000001", '"-5"', "-1e3"),
-    _with_cost("0.0000000001", "1e-10", "1.0000000001", '"0.12345678901"', "1e-400", "0.00000000000000000000000001"),
-    _with_cost("1000000000", "1e9", '"1e9"', "1000000000.000000001", "1e400", "99999999999999999999", "1e99999999999"),
+    _ends_late,
+    _with_cost("999999999.9999999995", "1000000000", "1e9", '"1e9"', "1000000000.000000001", "1e400", "99999999999999999999", "1e99999999999"),
     _differ,
     _with("external_user_id", quoted(oracle.UNATTRIBUTED)),
 )  # fmt: skip
-"""Every way in which a session is rejected (rules 1, 7, 9)."""
+"""Every way in which a session is rejected (rules 1, 7, 9, 37)."""
 
 
 def _double(text: str, name: str, value: str) -> str:
@@ -391,7 +411,7 @@ def make_rows(
     )
     rng = random.Random(seed)
     rows = Rows(texts, tuple(sandbox_rows(rng, computers, users)))
-    return replace(rows, quotas=fitted_quotas(rng, rows, users), storage_gb=_storage(rng, users))
+    return replace(rows, quotas=fitted_quotas(rng, rows, users, span.end), storage_gb=_storage(rng, users))
 
 
 def sandbox_rows(rng: random.Random, computers: Sequence[str], users: Sequence[str]) -> list[str]:
@@ -413,11 +433,11 @@ def sandbox_rows(rng: random.Random, computers: Sequence[str], users: Sequence[s
     return texts
 
 
-def fitted_quotas(rng: random.Random, rows: Rows, users: Sequence[str]) -> dict[str, Limits]:
+def fitted_quotas(rng: random.Random, rows: Rows, users: Sequence[str], asked_at: int) -> dict[str, Limits]:
     """Quotas, half of whose limits stand exactly on, or a hair beside, what the user uses in some period."""
     known = oracle.Known(
         (),
-        [oracle.SessionRow(text, 0) for text in rows.sessions],
+        [oracle.SessionRow(text, asked_at) for text in rows.sessions],
         [oracle.SandboxRow(text, 0) for text in rows.sandboxes],
     )
     sessions = oracle.usable_sessions(known)

@@ -65,6 +65,11 @@ def one(
     return oracle.read_session(oracle.read_object(text), owners or {}, load_started_at)
 
 
+def faults(text: str, load_started_at: int = NOVEMBER) -> set[str]:
+    """Why a row is rejected that a load of the first of November brought."""
+    return oracle.session_faults(oracle.read_object(text), load_started_at)
+
+
 # --- Reading -------------------------------------------------------------------------------------------------------
 
 
@@ -92,7 +97,7 @@ def one(
     ],
 )
 def test_rule_1_amounts_are_read_exactly_and_by_value(text: str, nano: int) -> None:
-    assert oracle.session_faults(oracle.read_object(row(credit_cost=text))) == set()
+    assert faults(row(credit_cost=text)) == set()
     assert one(row(credit_cost=text)).nano_credits == nano
 
 
@@ -123,6 +128,11 @@ def test_rule_1_amounts_are_read_exactly_and_by_value(text: str, nano: int) -> N
         ({"credit_cost": '"NaN"'}, "bad_cost"),
         ({"credit_cost": "[1]"}, "bad_cost"),
         ({"credit_cost": "-0.000000001"}, "negative_cost"),
+        ({"started_at": '"2019-12-31T23:59:59.999999Z"'}, "start_too_early"),
+        ({"started_at": '"1970-01-01T00:00:00Z"'}, "start_too_early"),
+        ({"started_at": '"2099-01-01T00:00:00Z"', "ended_at": ""}, "start_in_future"),
+        ({"ended_at": '"2099-01-01T00:00:00Z"'}, "end_in_future"),
+        ({"ended_at": "", "duration_sec": "99999999999"}, "end_in_future"),
         ({"credit_cost": "-1e-10"}, "negative_cost"),
         ({"credit_cost": "999999999.9999999995"}, "cost_too_large"),
         ({"credits_used": "1.50000000000001"}, "cost_fields_differ"),
@@ -134,7 +144,7 @@ def test_rule_1_amounts_are_read_exactly_and_by_value(text: str, nano: int) -> N
 )
 def test_rule_7_rejects(fields: dict[str, str], fault: str) -> None:
     text = row(**fields)
-    assert oracle.session_faults(oracle.read_object(text)) == {fault}
+    assert faults(text) == {fault}
     marts = oracle.work_out(known(text))
     assert marts.by_name["fct_session_period_credits"] == {}
     assert [rejected.faults for rejected in marts.rejected] == [{fault}]
@@ -153,10 +163,35 @@ def test_rule_7_rejects(fields: dict[str, str], fault: str) -> None:
         {"duration_sec": "99999999999"},
         {"external_user_id": "5"},
         {"ended_at": '"2026-10-01T00:00:00Z"'},
+        {"started_at": '"2020-01-01T00:00:00Z"'},
     ],
 )
 def test_rule_7_does_not_reject(fields: dict[str, str]) -> None:
-    assert oracle.session_faults(oracle.read_object(row(**fields))) == set()
+    assert faults(row(**fields)) == set()
+
+
+@pytest.mark.parametrize("late", [0, 1])
+def test_rule_37_a_day_after_the_load_began_is_the_last_instant(late: int) -> None:
+    load_started_at = NOVEMBER + 6 * HOUR + 1 - late
+    found = {"end_in_future"} if late else set()
+    assert faults(row(ended_at='"2026-11-02T06:00:00.000001Z"'), load_started_at) == found
+    assert (
+        faults(row(started_at='"2026-11-01T06:00:00.000001Z"', ended_at="", duration_sec="86400"), load_started_at)
+        == found
+    )
+    assert faults(row(started_at='"2026-11-02T06:00:00.000001Z"', ended_at=""), load_started_at) == (
+        {"start_in_future"} if late else set()
+    )
+
+
+def test_rule_37_no_month_is_listed_before_a_load_begins_in_it() -> None:
+    crossing = row(started_at='"2026-10-31T12:00:00Z"', ended_at='"2026-11-01T12:00:00Z"')
+    loads = [oracle.Load(1, "run", "usage_sessions", OCTOBER, NOVEMBER, NOVEMBER - 1)]
+    told = oracle.Known(loads, [oracle.SessionRow(crossing, NOVEMBER - 1)])
+    marts = oracle.work_out(told).by_name
+    assert set(marts["fct_user_period_credits"]) == {("u", "2026-10"), ("u", "2026-11")}
+    assert set(marts["dim_billing_periods"]) == {("2026-10",)}
+    assert {period for _, period, _ in marts["fct_quota_utilization"]} == {"2026-10"}
 
 
 def test_rule_7_the_last_of_repeated_keys_counts() -> None:

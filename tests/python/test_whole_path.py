@@ -270,7 +270,7 @@ def changed(rows: Rows) -> Rows:
     sessions = []
     for place, text in enumerate(rows.sessions):
         row = oracle.read_object(text)
-        if oracle.session_faults(row) or place % 3:
+        if oracle.session_faults(row, Span().end) or place % 3:
             sessions.append(text)
         elif row.get("ended_at") is None:
             start = oracle.read_time(row["started_at"]) or 0
