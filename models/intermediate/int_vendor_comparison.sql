@@ -45,7 +45,8 @@ ours as (
         user_periods.billing_period,
         user_periods.credits as split_credits,
         {{ nano_to_credits("whole_sessions.started_nano_credits") }} as start_credits,
-        {{ nano_to_credits("whole_sessions.ended_nano_credits") }} as end_credits
+        {{ nano_to_credits("whole_sessions.ended_nano_credits") }} as end_credits,
+        whole_sessions.rounded_session_count
     from user_periods
     inner join whole_sessions
         on
@@ -75,7 +76,8 @@ by_user as (
         coalesce(theirs.credits, 0)::decimal(38, 9) as vendor_credits,
         coalesce(ours.split_credits, 0)::decimal(38, 9) as split_credits,
         coalesce(ours.start_credits, 0)::decimal(38, 9) as start_credits,
-        coalesce(ours.end_credits, 0)::decimal(38, 9) as end_credits
+        coalesce(ours.end_credits, 0)::decimal(38, 9) as end_credits,
+        coalesce(ours.rounded_session_count, 0) as rounded_session_count
     from ours
     full outer join theirs
         on
@@ -95,7 +97,8 @@ totals as (
         any_value(summaries.credits)::decimal(38, 9) as vendor_credits,
         coalesce(sum(ours.split_credits), 0)::decimal(38, 9) as split_credits,
         coalesce(sum(ours.start_credits), 0)::decimal(38, 9) as start_credits,
-        coalesce(sum(ours.end_credits), 0)::decimal(38, 9) as end_credits
+        coalesce(sum(ours.end_credits), 0)::decimal(38, 9) as end_credits,
+        coalesce(sum(ours.rounded_session_count), 0)::bigint as rounded_session_count
     from periods
     left join summaries on periods.billing_period = summaries.billing_period
     left join ours on periods.billing_period = ours.billing_period
@@ -113,7 +116,8 @@ select
     by_user.vendor_credits,
     by_user.split_credits,
     by_user.start_credits,
-    by_user.end_credits
+    by_user.end_credits,
+    by_user.rounded_session_count
 from by_user
 union all
 select
@@ -122,5 +126,6 @@ select
     totals.vendor_credits,
     totals.split_credits,
     totals.start_credits,
-    totals.end_credits
+    totals.end_credits,
+    totals.rounded_session_count
 from totals

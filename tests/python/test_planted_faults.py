@@ -59,7 +59,8 @@ TENANT = Rows(
         row("small", "2026-10-03T00:00:00Z", "2026-10-03T01:00:00Z", "0.25", external_user_id="ben"),
         row("nobody's", "2026-10-03T00:00:00Z", "2026-10-03T00:00:10Z", "3", computer_id="c1"),
         row("runs", "2026-10-20T00:00:00Z", None, "2", external_user_id="ben", computer_id="b1", duration_sec="60"),
-        row("free", "2026-10-08T00:00:00Z", "2026-10-08T01:00:00Z", "0", external_user_id="cid"),
+        # Rounded to nothing (rule 1).
+        row("free", "2026-10-08T00:00:00Z", "2026-10-08T01:00:00Z", "4e-10", external_user_id="cid"),
         row("gone", "2026-10-10T00:00:00Z", "2026-10-10T01:00:00Z", "6", external_user_id="ben"),
         row("negative", "2026-10-04T00:00:00Z", "2026-10-04T01:00:00Z", "-4", external_user_id="ann"),
         # Known when September is closed, and withdrawn after.
@@ -452,6 +453,7 @@ REPORTED = "assert_rejected_rows_are_reported"
 CHECKED = "assert_every_period_is_checked"
 COVERED = "assert_complete_periods_are_covered"
 FACTS = "assert_facts_agree_with_their_parts"
+LISTED = "assert_facts_lie_in_listed_periods"
 QUOTAS = "assert_quota_figures_hold_together"
 BILLED = "assert_usage_is_billed_or_unbilled"
 LINES = "assert_lines_equal_recomputation"
