@@ -48,8 +48,8 @@ _FIELDS_A_LANDING = 100
 _PARQUET = "format parquet, compression zstd, row_group_size 20480, use_tmp_file false"
 BRAKE_FROM = 10
 """How many voids it takes at least for a run to stop and ask."""
-# Sessions that start earlier are rejected (rule 37), so they must not make a run ask for hundreds of months. The default of the dbt
-# variable `earliest_session_date`, which the extractor cannot see.
+# Sessions that start earlier are rejected (rule 37), so they must not make a run ask for hundreds of months. It is the
+# default of the dbt variable `earliest_session_date`, which the extractor cannot see.
 _EARLIEST_SESSION = datetime(2020, 1, 1)
 
 # The fields that the vendor's pages and clients name. Others are kept too, and reported when first seen.
@@ -548,13 +548,16 @@ class Warehouse:
         """The months whose figures at the vendor are to be read again (rule 34).
 
         Those in which a session has a part, or had, that was listed, voided, or given another owner by this run, or by
-        one before it that did not finish. Of a session whose times are rejected (rule 37) at most the month of its start.
+        one before it that did not finish. Of a session whose times are rejected (rule 37), at most the month in which
+        it starts.
         """
         months: set[datetime] = set()
         horizon = utc_now() + timedelta(days=1)
         for first, last in self._execute(statements.MONTHS_DUE).fetchall():
+            if first < _EARLIEST_SESSION or first > horizon:
+                continue
             month = first
-            while _EARLIEST_SESSION <= first and month <= (last if last <= horizon else min(first, horizon)):
+            while month <= (last if last <= horizon else first):
                 months.add(month)
                 month = next_month(month)
         return sorted(months)

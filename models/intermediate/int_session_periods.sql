@@ -47,6 +47,7 @@ select
     parts.part_start_at_utc,
     parts.part_end_at_utc,
     parts.is_provisional,
+    parts.is_cost_rounded,
     -- The whole session, in the period in which it starts and in that in which it ends: the vendor may count it so (rule 33).
     case when parts.part_start_at_utc = parts.started_at_utc then parts.cost_nano_credits else 0 end as started_nano_credits,
     case when parts.part_end_at_utc = parts.end_at_utc then parts.cost_nano_credits else 0 end as ended_nano_credits,

@@ -36,6 +36,7 @@ intervals as (
         sessions.started_at_utc,
         sessions.duration_seconds,
         sessions.cost_nano_credits,
+        sessions.is_cost_rounded,
         sessions.is_running as is_provisional,
         coalesce(
             sessions.external_user_id, owners.external_user_id, '{{ unattributed() }}'
@@ -76,6 +77,7 @@ select
     intervals.end_at_utc,
     intervals.is_provisional,
     intervals.cost_nano_credits,
+    intervals.is_cost_rounded,
     {{ elapsed_microseconds("intervals.started_at_utc", "intervals.end_at_utc") }} as elapsed_microseconds,
     -- Billed seconds; the elapsed whole ones where the vendor does not say.
     coalesce(

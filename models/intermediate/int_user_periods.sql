@@ -32,7 +32,8 @@ periods as (
         min(session_periods.part_start_at_utc) as first_start_at_utc,
         max(session_periods.part_end_at_utc) as last_end_at_utc,
         {{ wide_sum("session_periods.started_nano_credits") }} as started_nano_credits,
-        {{ wide_sum("session_periods.ended_nano_credits") }} as ended_nano_credits
+        {{ wide_sum("session_periods.ended_nano_credits") }} as ended_nano_credits,
+        count(case when session_periods.is_cost_rounded then 1 end) as rounded_session_count
     from session_periods
     group by session_periods.external_user_id, session_periods.billing_period
 
@@ -45,7 +46,8 @@ select
     periods.last_end_at_utc,
     days_with_credits.first_credits_date,
     periods.started_nano_credits,
-    periods.ended_nano_credits
+    periods.ended_nano_credits,
+    periods.rounded_session_count
 from periods
 left join days_with_credits
     on

@@ -51,7 +51,8 @@ ours as (
         user_periods.billing_period,
         user_periods.credits as split_credits,
         {{ nano_to_credits("whole_sessions.started_nano_credits") }} as start_credits,
-        {{ nano_to_credits("whole_sessions.ended_nano_credits") }} as end_credits
+        {{ nano_to_credits("whole_sessions.ended_nano_credits") }} as end_credits,
+        whole_sessions.rounded_session_count
     from user_periods
     inner join whole_sessions
         on
@@ -82,6 +83,7 @@ by_user as (
         coalesce(ours.split_credits, 0)::decimal(38, 9) as split_credits,
         coalesce(ours.start_credits, 0)::decimal(38, 9) as start_credits,
         coalesce(ours.end_credits, 0)::decimal(38, 9) as end_credits,
+        coalesce(ours.rounded_session_count, 0) as rounded_session_count,
         {%- for way in ["split", "start", "end"] %}
         {{ nano_to_credits("coalesce(rejected." ~ way ~ "_nano_credits, 0)") }}
         as rejected_{{ way }}_credits{{ "," if not loop.last }}
@@ -122,6 +124,7 @@ totals as (
         coalesce(sum(ours.split_credits), 0)::decimal(38, 9) as split_credits,
         coalesce(sum(ours.start_credits), 0)::decimal(38, 9) as start_credits,
         coalesce(sum(ours.end_credits), 0)::decimal(38, 9) as end_credits,
+        coalesce(sum(ours.rounded_session_count), 0)::bigint as rounded_session_count,
         {%- for way in ["split", "start", "end"] %}
         {{ nano_to_credits("coalesce(any_value(rejected_totals." ~ way ~ "_nano_credits), 0)") }}
         as rejected_{{ way }}_credits{{ "," if not loop.last }}
@@ -147,7 +150,8 @@ select
     by_user.end_credits,
     by_user.rejected_split_credits,
     by_user.rejected_start_credits,
-    by_user.rejected_end_credits
+    by_user.rejected_end_credits,
+    by_user.rounded_session_count
 from by_user
 union all
 select
@@ -159,5 +163,6 @@ select
     totals.end_credits,
     totals.rejected_split_credits,
     totals.rejected_start_credits,
-    totals.rejected_end_credits
+    totals.rejected_end_credits,
+    totals.rounded_session_count
 from totals

@@ -53,10 +53,10 @@ DEFAULTS = ("standard", "standard|2")
 """The plans that are the default now and then, the same for all histories."""
 
 EDGES = (1, NANO // 2, NANO, 3 * NANO // 2, 10 * NANO, 31 * NANO, 333_333_333_333, 1000 * NANO)
-UNIT_PRICES = (0, 1, 3_335_000, 5_000_000, 10_000_000, 10_000_000, 15_000_000, 333_333_333, NANO, 5 * NANO // 2)
-FEES = (0, 0, 1, 5_000_000, 155_000_000, 29_990_000_000, 30 * NANO, 31 * NANO, 100 * NANO)
+UNIT_PRICES = (0, 1, 3_335_000, 5_000_000, 10_000_000, 15_000_000, 333_333_333, NANO, 5 * NANO // 2, 10**12 - 1)
+FEES = (0, 0, 1, 5_000_000, 155_000_000, 29_990_000_000, 30 * NANO, 31 * NANO, 100 * NANO, 10**18 - 1)
 ALLOWANCES = (0, 0, 0, 1, NANO // 2, NANO, 10 * NANO, 28 * NANO, 31 * NANO, 100_000_000_001)
-MINIMUMS = (0, 0, 0, 5_000_000, 10_000_000, 10 * NANO, 50 * NANO)
+MINIMUMS = (0, 0, 0, 5_000_000, 10_000_000, 10 * NANO, 50 * NANO, 10**18 - 1)
 COSTS = (0, 0, 1, 3, NANO // 2, 7 * NANO // 5, NANO, 3 * NANO // 2, 10 * NANO, 12_345_678_901, 10**18 - 1)
 
 

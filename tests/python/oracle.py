@@ -241,6 +241,7 @@ class Session:
     is_running: bool
     nano_credits: int
     seconds: int
+    is_cost_rounded: bool = False
 
 
 @dataclass(frozen=True)
@@ -401,6 +402,7 @@ def read_session(row: Mapping[str, Any], owners: Mapping[str, Sequence[OwnerChan
         is_running=row.get("ended_at") is None,
         nano_credits=costs[0].rounded(COST_DECIMALS) if costs else 0,
         seconds=(end - start) // MICROSECONDS if duration is None else duration.scaled(0),
+        is_cost_rounded=bool(costs) and costs[0].decimals > COST_DECIMALS,
     )
 
 
@@ -631,7 +633,8 @@ def is_covered(start: int, end: int, loads: Iterable[Load]) -> bool:
 def billing_months(known: Known, parts: Mapping[tuple[str, int], list[Part]]) -> range:
     """The months from the first to the last that has usage, or whose figures the vendor was asked for.
 
-    No month appears before a load has begun in it (rule 37). The vendor is asked for each month of a run, and for each in which a landed session has a part (rule 34); a month
+    No month appears before a load has begun in it (rule 37). The vendor is asked for each month of a run, and for each
+    in which a landed session has a part (rule 34); a month
     that only the look-back covers is none of ours.
     """
     months = {month for _, month in parts}

@@ -225,7 +225,6 @@ def _nano(rng: random.Random) -> int:
 
 def _cost_fields(nano: int, rng: random.Random) -> dict[str, str]:
     """The cost under one of its names, or both, as a number or a number in a string."""
-
     rounded = rounded_spelling(nano, rng) if rng.random() < 0.1 else None
 
     def amount() -> str:
@@ -330,7 +329,10 @@ def _ends_before(fields: dict[str, str], rng: random.Random) -> dict[str, str]:
 
 
 def _ends_late(fields: dict[str, str], rng: random.Random) -> dict[str, str]:
-    """A fault: by its duration so far, a running session ends years ahead. (An API that selects by end would not list a stated end.)"""
+    """A fault: by its duration so far, a running session ends years ahead.
+
+    Not by a stated end: an API that selects by end would not list the row.
+    """
     running = {name: text for name, text in fields.items() if name != "ended_at"}
     return {**running, "duration_sec": rng.choice((f"{oracle.MAX_DURATION_SECONDS}", '"9e10"', "3e9"))}
 
@@ -367,7 +369,8 @@ FAULTS: tuple[Fault, ...] = (
                '""', '"free"', '"1e"', "true", "false", "[]", "[1]", "{}", '{"amount":1}', '"1\\n"', '"\u0661"'),
     _with_cost("-1", "-0.000000001", '"-5"', "-1e3"),
     _ends_late,
-    _with_cost("999999999.9999999995", "1000000000", "1e9", '"1e9"', "1000000000.000000001", "1e400", "99999999999999999999", "1e99999999999"),
+    _with_cost("999999999.9999999995", "1000000000", "1e9", '"1e9"', "1000000000.000000001", "1e400",
+               "99999999999999999999", "1e99999999999"),
     _differ,
     _with("external_user_id", quoted(oracle.UNATTRIBUTED)),
 )  # fmt: skip

@@ -1,5 +1,5 @@
 -- Purpose: whether closing the first open period would change so much that a person must confirm it (rule 36).
--- Grain: one row per brake and currency (brake, currency).
+-- Grain: one row per brake and currency (brake, currency); currency is null for adjusted_users, which counts all of them.
 -- Adjustments count by their absolute amounts: charges and refunds do not cancel out.
 
 with
@@ -42,19 +42,22 @@ closed as (
 
     select
         closed_lines.currency,
-        sum(closed_lines.amount_minor)::{{ wide_integer() }} as amount_minor,
-        count(distinct closed_lines.external_user_id) as user_count
+        sum(closed_lines.amount_minor)::{{ wide_integer() }} as amount_minor
     from closed_lines
     group by closed_lines.currency
 
 ),
 
-closed_users as (
+user_counts as (
 
-    select distinct
-        closed_lines.currency,
-        closed_lines.external_user_id
+    select
+        count(distinct closed_lines.external_user_id)::{{ wide_integer() }} as closed_user_count,
+        count(distinct adjusted_users.external_user_id)::{{ wide_integer() }} as adjusted_user_count
     from closed_lines
+    left join (
+        select distinct external_user_id from adjustments
+        where amount_minor <> 0
+    ) as adjusted_users on closed_lines.external_user_id = adjusted_users.external_user_id
 
 ),
 
@@ -62,14 +65,8 @@ adjusted as (
 
     select
         adjustments.currency,
-        sum(abs(adjustments.amount_minor))::{{ wide_integer() }} as amount_minor,
-        -- Users without a closed line in the currency are no share of those who have one.
-        count(distinct closed_users.external_user_id) as user_count
+        sum(abs(adjustments.amount_minor))::{{ wide_integer() }} as amount_minor
     from adjustments
-    left join closed_users
-        on
-            adjustments.currency = closed_users.currency
-            and adjustments.external_user_id = closed_users.external_user_id
     where adjustments.amount_minor <> 0
     group by adjustments.currency
 
@@ -143,14 +140,14 @@ compared as (
     union all
     select
         'adjusted_users' as brake,
-        adjusted.currency,
-        adjusted.user_count::{{ wide_integer() }} as measured,
-        closed.user_count::{{ wide_integer() }} as base,
-        closed.user_count >= 10
-        and adjusted.user_count::{{ wide_integer() }} * 100000000000
-        > closed.user_count::{{ wide_integer() }} * {{ credits_to_nano(number_variable("close_brake_percent")) }} as is_exceeded
-    from adjusted
-    inner join closed on adjusted.currency = closed.currency
+        null::string as currency,
+        user_counts.adjusted_user_count as measured,
+        user_counts.closed_user_count as base,
+        user_counts.closed_user_count >= 10
+        and user_counts.adjusted_user_count * 100000000000
+        > user_counts.closed_user_count * {{ credits_to_nano(number_variable("close_brake_percent")) }} as is_exceeded
+    from user_counts
+    where user_counts.adjusted_user_count > 0
     union all
     select
         'period_amount' as brake,
@@ -202,7 +199,7 @@ select
                 || {{ plain_number(minor_to_decimal("compared.base", "exponents.currency_exponent")) }} || ' closed so far'
         when 'adjusted_users'
             then
-                'adjustments in ' || compared.currency || ' change ' || compared.measured::string || ' of '
+                'adjustments change ' || compared.measured::string || ' of '
                 || compared.base::string || ' users with closed lines; the limit is {{ var("close_brake_percent") }} %'
         else
             'the period comes to ' || {{ plain_number(minor_to_decimal("compared.measured", "exponents.currency_exponent")) }}
@@ -211,5 +208,5 @@ select
             || ', the median of the last three closed periods'
     end as message
 from compared
-inner join exponents on compared.currency = exponents.currency
+left join exponents on compared.currency = exponents.currency
 cross join first_open

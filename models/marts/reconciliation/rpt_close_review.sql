@@ -160,7 +160,12 @@ findings as (
     ) as rejected", "true", {"row_count": "rejected.row_count"},
         "rejected.row_count::string || ' rows of ' || rejected.source || ' could not be used: ' || rejected.reason") }}
     union all
-    {{ close_finding(13, "explained_difference", ref("rpt_reconciliation") ~ " as checks inner join first_open using (billing_period)",
+    {{ close_finding(13, "rounded_costs", ref("int_rounded_costs") ~ " as rounded
+        inner join first_open on rounded.billing_period = first_open.billing_period", "true", {
+        "row_count": "rounded.row_count", "credits": "round(rounded.moved_credits, 9)",
+    }, "rounded.row_count::string || ' costs had more than nine decimals; rounding moved ' || " ~ plain_number("rounded.moved_credits") ~ " || ' credits'") }}
+    union all
+    {{ close_finding(14, "explained_difference", ref("rpt_reconciliation") ~ " as checks inner join first_open using (billing_period)",
         "checks.status = 'explained'", {
         "external_user_id": "checks.external_user_id", "credits": "checks.explained_credits",
     }, "'the vendor counts ' || " ~ plain_number("checks.explained_credits") ~ " || ' credits of rejected rows (' || checks.check_name || ')'") }}
