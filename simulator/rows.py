@@ -289,5 +289,6 @@ def _rounded_nano(number: Decimal) -> int:
     _, digits, exponent = number.as_tuple()
     amount, shift = int("".join(map(str, digits))), int(exponent) + 9
     if shift >= 0:
-        return amount * 10**shift
-    return 0 if -shift > len(digits) else (2 * amount + 10**-shift) // (2 * 10**-shift)
+        return amount * int(10**shift)
+    unit = int(10**-shift)
+    return 0 if -shift > len(digits) else (2 * amount + unit) // (2 * unit)

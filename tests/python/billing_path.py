@@ -88,7 +88,7 @@ def variables_of(state: State, close_period: str | None = None) -> dict[str, str
         "first_billing_period": state.prices.first_billing_period or "",
         "close_period": close_period or "",
         # Random histories change whole plans at once; the brake on that (rule 36) has tests of its own.
-        "accept_large_changes": True,
+        "accept_large_changes": "true",
     }
 
 
