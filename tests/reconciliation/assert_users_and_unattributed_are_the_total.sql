@@ -1,4 +1,4 @@
--- Rule 10: in every mart and period, users and unattributed together are the total of the sessions that count.
+-- Rules 10 and 37: in every mart and period, users and unattributed together are the total of the sessions that count.
 {%- set marts = {
     "fct_session_period_credits": "credits",
     "fct_user_day_credits": "credits",
@@ -49,6 +49,12 @@ expected as (
         ('{{ mart }}'){{ "," if not loop.last }}
         {% endfor %}
     ) as marts (mart)
+    -- Quotas are measured in months that have begun (rule 37).
+    where
+        marts.mart <> 'fct_quota_utilization'
+        or totals.billing_period <= (
+            select {{ billing_period("max(loads.started_at_utc)") }} from {{ ref("stg_miosa__loads") }} as loads
+        )
 
 )
 
