@@ -40,6 +40,8 @@
         {%- set now = modules.datetime.datetime.now(modules.pytz.utc).replace(tzinfo=none) -%}
         {%- set why = none -%}
         {%- do is_set("accept_large_changes") -%}
+        {%- do number_variable("close_brake_percent") -%}
+        {%- do number_variable("close_brake_factor") -%}
         {%- if not names_a_period(period) -%}
             {%- set why = "close_period must be a billing period like \"2026-10\"" -%}
         {%- elif flags.WHICH != "build" -%}

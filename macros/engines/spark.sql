@@ -129,5 +129,5 @@
 
 {#- Without normal forms, which Spark has no function for. -#}
 {% macro spark__id_resemblance(id) -%}
-    trim(leading '0' from regexp_replace(lower({{ id }}), r'[\s\p{Z}\p{Cf}\x27\x22`´‘’‚“”„]', ''))
+    regexp_replace(regexp_replace(lower({{ id }}), r'[\s\p{Z}\p{Cf}\x27\x22`´‘’‚“”„]', ''), '(^|[^0-9])0+', '$1')
 {%- endmacro %}

@@ -133,5 +133,5 @@
     Only ever shown, never used to match. -#}
 {% macro id_resemblance(id) -%}{{ return(adapter.dispatch("id_resemblance")(id)) }}{%- endmacro %}
 {% macro default__id_resemblance(id) -%}
-    ltrim(regexp_replace(lower(nfc_normalize({{ id }})), '[\s\p{Z}\p{Cf}''"`´‘’‚“”„]', '', 'g'), '0')
+    regexp_replace(regexp_replace(lower(nfc_normalize({{ id }})), '[\s\p{Z}\p{Cf}''"`´‘’‚“”„]', '', 'g'), '(^|[^0-9])0+', '\1', 'g')
 {%- endmacro %}

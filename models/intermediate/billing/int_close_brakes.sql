@@ -1,6 +1,7 @@
 -- Purpose: whether closing the first open period would change so much that a person must confirm it (rule 36).
 -- Grain: one row per brake and currency (brake, currency); currency is null for adjusted_users, which counts all of them.
--- Adjustments count by their absolute amounts: charges and refunds do not cancel out.
+-- Adjustments count by their absolute amounts: charges and refunds do not cancel out. A currency in which no amount was
+-- ever closed has no base to compare with, and no row.
 
 with
 
@@ -44,6 +45,7 @@ closed as (
         closed_lines.currency,
         sum(closed_lines.amount_minor)::{{ wide_integer() }} as amount_minor
     from closed_lines
+    where closed_lines.amount_minor <> 0
     group by closed_lines.currency
 
 ),
@@ -132,11 +134,11 @@ compared as (
         'adjusted_amount' as brake,
         adjusted.currency,
         adjusted.amount_minor as measured,
-        greatest(coalesce(closed.amount_minor, 0), 0) as base,
-        adjusted.amount_minor * 100000000000 > greatest(coalesce(closed.amount_minor, 0), 0)
+        greatest(closed.amount_minor, 0) as base,
+        adjusted.amount_minor * 100000000000 > greatest(closed.amount_minor, 0)
         * {{ credits_to_nano(number_variable("close_brake_percent")) }} as is_exceeded
     from adjusted
-    left join closed on adjusted.currency = closed.currency
+    inner join closed on adjusted.currency = closed.currency
     union all
     select
         'adjusted_users' as brake,
