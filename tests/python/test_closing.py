@@ -307,7 +307,8 @@ def test_what_comes_to_light_later_is_an_adjustment_and_a_rebuild_from_nothing_a
     }
     old, new = corrected.marts(), rebuilt.marts()
     assert old.keys() == new.keys()
-    for name in old:
+    # The review is of the first open month, which is the next one now.
+    for name in old.keys() - {"rpt_close_review"}:
         columns = told_of_closing.get(name, ())
         assert without(new[name], *columns) == without(old[name], *columns), name
     assert {line["status"] for line in rebuilt.lines("2025-05", "closed")} == {"closed"}
