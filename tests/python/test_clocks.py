@@ -1,4 +1,4 @@
-"""Sessions with times that cannot be, and one that reaches into a month that has not begun, through the whole path (rule 37).
+"""Sessions whose times cannot be, and one that reaches into a month that has not begun, through the whole path (rule 37).
 
 The extractor runs in this process, so that its clock can be set.
 """
@@ -14,6 +14,7 @@ import pytest
 
 import pipeline
 from pipeline import differing_tables, query
+from simulator.app import Options
 from simulator.server import serve
 from simulator.tenant import Tenant
 from test_owners import credits, extract
@@ -40,9 +41,9 @@ REASONS = {
 
 
 def land(warehouse: Path, now: datetime, last: str, *more: str) -> None:
-    """Land from a vendor that lists every session, whatever window it is asked for, and whose clock is the extractor's."""
+    """Land from a vendor that lists every session, whatever it is asked for, and whose clock is the extractor's."""
     tenant = Tenant.from_rows((*SESSIONS, *more), quotas={"ann": {"max_credit_cents": 20}}, now=now.replace(tzinfo=UTC))
-    with serve(tenant, pipeline.Options(window="ignore")) as server:
+    with serve(tenant, Options(window="ignore")) as server:
         extract(server, warehouse, now, "2026-10", last)
 
 
