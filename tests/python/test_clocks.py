@@ -1,4 +1,4 @@
-"""Sessions whose times cannot be, and one that reaches into a month that has not begun, through the whole path (rule 37).
+"""Sessions whose times cannot be, and one that reaches into a month that has not begun (rule 37).
 
 The extractor runs in this process, so that its clock can be set.
 """
