@@ -288,7 +288,5 @@ def _rounded_nano(number: Decimal) -> int:
     """A number that is not negative in nano-credits, rounded half away from zero (rule 1)."""
     _, digits, exponent = number.as_tuple()
     amount, shift = int("".join(map(str, digits))), int(exponent) + 9
-    if shift >= 0:
-        return amount * int(10**shift)
-    unit = int(10**-shift)
-    return 0 if -shift > len(digits) else (2 * amount + unit) // (2 * unit)
+    unit: int = 10 ** min(abs(shift), len(digits) + 1) if shift < 0 else 10**shift
+    return amount * unit if shift >= 0 else (2 * amount + unit) // (2 * unit)

@@ -827,16 +827,17 @@ FAULTS = (
     fault(
         "a month is listed before it begins",
         "dim_billing_periods",
-        "insert into {table} select * replace ('2099-01' as billing_period, false as is_complete,"
-        " timestamp '2099-01-01' as period_start_at_utc, timestamp '2099-02-01' as period_end_at_utc)"
+        "insert into {table} select * replace ('2099-01' as billing_period,"
+        " timestamp '2099-01-01' as period_start_at_utc,"
+        " timestamp '2099-02-01' as period_end_at_utc, false as is_complete)"
         " from {table} where billing_period = '2026-10'",
-        *(LISTED, QUOTAS),
+        *(LISTED,),
     ),
     fault(
         "a month with usage is not listed",
         "dim_billing_periods",
         "delete from {table} where billing_period = '2026-07'",
-        *(LISTED, "relationships_fct_quota_utilization_billing_period__billing_period__ref_dim_billing_periods_"),
+        *(LISTED, TOTALS),
     ),
     fault(
         "a period starts late",
