@@ -160,7 +160,9 @@ def _row_errors(
             )
             continue
         for column, cell in zip(header, row, strict=False):
-            if wanted := _unmet(column, cell, has_uncapped=has_uncapped):
+            if re.match(r'[ \t]+"', cell):  # readers of CSV differ in whether such a quote opens a quoted cell
+                yield f"line {line}, column {column}: {_shown(cell)} has a blank before its quote: delete the blank"
+            elif wanted := _unmet(column, cell, has_uncapped=has_uncapped):
                 yield f"line {line}, column {column}: {_shown(cell)} is not {wanted}"
 
 

@@ -198,7 +198,8 @@
 {% endmacro %}
 
 {#- Loads a seed as text, verbatim: no guessing of quotes or types, and columns by name, whatever their order. Empty is
-    null; a row of empty cells, as spreadsheets leave them at the end, is no row. -#}
+    null; a row of empty cells, as spreadsheets leave them at the end, is no row. extract/seed_files.py has read the file by
+    strict rules before; DuckDB's own would refuse a line break within quotes, and mistake rows where line ends are mixed. -#}
 {% macro duckdb__load_csv_rows(model, agate_table) %}
     {%- set columns, file_columns = [], [] -%}
     {%- for column in seed_columns(model, agate_table) -%}{%- do columns.append(adapter.quote(column)) -%}{%- endfor -%}
@@ -209,7 +210,7 @@
         from read_csv(
             {{ text_literal(adapter.get_seed_file_path(model)) }},
             header = true, auto_detect = false, columns = {{ "{" ~ file_columns | join(", ") ~ "}" }}, null_padding = true,
-            delim = ',', quote = '"', escape = '"', nullstr = ''
+            delim = ',', quote = '"', escape = '"', nullstr = '', parallel = false, strict_mode = false, new_line = '\n'
         )
         where coalesce({{ columns | join(", ") }}) is not null
     {%- endset -%}

@@ -36,6 +36,7 @@ def errors(content: str | bytes, columns: Sequence[str] = ASSIGNMENTS) -> list[s
         (HEADER + ROW).replace("\n", "\r\n"),
         (HEADER + ROW).replace("\n", "\r"),
         HEADER + ROW + "\n,,,\n,,\n\n",
+        HEADER.replace("\n", "\r\n") + ROW + '"ann\nlee","the ""big"" one",2026-10-01,\r\n',
         "external_user_id,plan_id,valid_from,valid_to,,\nann,starter,2026-10-01,,,\n",
         "valid_to,plan_id,valid_from,external_user_id\n,starter,2026-10-01,ann\n",
     ],
@@ -59,6 +60,10 @@ def test_unambiguous_files_are_read(content: str) -> None:
         ((HEADER + ROW.replace("ann", "Ren\u00e9")).encode("cp1252"), "line 2: byte 0xe9 is not UTF-8"),
         (HEADER + ROW.replace("ann", "a\0n"), "line 2: it holds a NUL byte"),
         (HEADER + '"ann,starter,2026-10-01,\n', "line 2: its quotes do not pair up"),
+        (
+            HEADER + 'ann, "starter",2026-10-01,\n',
+            "line 2, column plan_id: ' \"starter\"' has a blank before its quote",
+        ),
         (HEADER + "ann,starter\n", "line 2: it has 2 cells"),
         (HEADER + "ann,starter,2026-10-01,,x\n", "line 2: it has 5 cells"),
         (HEADER + ROW + "\n" + ROW, "line 3: it is blank between other rows"),
@@ -125,13 +130,16 @@ def test_dbt_loads_what_was_saved_again_and_stops_at_a_lost_column(tmp_path: Pat
     seeds = Path(shutil.copytree(ROOT / "seeds", tmp_path / "seeds"))
     warehouse = tmp_path / "usage.duckdb"
     (seeds / "user_plans.csv").write_bytes(
-        b"\xef\xbb\xbfplan_id,external_user_id,valid_from,valid_to,,\r\nstarter,0012,2026-10-01,,,\r\n,,,,,\r\n\r\n"
+        b"\xef\xbb\xbfplan_id,external_user_id,valid_from,valid_to,,\r\nstarter,0012,2026-10-01,,,\r\n"
+        # A line break within a cell, and a row that an editor added with another line end.
+        b'starter,"ann\nlee",2026-10-01,,,\r\nstarter, bob,2026-10-01,,,\n,,,,,\r\n\r\n'
     )
     done = pipeline.dbt(warehouse, "seed", seeds=seeds)
     assert done.returncode == 0, done.stdout
-    read = "select external_user_id, plan_id, valid_from, valid_to from seeds.user_plans"
+    read = "select external_user_id, plan_id, valid_from, valid_to from seeds.user_plans order by 1"
     loaded = pipeline.query(warehouse, read)
-    assert [list(row.values()) for row in loaded] == [["0012", "starter", "2026-10-01", None]]
+    users = [" bob", "0012", "ann\nlee"]
+    assert [list(row.values()) for row in loaded] == [[user, "starter", "2026-10-01", None] for user in users]
     (seeds / "user_plans.csv").write_text("plan_id,external_user_id,valid_from\nstarter,0012,2026-10-01\n")
     done = pipeline.dbt(warehouse, "seed", seeds=seeds)
     assert done.returncode in (1, 2)
