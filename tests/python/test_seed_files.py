@@ -158,25 +158,25 @@ def loaded_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "usage.duckdb"
 
 
-HEADER = "plan_id,valid_from,valid_to,monthly_fee,included_credits,minimum_charge,tier_model\n"
+PRICES = "plan_id,valid_from,valid_to,monthly_fee,included_credits,minimum_charge,tier_model\n"
 
 
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (HEADER.encode("utf-16"), "line 1: it is UTF-16"),
-        (HEADER.encode() + b"M\xfcller,2026-10-01,,,,,graduated\n", "line 2: byte 0xfc is not UTF-8"),
+        (PRICES.encode("utf-16"), "line 1: it is UTF-16"),
+        (PRICES.encode() + b"M\xfcller,2026-10-01,,,,,graduated\n", "line 2: byte 0xfc is not UTF-8"),
         (b"", "line 1: it is empty"),
         (b"\n", "line 1: it is empty"),
-        (HEADER.replace(",monthly_fee", "").encode(), "line 1, column monthly_fee: it is missing"),
-        (HEADER.replace("\n", ",valid_to\n").encode(), "line 1, column valid_to: it is there 2 times"),
-        (HEADER.replace("monthly_fee", "fee").encode(), "line 1, column monthly_fee: it is missing"),
-        (HEADER.replace("\n", ",note\n").encode(), "line 1, column note: it is unknown"),
-        (HEADER.replace(",", ";").encode(), "line 1: cells are separated by semicolons"),
-        (HEADER.replace(",", "\t").encode(), "line 1: cells are separated by tabs"),
-        (HEADER.encode() + b"p,31.10.2026,,,,,graduated\n", "line 2, column valid_from: '31.10.2026' is not a day"),
+        (PRICES.replace(",monthly_fee", "").encode(), "line 1, column monthly_fee: it is missing"),
+        (PRICES.replace("\n", ",valid_to\n").encode(), "line 1, column valid_to: it is there 2 times"),
+        (PRICES.replace("monthly_fee", "fee").encode(), "line 1, column monthly_fee: it is missing"),
+        (PRICES.replace("\n", ",note\n").encode(), "line 1, column note: it is unknown"),
+        (PRICES.replace(",", ";").encode(), "line 1: cells are separated by semicolons"),
+        (PRICES.replace(",", "\t").encode(), "line 1: cells are separated by tabs"),
+        (PRICES.encode() + b"p,31.10.2026,,,,,graduated\n", "line 2, column valid_from: '31.10.2026' is not a day"),
         (
-            HEADER.encode() + b'p,2026-10-01,,"1,000",,,graduated\n',
+            PRICES.encode() + b'p,2026-10-01,,"1,000",,,graduated\n',
             "line 2, column monthly_fee: '1,000' is not an amount",
         ),
     ],
