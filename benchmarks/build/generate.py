@@ -85,7 +85,7 @@ from corrected
 _LAND_LOAD = """
 insert into raw.loads
 select
-    {load_id}, '{run}', '{resource}', {window}, {end} + interval 6 hour, {end} + interval 7 hour, 1, {rows}, {rows},
+    {load_id}, '{run}', '{resource}', {window}, {end} + interval 3 day, {end} + interval 73 hour, 1, {rows}, {rows},
     {rows}, {rows}, 'benchmark'
 """
 

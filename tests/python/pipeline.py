@@ -426,12 +426,12 @@ class Run:
         """What the warehouse has been told: the API's words, and from the warehouse only when it asked."""
         loads = read_loads(self.warehouse)
         newest = self.answers[-1]
-        # Each run lands the list of sandboxes once.
+        # Each run lands the list of sandboxes once; one that failed later is followed by one that was told the same.
         listed = [load.started_at for load in loads if load.resource == "sandboxes"]
         sandboxes = [
             oracle.SandboxRow(text, started_at)
-            for answer, started_at in zip(self.answers, listed, strict=True)
-            for text in answer.sandboxes
+            for place, started_at in enumerate(listed)
+            for text in self.answers[min(place, len(self.answers) - 1)].sandboxes
             if _has_id(text)
         ]
         sandboxes += [oracle.SandboxRow(text, listed[-1]) for text in newest.sandboxes if not _has_id(text)]

@@ -74,13 +74,14 @@ class QuotaWarehouse:
                 *("session_id varchar", "external_user_id varchar", "is_attributed boolean", "sandbox_id varchar"),
                 *("external_project_id varchar", "workspace_id varchar", "load_id bigint", "started_at_utc timestamp"),
                 *("end_at_utc timestamp", "is_provisional boolean", "cost_nano_credits bigint"),
-                *("elapsed_microseconds bigint", "usage_seconds bigint", "row_hash bigint"),
+                *("is_cost_rounded boolean", "elapsed_microseconds bigint", "usage_seconds bigint"),
+                "row_hash bigint",
             ],
             (
                 (
                     *(session.session_id, session.user, session.user != UNATTRIBUTED, session.sandbox),
                     *(session.project, session.workspace, 1, session.start, session.end, session.is_running),
-                    *(session.nano_credits, session.end - session.start, session.seconds, place),
+                    *(session.nano_credits, False, session.end - session.start, session.seconds, place),
                 )
                 for place, session in enumerate(scene.sessions)
             ),

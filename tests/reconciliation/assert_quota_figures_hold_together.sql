@@ -1,5 +1,5 @@
--- Rules 15 to 17 and 37: each user and period that has begun has all four quotas; use is what the facts say; utilization and status follow exactly from use
--- and limit; and a limit was reached at some moment exactly when use came to it.
+-- Rules 15 to 17 and 37: each user and period that has begun has all four quotas; use is what the facts say; utilization
+-- and status follow exactly from use and limit; and a limit was reached at some moment exactly when use came to it.
 with
 
 quotas as (

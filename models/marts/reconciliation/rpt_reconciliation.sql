@@ -148,7 +148,8 @@ checks as (
         vendor.{{ vendor_attribution() }}_credits as actual_credits,
         -- The vendor adds up what we rounded: half a nano-credit at most for each session, and as much where it is split.
         (
-            {{ var("reconciliation_tolerance_credits") }}::decimal(38, 9) + {{ nano_to_credits("coalesce(vendor.rounded_session_count, 0)") }}
+            {{ var("reconciliation_tolerance_credits") }}::decimal(38, 9)
+            + {{ nano_to_credits("coalesce(vendor.rounded_session_count, 0)") }}
         )::decimal(38, 9) as tolerance_credits,
         vendor.rejected_{{ vendor_attribution() }}_credits as rejected_credits
     from vendor
