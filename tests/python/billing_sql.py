@@ -46,6 +46,9 @@ from {database}.intermediate.int_session_days group by all;
 create or replace table {database}.intermediate.int_user_periods as
 select external_user_id, billing_period, min(usage_date) filter (where nano_credits > 0) as first_credits_date
 from {database}.intermediate.int_session_days group by all;
+-- Later than all usage, so that no part lies beyond the newest load's month (rule 37).
+create or replace table {database}.staging.stg_miosa__loads as select timestamp '9999-12-31' as started_at_utc;
+create or replace table {database}.intermediate.int_sandbox_owners (sandbox_id varchar, external_user_id varchar);
 create or replace table {database}.staging.stg_miosa__usage_sessions (
     started_at_utc timestamp, cost_nano_credits bigint, rejection_reason varchar
 );
@@ -72,7 +75,7 @@ class CompiledModels:
         """Name and SQL of each model that is built from the seeds, the ledger or the parts."""
         given = {
             *("int_session_days", "int_user_periods", "fct_user_day_credits", "fct_user_period_credits"),
-            "stg_miosa__usage_sessions",
+            *("stg_miosa__loads", "stg_miosa__usage_sessions", "int_sandbox_owners"),
         }
         models = {name for name, node in self._models.items() if "billing" in node["fqn"]}
         assert {parent for name in models for parent in self._parents(name)} >= given

@@ -109,9 +109,13 @@ class Scene:
 
     @cached_property
     def invoiced_periods(self) -> list[str]:
-        """The periods that are invoiced."""
+        """The periods that are invoiced: none that begins after the newest load (rule 37)."""
         first, _, last = billing_oracle.billing_periods(self.prices, day_parts_of(self.sessions), Ledger())
-        return billing_oracle.periods_between(first, last)
+        return [
+            period
+            for period in billing_oracle.periods_between(first, last)
+            if month_start(int(period[:4]) * 12 + int(period[5:]) - 1) <= self.newest_start
+        ]
 
 
 # --- What is wanted ------------------------------------------------------------------------------------------------
