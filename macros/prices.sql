@@ -194,7 +194,7 @@
 {#- dbt-spark's own macro, after a look at the header: Spark has no plugin that reads the file first. -#}
 {% macro spark__create_csv_table(model, agate_table) %}
     {%- do seed_columns(model, agate_table) -%}
-    {{ return(dbt_spark.spark__create_csv_table(model, agate_table)) }}
+    {{ return(dbt.spark__create_csv_table(model, agate_table)) }}
 {% endmacro %}
 
 {#- Loads a seed as text, verbatim: no guessing of quotes or types, and columns by name, whatever their order. Empty is
