@@ -25,6 +25,8 @@ TENANT = Rows(
         row("usable", "2025-04-10T00:00:00Z", "2025-04-10T01:00:00Z", "12", external_user_id="ann"),
         # A millisecond of clock skew.
         row("skewed", "2025-04-11T00:00:00.001Z", "2025-04-11T00:00:00Z", "50", external_user_id="ann"),
+        # The vendor names this user, although the row cannot be used.
+        row("reversed", "2025-05-11T01:00:00Z", "2025-05-11T00:00:00Z", "0", external_user_id="only rejected"),
         *(
             row(f"may {user}", "2025-05-11T00:00:00Z", "2025-05-11T01:00:00Z", "3", external_user_id=user)
             for user in ("0012", "O'Brien", "bea", "only theirs")
@@ -39,6 +41,7 @@ ann,starter,2025-01-01,
 o\u2019brien,starter,2025-01-01,
 "bea ",starter,2025-01-01,
 nobody like it,starter,2025-01-01,
+only rejected,starter,2025-01-01,
 long gone,starter,2025-01-01,2025-05-01
 """
 
@@ -81,7 +84,7 @@ def test_rule_38_a_difference_that_rejected_rows_explain_does_not_block_a_close(
         ("facts_vs_vendor_summary", None, Decimal(-50), Decimal(50)),
     ]
     rejected = pipeline.query(closed, "select reason from marts.rpt_rejected_rows")
-    assert [row["reason"] for row in rejected] == ["end_before_start"]
+    assert [row["reason"] for row in rejected] == ["end_before_start"] * 2
 
 
 def test_users_whom_the_vendor_never_named_are_listed_and_nobody_is_matched(closed: Path) -> None:

@@ -21,7 +21,9 @@ user_plans as (
 
 known_users as (
 
-    select external_user_id from {{ ref("int_user_periods") }}
+    -- Rejected and void sessions name their user as well. Quotas are left out: only landed users are asked for theirs, and
+    -- a limit that was published for a misspelt id would hide it.
+    select external_user_id from {{ ref("stg_miosa__usage_sessions") }}
     union
     select external_user_id from {{ ref("int_sandbox_owners") }}
 
