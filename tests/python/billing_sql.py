@@ -50,7 +50,7 @@ from {database}.intermediate.int_session_days group by all;
 create or replace table {database}.staging.stg_miosa__loads as select timestamp '9999-12-31' as started_at_utc;
 create or replace table {database}.intermediate.int_sandbox_owners (sandbox_id varchar, external_user_id varchar);
 create or replace table {database}.staging.stg_miosa__usage_sessions (
-    started_at_utc timestamp, cost_nano_credits bigint, rejection_reason varchar
+    external_user_id varchar, started_at_utc timestamp, cost_nano_credits bigint, rejection_reason varchar
 );
 """
 
