@@ -195,7 +195,7 @@ ranked as (
 )
 
 select
-    row_number() over (order by ranked.kind_order, ranked.finding, ranked.place) as finding_number,
+    row_number() over (order by ranked.kind_order, ranked.finding, ranked.place)::bigint as finding_number,
     ranked.finding,
     ranked.is_blocking,
     first_open.billing_period,
