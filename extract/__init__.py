@@ -4,5 +4,3 @@ Data flows one way: `client` sends, `pages` and `listing` make rows of what come
 `run` decides what is asked for; where told to, `pseudonyms` replaces external ids on the way, and `parquet` writes what
 was landed into files. Nothing here computes an amount: rows are kept as the text they were.
 """
-
-__version__ = "0.1.0"

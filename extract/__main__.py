@@ -2,7 +2,7 @@
 
 import gc
 
-from extract import early
+from core import early
 
 if __name__ == "__main__":
     early.guard("extract")

@@ -9,15 +9,15 @@ from typing import Any, NoReturn
 
 import click
 
-from extract import __version__, shell
-from extract.client import Client
+from core import __version__, command_line
+from core.checkpoint import Folding
+from core.client import Client
+from core.command_line import say, working
+from core.progress import bars
+from core.settings import Settings, options_of, read_settings
 from extract.parquet import ParquetFolder
-from extract.progress import bars
 from extract.pseudonyms import Pseudonyms
 from extract.run import Run, Summary
-from extract.settings import Settings, options_of, read_settings
-from extract.shell import say, working
-from extract.upkeep import Folding
 from extract.warehouse import Warehouse
 
 
@@ -81,9 +81,9 @@ def outcome(arguments: Sequence[str] | None = None) -> tuple[int, str]:
     The status is 0 if everything was landed and proven complete, 1 if the run failed (loads landed before the failure
     stay), 2 for wrong usage or configuration, and 128 plus the signal's number if the run was interrupted.
     """
-    return shell.outcome(command, "extract", _STOPPED, arguments)
+    return command_line.outcome(command, "extract", _STOPPED, arguments)
 
 
 def main() -> NoReturn:
     """Run the command as a process."""
-    shell.main(command, "extract", _STOPPED)
+    command_line.main(command, "extract", _STOPPED)

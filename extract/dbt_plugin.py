@@ -1,8 +1,8 @@
 """How dbt opens the warehouse (`profiles.yml` names this module): as careful with the file as the extractor is.
 
 DuckDB's checkpoint rewrites blocks in place, so a kill in the middle of one can leave a file that nothing opens again
-(`extract.upkeep`). dbt therefore never checkpoints either: what it builds and closes stands in the write-ahead log, and
-a process of its own, out of reach of a kill, folds the log in when dbt has ended.
+(`core.checkpoint`). dbt therefore never checkpoints either: what it builds and closes stands in the write-ahead log,
+and a process of its own, out of reach of a kill, folds the log in when dbt has ended.
 
 Another process that holds the file is waited for here, and named: dbt-duckdb's own `retries` would wait in silence.
 """
@@ -19,10 +19,10 @@ from dbt.adapters.duckdb.plugins import BasePlugin
 from dbt.flags import get_flags
 from dbt_common.exceptions import DbtRuntimeError
 
-from extract.errors import ExtractError
+from core.checkpoint import NEVER_CHECKPOINT, Folding
+from core.command_line import say
+from core.errors import ExtractError
 from extract.seed_files import SeedError, check_seeds
-from extract.shell import say
-from extract.upkeep import NEVER_CHECKPOINT, Folding
 from extract.warehouse import hold_for_dbt
 
 LOADING_COMMANDS = ("build", "seed", "retry")

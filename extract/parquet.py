@@ -17,7 +17,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from extract.errors import WarehouseError
+from core.errors import WarehouseError
 from extract.warehouse import Warehouse
 
 _NO_MONTH = "__HIVE_DEFAULT_PARTITION__"

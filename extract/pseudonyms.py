@@ -15,8 +15,8 @@ import re
 from dataclasses import replace
 from functools import lru_cache
 
-from extract.pages import Page, spell_surrogates, storable
-from extract.settings import Settings
+from core.answers import Page, spell_surrogates, storable
+from core.settings import Settings
 
 UNATTRIBUTED = "(unattributed)"
 """No id, but the warehouse's name for nobody: a row that claims it has to stay recognisable, so as to be rejected."""

@@ -17,19 +17,19 @@ from typing import Any
 
 import msgspec
 
-from extract.client import Answer, Client
-from extract.clock import to_text, utc_now
-from extract.errors import ExtractError, IncompleteError, StaleCursorError, UnselectiveError
-from extract.listing import Pass, read_list
-from extract.pages import SEPARATOR, Page, read_document, rollup_results, storable
-from extract.progress import Bar, Bars
+from core.answers import SEPARATOR, Page, read_document, rollup_results, storable
+from core.client import Answer, Client
+from core.clock import to_text, utc_now
+from core.errors import ExtractError, IncompleteError, StaleCursorError, UnselectiveError
+from core.progress import Bar, Bars
+from core.quota_api import ACCEPTED, check_object, quota_path, take_quota
+from core.settings import Settings, next_month
+from core.workers import Ahead, Event, Workers
+from extract.paging import Pass, read_list
 from extract.pseudonyms import Pseudonyms
-from extract.quotas import ACCEPTED, check_object, quota_path, take_quota
-from extract.settings import Settings, next_month
 from extract.warehouse import BRAKE_FROM, Load, Warehouse
-from extract.workers import Ahead, Event, Workers
 
-logger = logging.getLogger("extract")
+logger = logging.getLogger("miosa_billing")
 
 Window = tuple[datetime, datetime]
 

@@ -25,16 +25,17 @@ from typing import Any, Literal, TypeVar
 import duckdb
 import tenacity
 
-from extract import __version__, canonical, statements
-from extract.clock import utc_now
-from extract.errors import ConfigurationError, ShortOfMemoryError, WarehouseError
-from extract.holders import holder, is_held, open_when_free
-from extract.pages import SEPARATOR, Page
-from extract.place import check_place
-from extract.settings import next_month
-from extract.upkeep import NEVER_CHECKPOINT, Folding, create
+from core import __version__, canonical
+from core.answers import SEPARATOR, Page
+from core.checkpoint import NEVER_CHECKPOINT, Folding, create
+from core.clock import utc_now
+from core.database_path import check_place
+from core.errors import ConfigurationError, ShortOfMemoryError, WarehouseError
+from core.file_locks import holder, is_held, open_when_free
+from core.settings import next_month
+from extract import statements
 
-logger = logging.getLogger("extract")
+logger = logging.getLogger("miosa_billing")
 
 _MEMORY = "200MB"
 # Where rows are so large that this does not do. DuckDB takes rows by 2,048, and each thread has some at hand.

@@ -1,6 +1,6 @@
 """`python -m publish`."""
 
-from extract import early
+from core import early
 
 if __name__ == "__main__":
     early.guard("publish")

@@ -7,7 +7,7 @@ from typing import NoReturn
 
 import click
 
-from extract import __version__, shell
+from core import __version__, command_line
 from publish.quotas.commands import quotas
 
 _STOPPED = "stopped; what was changed before stays changed, and raw.quota_changes tells of it; run again to go on"
@@ -28,9 +28,9 @@ def outcome(arguments: Sequence[str] | None = None) -> tuple[int, str]:
     The status is 0 if everything was done, 1 if the command failed, 2 for wrong usage or configuration, and 128 plus
     the signal's number if it was interrupted. Subcommands define the other statuses; their help describes them.
     """
-    return shell.outcome(command, "publish", _STOPPED, arguments)
+    return command_line.outcome(command, "publish", _STOPPED, arguments)
 
 
 def main() -> NoReturn:
     """Run the command as a process."""
-    shell.main(command, "publish", _STOPPED)
+    command_line.main(command, "publish", _STOPPED)

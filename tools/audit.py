@@ -83,7 +83,7 @@ def secrets(root: Path) -> Iterator[str]:
 
 def built_sql(root: Path) -> Iterator[str]:
     """SQL put together from strings in what runs in production; each exemption in the code says why it is safe."""
-    packages = [str(root / name) for name in ("extract", "publish") if (root / name).is_dir()]
+    packages = [str(root / name) for name in ("core", "extract", "publish") if (root / name).is_dir()]
     if not packages:
         return
     checked = subprocess.run(

@@ -13,14 +13,14 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TypeVar
 
-from extract.client import Client
-from extract.clock import utc_now
-from extract.errors import ApiError, ExtractError, GivenUpError, RefusedKeyError
-from extract.pages import spell_surrogates
-from extract.progress import Bar
-from extract.quotas import ACCEPTED, quota_path, take_quota
+from core.answers import spell_surrogates
+from core.client import Client
+from core.clock import utc_now
+from core.errors import ApiError, ExtractError, GivenUpError, RefusedKeyError
+from core.progress import Bar
+from core.quota_api import ACCEPTED, quota_path, take_quota
+from core.workers import Ahead
 from extract.warehouse import Load, QuotaChange, Warehouse
-from extract.workers import Ahead
 from publish.quotas.comparison import Wanted
 from publish.quotas.limits import FIELDS, Quota, quota_body, read_quota
 

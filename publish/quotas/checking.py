@@ -9,14 +9,14 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from extract import canonical
-from extract.client import Answer, Client
-from extract.clock import utc_now
-from extract.errors import ApiError, WarehouseError
-from extract.pages import read_document, rollup_results
-from extract.quotas import ACCEPTED, quota_path, take_quota
+from core import canonical
+from core.answers import read_document, rollup_results
+from core.client import Answer, Client
+from core.clock import utc_now
+from core.errors import ApiError, WarehouseError
+from core.quota_api import ACCEPTED, quota_path, take_quota
+from core.settings import next_month
 from extract.run import rollup_params
-from extract.settings import next_month
 from extract.warehouse import Query
 from publish.quotas.comparison import in_force, limit_json, require_built
 from publish.quotas.limits import EXACT, FIELDS, Limit, Quota, number, number_text, read_quota

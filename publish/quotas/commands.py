@@ -16,13 +16,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from extract.client import Client
-from extract.clock import utc_now
-from extract.errors import ConfigurationError, ExtractError
-from extract.progress import bars
-from extract.settings import ApiSettings, FileSettings, options_of, read_settings_as
-from extract.shell import redacted, say, show, working
-from extract.upkeep import Folding
+from core.checkpoint import Folding
+from core.client import Client
+from core.clock import utc_now
+from core.command_line import redacted, say, show, working
+from core.errors import ConfigurationError, ExtractError
+from core.progress import bars
+from core.settings import ApiSettings, FileSettings, options_of, read_settings_as
 from extract.warehouse import Query, Warehouse, reading
 from publish.quotas.applying import BRAKE_PERCENT, Applying, Outcome
 from publish.quotas.checking import Standing, check_api, check_warehouse

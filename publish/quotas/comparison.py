@@ -9,7 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from extract.errors import ApiError, WarehouseError
+from core.errors import ApiError, WarehouseError
 from extract.warehouse import Query
 from publish.quotas.limits import UNKNOWN, Limit, Quota, number_text, read_quota
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Context, Decimal
 from typing import Any, Literal
 
-from extract import canonical
-from extract.errors import ApiError
+from core import canonical
+from core.errors import ApiError
 
 FIELDS = {
     "credits": "max_credit_cents",

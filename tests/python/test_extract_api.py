@@ -22,10 +22,10 @@ from hypothesis import strategies as st
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from extract.client import Answer, Client
-from extract.errors import ApiError, ExtractError, IncompleteError, StaleCursorError
-from extract.listing import Pass, read_list
-from extract.pages import Page
+from core.answers import Page
+from core.client import Answer, Client
+from core.errors import ApiError, ExtractError, IncompleteError, StaleCursorError
+from extract.paging import Pass, read_list
 from publish.quotas.checking import check_api
 from simulator import generate_tenant
 from simulator.app import DEFAULT_API_KEY

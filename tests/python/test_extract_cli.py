@@ -18,10 +18,11 @@ from typing import NoReturn
 import duckdb
 import pytest
 
-from extract import cli, shell
+from core import command_line
+from core.errors import ConfigurationError, ExtractError
+from core.settings import Settings
+from extract import cli
 from extract.cli import outcome
-from extract.errors import ConfigurationError, ExtractError
-from extract.settings import Settings
 from simulator.server import Server
 from test_extract_support import (
     ROOT,
@@ -282,17 +283,17 @@ FULL, LEFT, CLOSED = OSError(28, "No space left on device"), BrokenPipeError(32,
 def test_what_was_done_needs_nobody_to_be_told(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     monkeypatch.setattr(sys, "stdout", Full(error))
     monkeypatch.setattr(sys, "stderr", Full(error))
-    shell.say("done")
-    shell.say("done", err=True)
+    command_line.say("done")
+    command_line.say("done", err=True)
 
 
 def test_what_was_asked_for_needs_somebody_who_takes_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdout", Full(LEFT))
-    shell.show("a table")  # its reader has seen enough
+    command_line.show("a table")  # its reader has seen enough
     for error, why in ((FULL, "No space left on device"), (CLOSED, "closed")):
         monkeypatch.setattr(sys, "stdout", Full(error))
         with pytest.raises(ExtractError, match=f"cannot write to standard output \\({why}\\)"):
-            shell.show("a table")
+            command_line.show("a table")
 
 
 # The key

@@ -16,8 +16,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from core.errors import WarehouseError
 from extract.cli import outcome
-from extract.errors import WarehouseError
 from extract.parquet import ParquetFolder
 from extract.warehouse import Warehouse
 from simulator import generate_tenant

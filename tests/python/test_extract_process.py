@@ -29,8 +29,8 @@ import duckdb
 import pytest
 
 import tenants
-from extract.errors import WarehouseError
-from extract.upkeep import create
+from core.checkpoint import create
+from core.errors import WarehouseError
 from pipeline import Run, ask, build, mart_differences, read_loads, read_mart
 from simulator.app import DEFAULT_API_KEY
 from simulator.server import Server
@@ -384,7 +384,7 @@ def test_a_defect_of_our_own_is_one_line_without_the_key(server: Server, warehou
 _SHIFTED = """
 import sys
 from datetime import timedelta
-from extract import clock
+from core import clock
 shift, truth = timedelta(days=int(sys.argv.pop(1))), clock.utc_now
 clock.utc_now = lambda: truth() + shift
 from extract.cli import main

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from starlette.requests import Request
 
 import tenants
+from core.answers import SEPARATOR, read_page
+from core.errors import ApiError, ConfigurationError
 from extract.cli import outcome
-from extract.errors import ApiError, ConfigurationError
-from extract.pages import SEPARATOR, read_page
 from extract.pseudonyms import Pseudonyms
 from pipeline import Run, ask, assert_same, read_loads
 from pipeline import query as rows_of

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extract import canonical
-from extract.errors import ApiError, ErrorBodyError, IncompleteError, TransientError
-from extract.pages import SEPARATOR, read_document, read_page
+from core import canonical
+from core.answers import SEPARATOR, read_document, read_page
+from core.errors import ApiError, ErrorBodyError, IncompleteError, TransientError
 from extract.run import check_rollup
 
 ROWS = ['{"id":"a","credit_cost":0.10}', '{ "id" : "b" }', "5", '"x"', "null", "[1,{}]"]

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from starlette.requests import Request
 from starlette.responses import Response
 
-from extract.errors import ApiError, ExtractError, IncompleteError
-from extract.quotas import encode_segment
+from core.errors import ApiError, ExtractError, IncompleteError
+from core.quota_api import encode_segment
 from extract.run import coalesce
 from extract.warehouse import BRAKE_FROM, Warehouse
 from simulator import generate_tenant

@@ -19,11 +19,11 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import Response
 
-from extract.client import Client, _proxy
-from extract.progress import bars
+from core.client import Client, _proxy
+from core.progress import bars
+from core.settings import Settings, read_settings
 from extract.pseudonyms import Pseudonyms
 from extract.run import Run, Summary
-from extract.settings import Settings, read_settings
 from extract.warehouse import Warehouse
 from simulator import Options, Tenant, serve
 from simulator.app import DEFAULT_API_KEY

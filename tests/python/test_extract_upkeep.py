@@ -13,10 +13,10 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from extract.errors import ConfigurationError, WarehouseError
-from extract.holders import holder, open_when_free
-from extract.place import check_place, database_name
-from extract.upkeep import NEVER_CHECKPOINT, Folding, create
+from core.checkpoint import NEVER_CHECKPOINT, Folding, create
+from core.database_path import check_place, database_name
+from core.errors import ConfigurationError, WarehouseError
+from core.file_locks import holder, open_when_free
 from extract.warehouse import hold_for_dbt
 from pipeline import dbt, extract, query, start_dbt
 from simulator.server import serve

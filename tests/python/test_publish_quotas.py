@@ -23,7 +23,7 @@ from miosa import Miosa
 from miosa.errors import MiosaError
 from starlette.requests import Request
 
-from extract.errors import ApiError
+from core.errors import ApiError
 from pipeline import build, write_seeds
 from publish.cli import outcome
 from publish.quotas.limits import number_text, quota_body, read_quota

@@ -35,7 +35,7 @@ from simulator.server import serve
 from simulator.tenant import LIMITS, Tenant
 from tenants import Rows, Span
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 DECIMALS = {"utilization": 6, "amount": 3, "difference_amount": 3, "current_amount": 3, "upgrade_amount": 3}
 """Of columns that have others than credits have."""
 

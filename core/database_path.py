@@ -6,7 +6,7 @@ import os
 import re
 from pathlib import Path
 
-from extract.errors import ConfigurationError
+from core.errors import ConfigurationError
 
 RESERVED_NAMES = frozenset(
     {

@@ -13,8 +13,8 @@ from typing import NoReturn
 
 import click
 
-from extract.errors import ExtractError, Interrupted
-from extract.settings import FileSettings
+from core.errors import ExtractError, Interrupted
+from core.settings import FileSettings
 
 
 @contextlib.contextmanager
@@ -25,7 +25,7 @@ def working(name: str, settings: FileSettings, unfinished: str = "nothing unfini
     """
     os.umask(0o077)
     logging.basicConfig(stream=sys.stderr, format=f"{name}: %(message)s", level=logging.WARNING)
-    logging.getLogger("extract").setLevel(logging.DEBUG if settings.verbose else logging.WARNING)
+    logging.getLogger("miosa_billing").setLevel(logging.DEBUG if settings.verbose else logging.WARNING)
     for handler in logging.getLogger().handlers:
         handler.addFilter(_Redact(settings))
     try:

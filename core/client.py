@@ -26,10 +26,10 @@ from urllib.request import getproxies, proxy_bypass
 import httpx
 import tenacity
 
-from extract import __version__, pages
-from extract.clock import utc_now
-from extract.deadline import Deadlines
-from extract.errors import (
+from core import __version__, answers
+from core.clock import utc_now
+from core.deadline import Deadlines
+from core.errors import (
     ApiError,
     ErrorBodyError,
     GivenUpError,
@@ -38,9 +38,9 @@ from extract.errors import (
     StoppedError,
     TransientError,
 )
-from extract.settings import DEFAULT_BASE_URL, ApiSettings, is_loopback
+from core.settings import DEFAULT_BASE_URL, ApiSettings, is_loopback
 
-logger = logging.getLogger("extract")
+logger = logging.getLogger("miosa_billing")
 
 T = TypeVar("T")
 
@@ -189,8 +189,8 @@ class Client:
             if answer.status not in question.accept:
                 raise self._refusal(answer, question, shown)
             try:
-                if answer.status < 300 and pages.is_html(answer.body, answer.headers.get("content-type", "")):
-                    raise ApiError(pages.WEB_PAGE)
+                if answer.status < 300 and answers.is_html(answer.body, answer.headers.get("content-type", "")):
+                    raise ApiError(answers.WEB_PAGE)
                 return read(answer)
             except (ApiError, TransientError) as error:
                 if isinstance(error, ErrorBodyError) and "cursor" in question.params:
@@ -251,7 +251,7 @@ class Client:
         if encoding == "x-gzip":  # the same by its older name, which the library does not know
             encoding = response.headers["content-encoding"] = "gzip"
         if encoding not in _ENCODINGS:  # packed twice, a few bytes could unpack to any size at once
-            raise ApiError("an answer is packed in a way that was not asked for", f": {pages.printable(encoding)}")
+            raise ApiError("an answer is packed in a way that was not asked for", f": {answers.printable(encoding)}")
         chunks: list[bytes] = []
         size = 0
         for chunk in response.iter_bytes():
@@ -290,7 +290,7 @@ class Client:
             if isinstance(cause, ConnectionRefusedError):
                 why = " (connection refused)"
             elif isinstance(cause, ssl.SSLError):
-                why = f" (no TLS: {pages.printable(str(cause.reason))})"
+                why = f" (no TLS: {answers.printable(str(cause.reason))})"
             cause = cause.__cause__ or cause.__context__
         return self._unreachable(f"cannot reach {host}{why}")
 
@@ -302,8 +302,8 @@ class Client:
     def _refusal(self, answer: Answer, question: _Question, where: str) -> ApiError | TransientError:
         """The error for a status that is not the one hoped for."""
         status = answer.status
-        said = pages.error_message(answer.body)
-        request = pages.printable(answer.headers.get("x-request-id", ""))
+        said = answers.error_message(answer.body)
+        request = answers.printable(answer.headers.get("x-request-id", ""))
         if request and self._is_discreet and _REQUEST_ID.fullmatch(request):
             where, said = f"{where} (request {request})", ""
         elif request and "(request " not in said:
@@ -313,7 +313,7 @@ class Client:
             with contextlib.suppress(ValueError):
                 location = answer.headers.get("location")
                 host = urlsplit(urljoin(self._base_url + question.path, location)).hostname if location else None
-            target = pages.printable(host or "") or "another address"
+            target = answers.printable(host or "") or "another address"
             return ApiError(f"{where} redirects to {target}: refused, the key stays here")
         if "cursor" in question.params and status in (400, 404, 409, 410, 422):
             return _stale(where, status, said)

@@ -20,7 +20,7 @@ from types import TracebackType
 import duckdb
 import tenacity
 
-from extract.errors import WarehouseError
+from core.errors import WarehouseError
 
 NEVER_CHECKPOINT = {"checkpoint_threshold": "1TB", "auto_checkpoint_skip_wal_threshold": str(1 << 60)}
 """Settings of a connection that only ever appends to the log; with `pragma disable_checkpoint_on_shutdown`."""

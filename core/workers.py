@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
-from extract.errors import StoppedError
+from core.errors import StoppedError
 
 Job = TypeVar("Job")
 Piece = TypeVar("Piece")

@@ -12,10 +12,10 @@ from datetime import datetime
 
 import msgspec
 
-from extract.client import Answer, Client
-from extract.clock import utc_now
-from extract.errors import ApiError, IncompleteError
-from extract.pages import Page, is_html, read_page
+from core.answers import Page, is_html, read_page
+from core.client import Answer, Client
+from core.clock import utc_now
+from core.errors import ApiError, IncompleteError
 
 # Pages in a row that bring nothing new before a list is held to go round in circles.
 _MOST_FRUITLESS = 100

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import quote
 
-from extract.client import Answer
-from extract.errors import ApiError, ExtractError
-from extract.pages import is_html, read_document
+from core.answers import is_html, read_document
+from core.client import Answer
+from core.errors import ApiError, ExtractError
 
 ACCEPTED = frozenset({200, 404})
 """The statuses of an answer about a quota. The API's own 404 says that there is none."""

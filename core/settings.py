@@ -19,9 +19,9 @@ from urllib.parse import urlsplit
 
 import click
 
-from extract.clock import utc_now
-from extract.errors import ConfigurationError
-from extract.place import check_place
+from core.clock import utc_now
+from core.database_path import check_place
+from core.errors import ConfigurationError
 
 API_PATH = "/api/v1"
 DEFAULT_BASE_URL = "https://api.miosa.ai" + API_PATH

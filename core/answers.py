@@ -14,8 +14,8 @@ from typing import Any
 
 import msgspec
 
-from extract.canonical import normalize
-from extract.errors import ApiError, ErrorBodyError, IncompleteError, TransientError
+from core.canonical import normalize
+from core.errors import ApiError, ErrorBodyError, IncompleteError, TransientError
 
 SEPARATOR = "\x1e"
 """Stands between rows in `Page.text`. JSON may not hold it: inside strings it has to be escaped."""
