@@ -164,3 +164,7 @@ def test_models_and_unit_tests_that_documents_name_exist(document: Path) -> None
     cases = "".join(path.read_text("utf-8") for path in (ROOT / "models").rglob("*.yml"))
     assert not set(re.findall(r"\b(?:stg|int|fct|dim|rpt)_\w+", text)) - MODELS
     assert not [name for name in re.findall(r"`(rule_\w+)`", text) if f"name: {name}\n" not in cases]
+
+
+def test_the_page_on_data_flow_names_every_model() -> None:
+    assert not MODELS - set(re.findall(r"`(\w+)`", (ROOT / "docs" / "data_flow.md").read_text("utf-8")))
