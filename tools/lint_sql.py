@@ -18,7 +18,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         warehouse = Path(folder) / "lint.duckdb"
         with duckdb.connect(warehouse) as connection:
-            connection.execute((ROOT / "extract" / "schema.sql").read_text())
+            connection.execute((ROOT / "core" / "raw" / "schema.sql").read_text())
         environment = os.environ | {
             "WAREHOUSE_PATH": str(warehouse),
             "DBT_TARGET_PATH": f"{folder}/target",

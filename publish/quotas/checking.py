@@ -13,11 +13,11 @@ from core import canonical
 from core.answers import read_document, rollup_results
 from core.client import Answer, Client
 from core.clock import utc_now
+from core.database.connection import Query
 from core.errors import ApiError, WarehouseError
+from core.months import next_month
 from core.quota_api import ACCEPTED, quota_path, take_quota
-from core.settings import next_month
-from extract.run import rollup_params
-from extract.warehouse import Query
+from core.usage_api import rollup_params
 from publish.quotas.comparison import in_force, limit_json, require_built
 from publish.quotas.limits import EXACT, FIELDS, Limit, Quota, number, number_text, read_quota
 

@@ -9,8 +9,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from core.database.connection import Query
 from core.errors import ApiError, WarehouseError
-from extract.warehouse import Query
 from publish.quotas.limits import UNKNOWN, Limit, Quota, number_text, read_quota
 
 _BUILT = """
