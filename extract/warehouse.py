@@ -76,7 +76,7 @@ class Warehouse(RawWriter):
         # Each costs a look at history, and a hostile row may have any number.
         for name in sorted(unknown)[:_FIELDS_PER_LANDING]:
             self._reported.add(name)
-            if not self.database.query(sql("field_seen_before"), [first_load, name]):
+            if self.database.query(sql("field_seen_before"), [first_load, name]) == [(False,)]:
                 logger.warning("the API's sessions have a field not known before, kept as it is: %s", repr(name)[:80])
 
     # Voids
@@ -92,12 +92,11 @@ class Warehouse(RawWriter):
         self.database.execute("delete from covered_windows")
         self.database.execute_many("insert into covered_windows values (?, ?)", [[*window] for window in windows])
         view_versions(self.database, "usage_sessions")
-        self.database.execute(sql("find_unlisted"), {"running_until": running_until})
+        self.database.execute(sql("find_unlisted"), [running_until])
         unlisted = int(self.database.query("select count(*) from unlisted")[0][0])
         covered = 0
         if unlisted >= BRAKE_FROM:
-            counted = self.database.execute(sql("count_covered"), {"running_until": running_until}).fetchone()
-            covered = int(counted[0]) if counted else 0
+            covered = int(self.database.query(sql("count_covered"), [running_until])[0][0])
         return unlisted, covered
 
     def land_voids(self, load: Load) -> None:

@@ -35,7 +35,7 @@ def examine(database: Database, loads: Sequence[Load]) -> None:
 
 def _normalize(database: Database) -> None:
     """Normalize rows that DuckDB would read differently (repeated keys) or not at all."""
-    if not database.execute(sql("find_repeated_keys")).fetchone():
+    if database.query(sql("find_repeated_keys")) == [(False,)]:
         return
     while rows := database.execute(sql("rows_to_normalize")).fetchmany(_FETCHED_ROWS):
         database.execute_many(

@@ -1,5 +1,5 @@
 -- Counts the sessions that the covered windows should list, by the rule of find_unlisted.sql. One row.
--- $running_until: as there.
+-- $1: as there.
 with current as (
     select
         arg_max(
@@ -8,7 +8,7 @@ with current as (
                 'starts': started_at_utc,
                 'ends': ended_at_utc,
                 'covered_until':
-                    case when is_running then greatest(ended_at_utc, $running_until) else ended_at_utc end
+                    case when is_running then greatest(ended_at_utc, $1) else ended_at_utc end
             },
             load_id::hugeint * 1099511627776 + row_number
         ) as version
@@ -21,6 +21,7 @@ with current as (
     )
     group by row_hash, row_key, has_id
 )
+
 select count(*)
 from current
 semi join covered_windows as of_start

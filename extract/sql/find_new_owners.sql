@@ -11,6 +11,7 @@ with shown as (
         and sequenced.has_id
         and sequenced.external_user_id not in ('', '(unattributed)')
 ),
+
 known as (
     select row_key, arg_max(external_user_id, load_id::hugeint * 1099511627776 + row_number) as external_user_id
     from raw.sandboxes
@@ -21,6 +22,7 @@ known as (
         and load_id < (select min(shown.load_id) from shown)
     group by row_key
 )
+
 select
     shown.row_key as sandbox_id,
     min(case when known.row_key is null then timestamp '0001-01-01 00:00:00' else shown.started_at end) as since

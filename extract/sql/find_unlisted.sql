@@ -1,5 +1,5 @@
 -- Finds sessions that the covered windows should list and that no load of this run listed.
--- $running_until: until when a running session has to be covered (null: as far as it was known).
+-- $1: until when a running session has to be covered (null: as far as it was known).
 -- Grain: `unlisted` has one row per session.
 -- The start lies in one window, the end in the same or another one, whatever lies between them: an API that selects by
 -- start lists the session in the first, one that selects by end in the second, one that selects by overlap in both. A
@@ -16,11 +16,12 @@ with suspects as (
         on history.row_hash = listed.row_hash and history.row_key = listed.row_key and history.has_id = listed.has_id
     where not history.is_void
 ),
+
 current as (
     select
         history.row_hash, history.row_key, history.has_id, history.is_void, history.started_at_utc,
         history.ended_at_utc,
-        case when history.is_running then greatest(history.ended_at_utc, $running_until) else history.ended_at_utc end
+        case when history.is_running then greatest(history.ended_at_utc, $1) else history.ended_at_utc end
             as covered_until
     from history
     inner join suspects using (row_hash, row_key, has_id)
@@ -29,6 +30,7 @@ current as (
         order by history.load_id desc, history.row_number desc
     ) = 1
 )
+
 select current.row_hash, current.row_key, current.has_id, current.started_at_utc, current.ended_at_utc
 from current
 semi join covered_windows as of_start

@@ -9,6 +9,6 @@ from (
     from staged
     inner join examined using (load_number)
     where staged.normalized is not null
-)
+) as fields
 where not list_contains($1::varchar[], name)
 order by name

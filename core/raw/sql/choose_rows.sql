@@ -11,5 +11,5 @@ from (
     inner join firsts using (sequence)
     inner join sequenced using (row_hash, row_key, has_id)
     where sequenced.sequence <> firsts.sequence
-)
+) as listed
 where sequence not in (select unchanged.sequence from unchanged)

@@ -21,9 +21,8 @@ select
     found.sequence,
     sequenced.load_number,
     sequenced.place,
-    found.http_status is not distinct from staged.http_status
-    and (found.http_status is not distinct from 404 or found.payload = staged.payload) as is_same,
-    found.http_status is not distinct from staged.http_status as is_comparable,
+    (found.http_status is not distinct from staged.http_status) as is_comparable,
+    is_comparable and (found.http_status is not distinct from 404 or found.payload = staged.payload) as is_same,
     case when not is_same and is_comparable then found.payload end as current_payload
 from found
 inner join sequenced using (sequence)

@@ -4,6 +4,7 @@ with keys as (
     from parsed
     group by all
 )
+
 select
     load_number,
     sum(times)::bigint,

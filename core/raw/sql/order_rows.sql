@@ -6,7 +6,7 @@ select
     parsed.*,
     examined.load_id,
     examined.window_end,
-    (examined.load_id - (select min(load_id) from examined)) * 1099511627776 + parsed.place as sequence
+    (examined.load_id - (select min(landing.load_id) from examined as landing)) * 1099511627776 + parsed.place as sequence
 from parsed
 inner join examined using (load_number)
 where examined.load_id is not null;

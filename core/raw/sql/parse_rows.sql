@@ -13,6 +13,7 @@ with documents as (
     from staged
     inner join examined using (load_number)
 ),
+
 fields as (
     select
         load_number,
@@ -27,14 +28,15 @@ fields as (
         )) end as said
     from documents
 ),
+
 texts as (
     select
-        load_number,
-        place,
-        asked_at,
-        given_key,
+        fields.load_number,
+        fields.place,
+        fields.asked_at,
+        fields.given_key,
         case when said.ended_at is null
-            then coalesce(said is not null and ltrim(document, e' \t\r\n')[1] = '{', false)
+            then coalesce(fields.said is not null and ltrim(fields.document, e' \t\r\n')[1] = '{', false)
             else false end as is_running,
         case when starts_with(said.id, '"') and said.id <> '""' then said.id ->> '$' end as id,
         -- Spelt as the warehouse reads them too: lower-case letters and a decimal comma are fine (rule 8).
@@ -50,6 +52,7 @@ texts as (
         case when starts_with(said.external_user_id, '"') then said.external_user_id ->> '$' end as external_user_id
     from fields
 ),
+
 times as (
     select
         * exclude (started, ended),
@@ -59,6 +62,7 @@ times as (
             then ended::timestamp end as ended
     from texts
 )
+
 select
     load_number,
     place,

@@ -5,6 +5,7 @@ with repeated as (
     group by all
     having count(*) > 1
 )
+
 select
     repeated.load_number, repeated.row_hash, repeated.row_key, repeated.has_id,
     list(distinct staged.payload) as contents

@@ -4,4 +4,4 @@
 -- per row: that took more than twice as long.
 insert into staged
 select $1, unnest(range(first, last)), null, null, unnest(string_split(text, chr(30))), null
-from (select $2::bigint as first, $3::bigint as last, $4::varchar as text)
+from (select $2::bigint as first, $3::bigint as last, $4::varchar as text) as page
