@@ -111,8 +111,9 @@ class World:
         with duckdb.connect(str(self.warehouse)) as connection:
             connection.execute("create schema if not exists intermediate; create schema if not exists marts")
             connection.execute(
-                "create or replace table intermediate.int_desired_quota_limits (external_user_id varchar, quota varchar,"
-                " valid_from date, valid_to date, limit_value decimal(38, 9), wanted_by varchar, plan_id varchar)"
+                "create or replace table intermediate.int_desired_quota_limits ("
+                "external_user_id varchar, quota varchar, valid_from date, valid_to date,"
+                " limit_value decimal(38, 9), wanted_by varchar, plan_id varchar)"
             )
             for user, caps in wanted.items():
                 for name, cap in caps.items():
@@ -298,7 +299,9 @@ def test_what_is_wanted_is_that_of_today(world: World, capsys: pytest.CaptureFix
         ("null", "current_date", False),
         ("current_date - 1", "current_date + 1", True),
     ):
-        world.write(f"update intermediate.int_desired_quota_limits set valid_from = {valid_from}, valid_to = {valid_to}")
+        world.write(
+            f"update intermediate.int_desired_quota_limits set valid_from = {valid_from}, valid_to = {valid_to}"
+        )
         assert bool(differences(capsys)) == is_today, (valid_from, valid_to)
 
 
