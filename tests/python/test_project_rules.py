@@ -1,4 +1,4 @@
-"""The rules of docs/project_rules.md: the project keeps them but for the exceptions, and each check finds a violation."""
+"""The rules of docs/project_rules.md: the project keeps them but for the exceptions; each check finds a violation."""
 
 from __future__ import annotations
 
