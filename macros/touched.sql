@@ -44,10 +44,10 @@
     {{ return(first_row("select 1 from touched.built_by") is not none) }}
 {% endmacro %}
 
-{#- dbt asks this for each incremental model and seed. -#}
+{#- dbt calls this for each incremental model and seed. Overridden for this project's models only. -#}
 {% macro should_full_refresh() %}
-    {%- if model.resource_type != "model" -%}
-        {{ return(flags.FULL_REFRESH) }}
+    {%- if model.resource_type != "model" or model.package_name != project_name -%}
+        {{ return(dbt.should_full_refresh()) }}
     {%- endif -%}
     {{ return(not is_partial_build()) }}
 {% endmacro %}
@@ -196,8 +196,11 @@
     {{ return(relation) }}
 {%- endmacro %}
 
-{#- dbt asks this for what a generic test reads. -#}
+{#- dbt calls this for the relation that a generic test reads. Overridden for this project's tests only. -#}
 {% macro get_where_subquery(relation) -%}
+    {%- if model.package_name != project_name -%}
+        {{ return(dbt.get_where_subquery(relation)) }}
+    {%- endif -%}
     {%- set where = config.get("where", "") -%}
     {%- set part = touched_part(relation, asks_statistics=model.test_metadata.name in ("never_null", "at_least")) -%}
     {{ return("(select * from " ~ part ~ " where " ~ where ~ ") as dbt_subquery" if where else part) }}

@@ -120,6 +120,11 @@ def many_parents() -> list[Node]:
     return [*seeds, *staged, model("intermediate/int_wide", *(each["unique_id"] for each in staged))]
 
 
+def fanout() -> list[Node]:
+    hub = model("intermediate/int_hub", USAGE["unique_id"])
+    return [hub, *(model(f"intermediate/int_leaf_{letter}", hub["unique_id"]) for letter in "abc")]
+
+
 def rejoined() -> list[Node]:
     between = model("intermediate/int_between", USAGE["unique_id"])
     return [between, model("intermediate/int_rejoined", USAGE["unique_id"], between["unique_id"])]
@@ -150,10 +155,7 @@ PLANTED: dict[tuple[str, str], list[Node]] = {
     ],
     ("check_model_does_not_rejoin_upstream_concepts", "int_rejoined"): rejoined(),
     ("check_model_has_no_upstream_dependencies", "int_root"): [model("intermediate/int_root")],
-    ("check_model_leaf_fanout", "int_hub"): [
-        hub := model("intermediate/int_hub", USAGE["unique_id"]),
-        *(model(f"intermediate/int_leaf_{letter}", hub["unique_id"]) for letter in "abc"),
-    ],
+    ("check_model_leaf_fanout", "int_hub"): fanout(),
     ("check_model_max_parents", "int_wide"): many_parents(),
     ("check_model_max_chained_views", "int_behind_views"): chained_views(),
     ("check_model_names_no_table", "int_hard_coded"): [
@@ -175,9 +177,7 @@ PLANTED: dict[tuple[str, str], list[Node]] = {
     ("check_model_column_description_populated", "fct_undescribed_column"): shown(
         model("marts/usage/fct_undescribed_column", USAGE["unique_id"], columns=[column("row_id", description=" ")])
     ),
-    ("check_source_description_populated", "vendor.undescribed"): read_by(
-        other_source("undescribed", description="")
-    ),
+    ("check_source_description_populated", "vendor.undescribed"): read_by(other_source("undescribed", description="")),
     ("check_source_top_level_description_populated", "vendor.without_origin"): read_by(
         other_source("without_origin", source_description="")
     ),
