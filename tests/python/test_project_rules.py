@@ -177,6 +177,13 @@ PLANTED: dict[tuple[str, str], list[Node]] = {
     ("check_model_column_description_populated", "fct_undescribed_column"): shown(
         model("marts/usage/fct_undescribed_column", USAGE["unique_id"], columns=[column("row_id", description=" ")])
     ),
+    ("check_model_declares_columns", "int_without_columns"): [
+        model("intermediate/int_without_columns", USAGE["unique_id"]) | {"columns": {}}
+    ],
+    ("check_source_columns_described", "vendor.undescribed_column"): read_by(
+        other_source("undescribed_column", columns={"row_id": column("row_id", description="")})
+    ),
+    ("check_source_columns_described", "vendor.without_columns"): read_by(other_source("without_columns", columns={})),
     ("check_source_description_populated", "vendor.undescribed"): read_by(other_source("undescribed", description="")),
     ("check_source_top_level_description_populated", "vendor.without_origin"): read_by(
         other_source("without_origin", source_description="")
