@@ -4,5 +4,5 @@ from (
     select external_user_id from marts.dim_users
 where is_attributed
     union
-    select external_user_id from intermediate.int_desired_quota_limits
+    select external_user_id from marts.dim_desired_quota_limits
 ) as users
