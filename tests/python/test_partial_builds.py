@@ -76,7 +76,10 @@ where hash(row_key, {seed}) % 2 = 0;
 
 PLANS = "external_user_id,plan_id,valid_from,valid_to\nuser-0,{plan},2023-02-10,\nuser-2,{plan},2023-01-05,2023-04-02\n"
 WHOLE_BUILDS = "select count(*) from build_state.whole_builds"
-UNFINISHED = "select count(*) from intermediate.{} where invocation_id not in (select invocation_id from build_state.whole_builds)"
+UNFINISHED = (
+    "select count(*) from intermediate.{}"
+    " where invocation_id not in (select invocation_id from build_state.whole_builds)"
+)
 NEWEST = "assert_parts_are_of_the_newest_versions"
 WITHOUT_TESTS = ("--exclude-resource-type", "test", "unit_test")
 
@@ -179,7 +182,8 @@ def test_a_month_is_built_and_tested_and_a_fault_in_changed_rows_is_caught(wareh
     execute(
         faulty,
         "insert into intermediate.int_session_days select * replace (load_id - 1 as load_id)"
-        " from intermediate.int_session_days semi join intermediate.int_changed_sessions using (row_hash, load_id) limit 1",
+        " from intermediate.int_session_days"
+        " semi join intermediate.int_changed_sessions using (row_hash, load_id) limit 1",
     )
     assert f"Failure in test {NEWEST}" in pipeline.build(faulty, "--select", NEWEST, check=False).stdout
 
