@@ -25,7 +25,7 @@ from starlette.responses import Response
 
 import oracle
 import tenants
-from core.database_path import RESERVED_NAMES, database_name
+from core.database.path import RESERVED_NAMES, database_name
 from pipeline import Run, assert_same, build, extract, mart_differences, query, rejected_differences, whole_path
 from simulator.app import Options
 from simulator.metering import nano_text, roll_up
