@@ -22,10 +22,9 @@ $(BIN)/python:
 		|| { echo "make: Python 3.11 or newer is needed; say which with make PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-# dbt looks on its path for modules that it runs before it parses (tools/dbt_start); these import the project.
-$(VENV)/.linked: tools/dbt_start/dbt_miosa_billing.py | $(BIN)/python
-	@printf '%s\n' "$(CURDIR)" "$(CURDIR)/tools/dbt_start" \
-		> "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/miosa_billing.pth"
+# dbt looks on its path for packages that it imports before it parses (dbt_miosa_billing).
+$(VENV)/.linked: | $(BIN)/python
+	@echo "$(CURDIR)" > "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/miosa_billing.pth"
 	@touch $@
 
 $(VENV)/.run-installed: requirements.lock | $(BIN)/python

@@ -16,7 +16,7 @@ from dataclasses import replace
 from functools import lru_cache
 
 from core.answers import Page, spell_surrogates, storable
-from core.settings import Settings
+from core.settings import FileSettings
 
 UNATTRIBUTED = "(unattributed)"
 """No id, but the warehouse's name for nobody: a row that claims it has to stay recognisable, so as to be rejected."""
@@ -45,7 +45,7 @@ class Pseudonyms:
         self._ids: dict[str, str] = {}
 
     @classmethod
-    def of_settings(cls, settings: Settings) -> Pseudonyms | None:
+    def of_settings(cls, settings: FileSettings) -> Pseudonyms | None:
         """The pseudonyms that the settings ask for; None where ids are to be stored as they are."""
         key = settings.id_hash_key
         return None if key is None else cls(os.fsencode(key.reveal()))

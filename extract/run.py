@@ -21,13 +21,16 @@ from core.answers import SEPARATOR, Page, read_document, rollup_results, storabl
 from core.client import Answer, Client
 from core.clock import to_text, utc_now
 from core.errors import ExtractError, IncompleteError, StaleCursorError, UnselectiveError
+from core.months import next_month
 from core.progress import Bar, Bars
 from core.quota_api import ACCEPTED, check_object, quota_path, take_quota
-from core.settings import Settings, next_month
+from core.raw.load import Load
+from core.usage_api import rollup_params, summary_params
 from core.workers import Ahead, Event, Workers
 from extract.paging import Pass, read_list
 from extract.pseudonyms import Pseudonyms
-from extract.warehouse import BRAKE_FROM, Load, Warehouse
+from extract.settings import Settings
+from extract.warehouse import BRAKE_FROM, Warehouse
 
 logger = logging.getLogger("miosa_billing")
 
@@ -135,7 +138,7 @@ class Run:
             [
                 *self._quotas(),
                 *self._figures("usage_rollups", "/usage", months, rollup_params, check_rollup),
-                *self._figures("usage_summaries", "/usage/summary", months, _summary_params, check_object),
+                *self._figures("usage_summaries", "/usage/summary", months, summary_params, check_object),
             ]
         )
         self._warehouse.forget_asked()
@@ -451,7 +454,7 @@ class Run:
                 self._warehouse.examine(batch)
                 for _, loads in groupby(batch, key=lambda load: load.resource):
                     landed = [*loads]
-                    self._warehouse.land(landed, notes_asked=landed[0].resource == "quotas")
+                    self._warehouse.land(landed)
                     for load in landed:
                         self.summary.count(load)
 
@@ -570,21 +573,6 @@ def coalesce(windows: Iterable[Window], *, touch: bool = True) -> list[Window]:
 def _midnight(moment: datetime) -> datetime:
     """The start of a moment's day."""
     return moment.replace(hour=0, minute=0, second=0, microsecond=0)
-
-
-def rollup_params(month: datetime) -> dict[str, str]:
-    """The question for a month's rollup by user."""
-    return {
-        "group_by": "external_user_id",
-        "period": "custom",
-        "start": to_text(month),
-        "end": to_text(next_month(month)),
-    }
-
-
-def _summary_params(month: datetime) -> dict[str, str]:
-    """The question for a month's summary."""
-    return {"period_start": to_text(month), "period_end": to_text(next_month(month))}
 
 
 def check_rollup(value: Any) -> None:

@@ -21,9 +21,9 @@ from starlette.responses import Response
 
 from core.client import Client, _proxy
 from core.progress import bars
-from core.settings import Settings, read_settings
 from extract.pseudonyms import Pseudonyms
 from extract.run import Run, Summary
+from extract.settings import Settings, read_settings
 from extract.warehouse import Warehouse
 from simulator import Options, Tenant, serve
 from simulator.app import DEFAULT_API_KEY

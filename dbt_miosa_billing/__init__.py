@@ -1,8 +1,7 @@
-"""What dbt does first in this project: check that it can read the seeds at all.
+"""What dbt needs of this project in Python. dbt imports each package called `dbt_…` on its path before it parses.
 
-dbt decodes seeds while it parses, before the warehouse's plugin (`extract/dbt_plugin.py`) is loaded, and ends in a
-traceback where a spreadsheet saved one in another encoding. dbt imports each module called `dbt_…` that it finds on
-its path before it parses; `make setup` puts this folder there.
+dbt decodes seeds while it parses, before the plugin of the warehouse (`warehouse_plugin`) is loaded, and ends in a
+traceback if a spreadsheet saved one in another encoding. So the encodings are checked here, first.
 """
 
 from __future__ import annotations
@@ -14,14 +13,14 @@ from dbt.flags import get_flags
 from dbt.plugins.manager import dbtPlugin
 from dbt_common.exceptions import DbtRuntimeError
 
-from extract.seed_files import SeedError, check_encodings
+from dbt_miosa_billing.seed_files import SeedError, check_encodings
 
 
 class MiosaBilling(dbtPlugin):
-    """dbt makes one for each command."""
+    """dbt creates one per command."""
 
     def initialize(self) -> None:
-        """Stop the command with one line where a seed is not UTF-8."""
+        """Stop the command with one line if a seed is not UTF-8."""
         if self.project_name != "miosa_billing":
             return
         flags: Any = get_flags()  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""Where the warehouse may be: one check for the extractor, `publish` and dbt, before anything is opened or made."""
+"""Where the database file may be: one check for `extract`, `publish` and dbt, before anything is opened or created."""
 
 from __future__ import annotations
 
@@ -14,37 +14,37 @@ RESERVED_NAMES = frozenset(
         *("raw", "seeds", "staging", "intermediate", "marts", "ledger", "build_state", "touched"),
         # DuckDB's own schemas and databases.
         *("main", "temp", "system", "memory", "information_schema", "pg_catalog"),
-        # Where dbt keeps the rows of failed tests, if it is asked to (`--store-failures`).
+        # Where dbt keeps the rows of failed tests, if asked to (`--store-failures`).
         "dbt_test__audit",
     }
 )
-"""Names that the database may not have, in lower case: DuckDB names it after its file, and `name.table` is ambiguous
-where a schema has the same name. A test compares this with a warehouse that was built."""
+"""Names that the database must not have, in lower case: DuckDB names it after its file, and `name.table` is ambiguous
+if a schema has the same name. A test compares this list with a warehouse that was built."""
 
-# What DuckDB takes for something else than a file of this machine: `md:…`, `ducklake:…`, `s3://…`, memory.
-_NO_FILE = re.compile(r":memory:|\w{2,}:", re.ASCII)
-# What ends a line, or is no text at all: it cannot stand in a message of one line.
-_NO_TEXT = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-# DuckDB takes `\` for `/`, and puts its log where the first `?` stands.
-_NEVER_IN_PATH = re.compile(r"[?\\]")
-# dbt takes the path for an address, which ends at `#`, and in its file name at `;`. It puts the file's name between
-# quotes of either kind in its SQL.
+# What DuckDB takes for something other than a file of this machine: `md:…`, `ducklake:…`, `s3://…`, memory.
+_NOT_A_FILE = re.compile(r":memory:|\w{2,}:", re.ASCII)
+# Line breaks and undecodable bytes: they cannot stand in a message of one line.
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+# DuckDB reads `\` as `/`, and puts its log where the first `?` stands.
+_NEVER_IN_ABSOLUTE_PATH = re.compile(r"[?\\]")
+# dbt reads the path as an address, which ends at `#`, and the file name up to `;`. In its SQL it puts the file name
+# between quotes of either kind.
 _NEVER_AS_GIVEN = re.compile("#")
 _NEVER_IN_NAME = re.compile("[\"';]")
 _LONGEST_NAME = 255 - len(".new.wal")
 
 
-def check_place(path: Path) -> None:
-    """Refuse a path that names no file of this machine, or that DuckDB or dbt would take for another one.
+def check_database_path(path: Path) -> None:
+    """Refuse a path that names no file of this machine, or that DuckDB or dbt would read as another one.
 
     Raises `ConfigurationError`.
     """
-    if not path.name.strip(". ") or _NO_FILE.match(str(path)):
+    if not path.name.strip(". ") or _NOT_A_FILE.match(str(path)):
         raise ConfigurationError("WAREHOUSE_PATH names no file of this machine: set it to one, as warehouse.duckdb")
-    if _NO_TEXT.search(str(path)):
+    if _UNPRINTABLE.search(str(path)):
         raise ConfigurationError("WAREHOUSE_PATH holds a line break or the like: choose another name")
     found = (
-        _NEVER_IN_PATH.search(str(path.absolute()))
+        _NEVER_IN_ABSOLUTE_PATH.search(str(path.absolute()))
         or _NEVER_AS_GIVEN.search(str(path))
         or _NEVER_IN_NAME.search(path.name)
     )

@@ -1,8 +1,9 @@
 -- The raw layer: what the API said, append-only. Created by the extractor, read by dbt as sources.
 --
--- Nothing here is ever updated or deleted, but the extractor's own notes in raw.quota_progress and raw.figures_due. A row is added only when its content differs from the current version of
--- its key, and the current version of a key is the one with the highest (load_id, row_number): no clock decides.
--- All times are UTC. The API's own words are in `payload`; every other column is there to find, order or explain it.
+-- Nothing here is ever updated or deleted, except the extractor's own notes in raw.quota_progress and raw.figures_due.
+-- A row is added only when its content differs from the current version of its key. The current version of a key is the
+-- one with the highest (load_id, row_number): no clock decides. All times are UTC. The API's own words are in
+-- `payload`; every other column is there to find, order or explain it.
 
 create schema if not exists raw;
 
