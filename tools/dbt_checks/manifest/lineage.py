@@ -10,13 +10,33 @@ def parents(node: Any) -> set[str]:
     return set(getattr(node.depends_on, "nodes", None) or [])
 
 
+def stored(model: Any) -> bool:
+    """Whether a model's rows are written to a table."""
+    return str(model.config.materialized) in ("table", "incremental")
+
+
 @check
-def check_model_leaf_fanout(model: Any, ctx: Any, *, max_leaves: int = 2) -> None:
+def check_model_does_not_rejoin(model: Any, ctx: Any, *, change_lists: str = "models/intermediate/changes/") -> None:
+    """No model reads A and B if B reads A and nothing else reads B: B should be a part of the model.
+
+    A list of what changed in A since the build before is no such B: it is made before the model replaces its rows.
+    """
+    read = parents(model)
+    for between in ctx.models:
+        is_list = between.original_file_path.startswith(change_lists)
+        readers = ctx.children_by_unique_id.get(between.unique_id, [])
+        again = sorted(parents(between) & read)
+        if between.unique_id in read and again and len(readers) == 1 and not is_list:
+            fail(f"`{model.name}` alone reads `{between.name}`, and reads {again} again, which that one reads.")
+
+
+@check
+def check_model_leaf_fanout(model: Any, ctx: Any, *, max_leaves: int = 3) -> None:
     """Few models that nothing reads depend directly on the same model: more are a sign of logic to move upstream."""
     children = ctx.children_by_unique_id.get(model.unique_id, [])
     leaves = sorted(child.name for child in children if not ctx.children_by_unique_id.get(child.unique_id))
     if len(leaves) > max_leaves:
-        fail(f"`{model.name}` feeds {len(leaves)} models that nothing reads: {leaves}. At most {max_leaves} may do.")
+        fail(f"`{model.name}` feeds {len(leaves)} models that nothing reads: {leaves}. At most {max_leaves} may.")
 
 
 @check
@@ -34,3 +54,17 @@ def check_exposure_reads_marts(exposure: Any, ctx: Any) -> None:
     others = sorted(parents(exposure) - marts)
     if others:
         fail(f"`{exposure.name}` reads what is no mart: {others}.")
+
+
+@check
+def check_exposure_reads_tables(exposure: Any, ctx: Any) -> None:
+    """Exposures read tables, or views over a single table, which cost their readers nothing."""
+    models = {model.unique_id: model for model in ctx.models}
+    slow = []
+    for read in sorted(parents(exposure) & set(models)):
+        behind = [models.get(unique_id) for unique_id in parents(models[read])]
+        is_thin = len(behind) == 1 and behind[0] is not None and stored(behind[0])
+        if not (stored(models[read]) or is_thin):
+            slow.append(models[read].name)
+    if slow:
+        fail(f"`{exposure.name}` reads views that are more than a selection from one table: {slow}.")
