@@ -744,7 +744,7 @@ def test_from_seeds_to_the_vendor_and_back_into_the_marts(
             monkeypatch.setenv(name, value)
         assert command("--from", "2026-10", "--window-days", "31", environment=dict(os.environ)).returncode == 0
         models = ("--exclude-resource-type", "unit_test", "test", "--select")
-        build(warehouse, *models, "+dim_quota_limits", "+fct_quota_utilization", seeds=seeds)
+        build(warehouse, *models, "+dim_quota_limits", "+exposure:quotas_at_the_vendor", seeds=seeds)
         drifted = "select external_user_id, quota from marts.dim_quota_limits where is_drifted order by all"
         expected = [
             *(("a/b?c", "concurrent"), ("a/b?c", "credits")),
