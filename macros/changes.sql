@@ -138,7 +138,7 @@
     {%- set keys, columns = arg_dict["unique_key"], get_quoted_csv(arg_dict["dest_columns"] | map(attribute="name")) %}
     delete from {{ arg_dict["target_relation"] }}
     where ({{ keys | join(", ") }}) in (
-        select {{ "(" ~ changed_keys(keys) ~ ")" if keys | length > 1 else changed_keys(keys) }}
+        select ({{ keys | map("replace", "service_period", "billing_period") | join(", ") }})
         from {{ model_relation(model.config.meta.changes) }}
     );
     insert into {{ arg_dict["target_relation"] }} ({{ columns }})
