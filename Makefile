@@ -55,11 +55,12 @@ test-spark: $(SPARK_VENV)/.installed ## the same models on a Spark cluster of th
 test-full: setup-dev lint ## the same, with the long property tests (20,000 sessions, 5 seeds)
 	$(BIN)/python -m pytest --full
 
-lint: setup-dev ## ruff, mypy and sqlfluff
+lint: setup-dev ## ruff, mypy, sqlfluff and the rules of the dbt project
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m tools.lint_sql
+	$(BIN)/python -m tools.lint_project
 
 audit: setup-dev ## locks have hashes, no secret in the tree, no SQL built from strings
 	$(BIN)/python -m tools.audit

@@ -20,6 +20,8 @@
         {{ return(graph["is_partial_build"]) }}
     {%- elif flags.FULL_REFRESH or period_to_close() is not none or not keeps_history() -%}
         {{ return(false) }}
+    {%- elif adapter.get_relation(database=target.database, schema="build_state", identifier="whole_builds") is none -%}
+        {{ return(false) }}
     {%- endif -%}
     {{ return(first_row("select 1 from build_state.whole_builds") is not none) }}
 {% endmacro %}
@@ -136,7 +138,7 @@
     {%- set keys, columns = arg_dict["unique_key"], get_quoted_csv(arg_dict["dest_columns"] | map(attribute="name")) %}
     delete from {{ arg_dict["target_relation"] }}
     where ({{ keys | join(", ") }}) in (
-        select {{ "(" ~ changed_keys(keys) ~ ")" if keys | length > 1 else changed_keys(keys) }}
+        select ({{ keys | map("replace", "service_period", "billing_period") | join(", ") }})
         from {{ model_relation(model.config.meta.changes) }}
     );
     insert into {{ arg_dict["target_relation"] }} ({{ columns }})

@@ -189,7 +189,7 @@ def steady_rows() -> Rows:
 @pytest.fixture(scope="session")
 def steady(new_directory: NewDirectory) -> Run:
     """The steady tenant as the documentation says that it is served."""
-    return whole_path(new_directory("steady"), steady_rows())
+    return whole_path(new_directory("steady"), steady_rows(), data_tests=False)
 
 
 def asked_for(mart: oracle.Mart) -> oracle.Mart:
