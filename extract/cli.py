@@ -12,8 +12,8 @@ from core import __version__, command_line
 from core.client import Client
 from core.command_line import say, working
 from core.database.checkpoint import CheckpointProcess
+from core.options import options_of
 from core.progress import bars
-from core.settings import options_of
 from extract.parquet import ParquetFolder
 from extract.pseudonyms import Pseudonyms
 from extract.run import Run, Summary

@@ -48,7 +48,7 @@ class Pseudonyms:
     def of_settings(cls, settings: FileSettings) -> Pseudonyms | None:
         """The pseudonyms that the settings ask for; None where ids are to be stored as they are."""
         key = settings.id_hash_key
-        return None if key is None else cls(os.fsencode(key.reveal()))
+        return None if key is None else cls(os.fsencode(key.get_secret_value()))
 
     @property
     def check_value(self) -> str:

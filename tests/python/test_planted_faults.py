@@ -208,10 +208,11 @@ class Project:
         )
 
     def relation(self, name: str) -> str:
-        """The table of a model or a seed, or of a source named with its schema."""
+        """The table of a model or a seed, or of a source named with its schema or as dbt calls it."""
         for node in self.nodes.values():
             if node["resource_type"] in ("model", "seed", "source") and name in (
                 node["name"],
+                f"{node['schema']}.{node['name']}",
                 f"{node.get('source_name')}.{node['name']}",
             ):
                 return str(node["relation_name"])

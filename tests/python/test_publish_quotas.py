@@ -444,7 +444,7 @@ def test_an_answer_that_tells_of_other_limits_is_a_failure(world: World, capsys:
 
     with serve(world.server.tenant, Options(api_key=KEY), lie) as server:
         assert apply("--base-url", server.base_url) == (1, "")
-    assert "told of other limits: credits uncapped, concurrent 2" in capsys.readouterr().err
+    assert "returned other limits: credits uncapped, concurrent 2" in capsys.readouterr().err
     assert world.changes("event, is_in_force") == [("intent", None), ("outcome", False)]
 
 
@@ -587,7 +587,7 @@ def test_a_signal_ends_it_in_one_line(world: World, number: int, status: int) ->
         _, complained = process.communicate(timeout=30)
     assert process.returncode == status
     assert complained.splitlines() == [
-        "publish: stopped; what was changed before stays changed, and raw.quota_changes tells of it; run again to go on"
+        "publish: stopped; what was changed before stays changed, and raw.quota_changes lists it; run again to go on"
     ]
 
 
