@@ -718,6 +718,39 @@ FAULTS = (
         "update {table} set usage_seconds = usage_seconds + 1 where session_id = 'small'",
         *(PARTS,),
     ),
+    # Changes: in a full build the change models decide nothing, so only their keys can be wrong.
+    *(
+        fault(
+            f"a change is listed twice in {table}",
+            table,
+            "insert into {table} from {table}",
+            f"unique_combination_{table}_{key}",
+        )
+        for table, key in {
+            "int_changed_sessions": "load_id__row_number",
+            "int_price_segments_snapshot": "external_user_id__billing_period__from_date",
+            "int_rated_lines_snapshot": "line_id",
+            "int_quota_usage_snapshot": "external_user_id__billing_period__quota",
+            **dict.fromkeys(
+                (f"int_user_periods_changed_by_{cause}" for cause in ("usage", "prices", "lines", "limits", "recount")),
+                "external_user_id__billing_period__cause",
+            ),
+        }.items()
+    ),
+    fault(
+        "a changed session is listed twice in staging",
+        "stg_miosa__changed_sessions",
+        "insert into {table} from {table}",
+        "unique_combination_stg_miosa__changed_sessions_load_id__row_number",
+        "unique_combination_int_changed_sessions_load_id__row_number",
+    ),
+    fault(
+        "an answer about a quota is there twice",
+        "stg_miosa__quota_answers",
+        "insert into {table} from {table} where external_user_id = 'ann'",
+        "unique_combination_stg_miosa__quota_answers_external_user_id",
+        "unique_combination_dim_quota_answers_external_user_id",
+    ),
     # Users and periods: faults in the int_ models run through everything that is built from them.
     fault(
         "a user's day is lost",
@@ -1450,6 +1483,7 @@ FAULTS = (
         "stg_miosa__usage_summaries",
         "update {table} set credits = null, rejection_reason = 'bad_credits' where billing_period = '2026-10'",
         *(VENDOR,),
+        "rpt_rejected_rows_never_null",
     ),
     # Reports
     fault(
@@ -2084,18 +2118,23 @@ FAULTS = (
         "stg_ledger__closed_invoice_lines",
         "insert into {table} from {table}" + line("ann", "fee", "2026-09"),
         *(FROZEN,),
+        "unique_fct_invoice_lines_line_id",
+        "unique_combination_int_invoice_lines_line_id",
     ),
     fault(
         "a nano-credit of closed usage is lost in staging",
         "stg_ledger__closed_line_usage",
         "update {table} set credits = credits - 0.000000001 where session_id = 'withdrawn'",
-        *(FROZEN,),
+        *(FROZEN, LINE_USAGE),
     ),
     fault(
         "a closed period is lost in staging",
         "stg_ledger__closed_periods",
         "delete from {table}",
-        *(FROZEN,),
+        *(FROZEN, LINE_USAGE, SESSION_DAYS, ONE_USAGE_ROW, ONE_INVOICE, ONE_INVOICE_ID),
+        "fct_invoice_lines_each_type_has_its_own_cells",
+        "unique_fct_invoice_lines_line_id",
+        "unique_combination_int_invoice_lines_line_id",
     ),
     # The ledger: what is edited there is made good by an adjustment, so that all sums hold; its seal does not.
     fault(
@@ -2157,6 +2196,7 @@ FAULTS = (
         "unique_fct_invoice_lines_line_id",
         "source_relationships_ledger_closed_invoice_lines_invoice_period__billing_period__"
         "source_ledger_closed_periods_",
+        "unique_combination_int_invoice_lines_line_id",
     ),
     fault(
         "a closed period's figures are edited",
