@@ -34,6 +34,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 _SPACE = re.compile(r"[ \t\n\r]*")
 # No JSON begins so, whatever page it may be: a document, a fragment, a comment.
 _HTML = re.compile(rb"(\xef\xbb\xbf)?\s*<")
+_JSON = re.compile(rb"(\xef\xbb\xbf)?\s*[\[{]")
 _decode_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
@@ -130,6 +131,11 @@ def error_message(body: bytes) -> str:
 def is_html(body: bytes, content_type: str = "") -> bool:
     """Whether a body is a web page, as a wrong address or a proxy answers."""
     return _HTML.match(body) is not None or (content_type.lower().startswith("text/html") and bool(body.strip()))
+
+
+def is_json(body: bytes, content_type: str = "") -> bool:
+    """Whether a body begins as the JSON of an API does, and does not call itself a web page."""
+    return _JSON.match(body) is not None and not is_html(body, content_type)
 
 
 def _read_fast(body: bytes, *, is_first: bool) -> Page:

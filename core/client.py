@@ -91,6 +91,7 @@ class Client:
         self._is_discreet = settings.id_hash_key is not None
         self._stop = stop or threading.Event()
         self._has_answered = False
+        self._has_answered_json = False
         # Shared by all threads: what the API asks of one holds for all. On the monotonic clock.
         self._resumes_at = 0.0
         self.fastest = math.inf
@@ -190,7 +191,7 @@ class Client:
                 raise self._refusal(answer, question, shown)
             try:
                 if answer.status < 300 and answers.is_html(answer.body, answer.headers.get("content-type", "")):
-                    raise ApiError(answers.WEB_PAGE)
+                    raise self._web_page(answer)
                 return read(answer)
             except (ApiError, TransientError) as error:
                 if isinstance(error, ErrorBodyError) and "cursor" in question.params:
@@ -242,6 +243,8 @@ class Client:
         except httpx.InvalidURL as error:
             raise ApiError(f"the address {self._base_url} cannot be asked") from error
         self._has_answered = True
+        if not self._has_answered_json:
+            self._has_answered_json = answers.is_json(body, response.headers.get("content-type", ""))
         self.fastest = min(self.fastest, time.monotonic() - max(began, self._deadlines.connected_at))
         return Answer(response.status_code, body, response.headers)
 
@@ -318,10 +321,7 @@ class Client:
         if "cursor" in question.params and status in (400, 404, 409, 410, 422):
             return _stale(where, status, said)
         if status in _RETRIED:
-            retry_after = _retry_after(answer)
-            if retry_after and retry_after <= self._max_seconds:
-                self._resumes_at = max(self._resumes_at, time.monotonic() + retry_after)
-            return TransientError(f"{where}: status {status}", said, retry_after=retry_after)
+            return self._transient(answer, f"{where}: status {status}", said)
         if status == 401:
             return RefusedKeyError("the API does not take the key (status 401): check MIOSA_API_KEY", said)
         if status == 403:
@@ -340,6 +340,23 @@ class Client:
         if 200 <= status < 300:
             return ApiError(f"{where}: status {status} without the answer asked for", said)
         return ApiError(f"{where}: status {status}", said)
+
+    def _web_page(self, answer: Answer) -> ApiError | TransientError:
+        """The error for a web page under a status that says success.
+
+        A wrong address answers with nothing else. An API that has answered JSON in this run is behind a proxy that
+        shows a page for a moment, as with status 502.
+        """
+        if not self._has_answered_json:
+            return ApiError(answers.WEB_PAGE)
+        return self._transient(answer, "the answer is a web page, although the API has answered JSON in this run")
+
+    def _transient(self, answer: Answer, message: str, words: str = "") -> TransientError:
+        """The error for an answer that another try may better. All threads keep the pause that the answer asks for."""
+        retry_after = _retry_after(answer)
+        if retry_after and retry_after <= self._max_seconds:
+            self._resumes_at = max(self._resumes_at, time.monotonic() + retry_after)
+        return TransientError(message, words, retry_after=retry_after)
 
     def _sleep(self, seconds: float) -> None:
         """Wait, unless the run stops."""

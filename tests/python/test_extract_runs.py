@@ -579,8 +579,12 @@ def test_what_was_asked_a_day_ago_or_by_a_clock_ahead_is_asked_again(
 
 def test_a_page_that_is_not_found_is_no_quota_of_404(warehouse: Path) -> None:
     page = Response("<html>nothing here</html>", 404, media_type="text/html")
-    with scripted("/quotas/external/u1", page, rows=[row("s", "2026-10-05")]) as (url, _), pytest.raises(ApiError):
+    with (
+        scripted("/quotas/external/u1", page, rows=[row("s", "2026-10-05")]) as (url, script),
+        pytest.raises(ApiError, match="status 404, a web page"),
+    ):
         land(url, warehouse)
+    assert len(script.asked) == 1
     assert query(warehouse, "select count(*) from raw.quotas") == [(0,)]
 
 
@@ -732,7 +736,7 @@ def test_rule_5_a_load_that_fails_lands_nothing_and_those_before_it_stay(warehou
     script = Script("/sandboxes", "<html>maintenance</html>")
     with serve(tenant, Options(), script) as server:
         with pytest.raises(ApiError, match="web page"):
-            land(server, warehouse)
+            land(server, warehouse, max_tries=2)
         assert set(current(warehouse)) == {json.loads(text)["id"] for text in ROWS}
         loads = query(warehouse, "select distinct resource from raw.loads")
         assert loads == [("usage_sessions",)]
