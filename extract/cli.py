@@ -10,14 +10,15 @@ from typing import Any, NoReturn
 import click
 
 from core import __version__, command_line
+from core.api.client import Client
 from core.checkpoint import Folding
-from core.client import Client
 from core.command_line import say, working
 from core.progress import bars
 from core.settings import Settings, options_of, read_settings
+from extract.context import RunContext, Summary
 from extract.parquet import ParquetFolder
 from extract.pseudonyms import Pseudonyms
-from extract.run import Run, Summary
+from extract.run import land_everything
 from extract.warehouse import Warehouse
 
 
@@ -40,27 +41,23 @@ def _run(settings: Settings) -> Summary:
     """Run with everything open that a run needs."""
     # The larger half of the HTTP library, which it imports with its first connection: here beside opening the file.
     threading.Thread(target=import_module, args=("httpcore",), daemon=True).start()
-    stop = threading.Event()
     pseudonyms = Pseudonyms.of_settings(settings)
-    try:
-        with (
-            Folding(settings.warehouse) as folding,
-            Warehouse(
-                settings.warehouse,
-                settings.lock_seconds,
-                pseudonyms.check_value if pseudonyms else None,
-                on_close=folding.fold,
-            ) as warehouse,
-            Client(settings, stop) as client,
-            bars() as shown,
-        ):
-            folder = ParquetFolder(settings.parquet, warehouse) if settings.parquet else None
-            summary = Run(settings, client, warehouse, shown, pseudonyms).execute()
-            if folder:
-                folder.complete()
-            return summary
-    finally:
-        stop.set()
+    with (
+        Folding(settings.warehouse) as folding,
+        Warehouse(
+            settings.warehouse,
+            settings.lock_seconds,
+            pseudonyms.check_value if pseudonyms else None,
+            on_close=folding.fold,
+        ) as warehouse,
+        Client(settings) as client,
+        bars() as shown,
+    ):
+        folder = ParquetFolder(settings.parquet, warehouse) if settings.parquet else None
+        summary = land_everything(RunContext(settings, client, warehouse, shown, pseudonyms))
+        if folder:
+            folder.complete()
+        return summary
 
 
 def _tell(summary: Summary, settings: Settings) -> None:

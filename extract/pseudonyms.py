@@ -15,7 +15,8 @@ import re
 from dataclasses import replace
 from functools import lru_cache
 
-from core.answers import Page, spell_surrogates, storable
+from core.api.pages import Page
+from core.canonical import spell_surrogates, storable
 from core.settings import Settings
 
 UNATTRIBUTED = "(unattributed)"

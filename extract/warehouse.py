@@ -26,7 +26,7 @@ import duckdb
 import tenacity
 
 from core import __version__, canonical
-from core.answers import SEPARATOR, Page
+from core.api.pages import SEPARATOR, Page
 from core.checkpoint import NEVER_CHECKPOINT, Folding, create
 from core.clock import utc_now
 from core.database_path import check_place

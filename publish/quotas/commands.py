@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -16,8 +15,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from core.api.client import Client
 from core.checkpoint import Folding
-from core.client import Client
 from core.clock import utc_now
 from core.command_line import redacted, say, show, working
 from core.errors import ConfigurationError, ExtractError
@@ -147,16 +146,12 @@ def check(user: str, as_json: bool, live: bool, **options: Any) -> int:
 @contextmanager
 def _open(settings: ApiSettings) -> Iterator[tuple[Warehouse, Client]]:
     """The warehouse for writing, and the API."""
-    stop = threading.Event()
-    try:
-        with (
-            Folding(settings.warehouse) as folding,
-            Warehouse(settings.warehouse, settings.lock_seconds, on_close=folding.fold) as warehouse,
-            Client(settings, stop) as client,
-        ):
-            yield warehouse, client
-    finally:
-        stop.set()
+    with (
+        Folding(settings.warehouse) as folding,
+        Warehouse(settings.warehouse, settings.lock_seconds, on_close=folding.fold) as warehouse,
+        Client(settings) as client,
+    ):
+        yield warehouse, client
 
 
 def _refuse_pseudonyms(settings: ApiSettings, query: Query) -> None:

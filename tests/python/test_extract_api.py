@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -22,10 +23,11 @@ from hypothesis import strategies as st
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from core.answers import Page
-from core.client import Answer, Client
+from core.api.client import Client
+from core.api.exchange import Answer
 from core.errors import ApiError, ExtractError, IncompleteError, StaleCursorError
-from extract.paging import Pass, read_list
+from extract.list_state import ListState
+from extract.paging import ListPass
 from publish.quotas.checking import check_api
 from simulator import generate_tenant
 from simulator.app import DEFAULT_API_KEY
@@ -59,14 +61,12 @@ def get(url: str, **options: Any) -> bytes:
         return client.get("/usage/summary", {"a": "b"}, lambda answer: answer.body)
 
 
-def read(url: str, page_size: int = 100) -> tuple[Pass, list[str]]:
+def read(url: str, page_size: int = 100) -> tuple[ListState, list[str]]:
     """One pass over the sessions."""
-    pages: list[Page] = []
-    with Client(settings_for(url, Path("unused.duckdb"), max_tries=2)) as client:
-        done = read_list(
-            client, "/usage/sessions", {}, page_size, pages.append, lambda fetch, requests, _: map(fetch, requests)
-        )
-    return done, [text for page in pages for text in page.rows]
+    with Client(settings_for(url, Path("unused.duckdb"), max_tries=2)) as client, ThreadPoolExecutor(4) as pool:
+        done = ListPass(client, "/usage/sessions", {}, page_size, pool)
+        rows = [text for page in done for text in page.rows]
+    return done.state, rows
 
 
 def error(status: int, **headers: str) -> Response:
@@ -252,7 +252,18 @@ def test_web_pages_for_ever_end_a_run_that_had_begun_with_one_line_that_says_wha
     gateway = Gateway(lambda number: number > 2)
     with serve(Tenant.from_rows(rows), Options(max_page_size=5), gateway) as server:
         done = command(
-            *("--from", "2026-10", "--window-days", "31", "--look-ahead-days", "0", "--max-tries", "3"),
+            *(
+                "--from",
+                "2026-10",
+                "--window-days",
+                "31",
+                "--look-ahead-days",
+                "0",
+                "--max-tries",
+                "3",
+                "--threads",
+                "1",
+            ),
             environment={"MIOSA_API_KEY": DEFAULT_API_KEY, "MIOSA_BASE_URL": server.base_url}
             | {"WAREHOUSE_PATH": str(warehouse)},
         )
@@ -261,7 +272,7 @@ def test_web_pages_for_ever_end_a_run_that_had_begun_with_one_line_that_says_wha
     for part in ("/usage/sessions: the answer is a web page", "given up after 3 tries", "run again later"):
         assert part in done.stderr
     loads = query(warehouse, "select window_end_at_utc::varchar from raw.loads")
-    assert loads == [("2026-09-27 00:00:00",)], "the window that was read before stays, the other leaves nothing"
+    assert loads == [("2026-09-27 00:00:00",)], "the window that was read before stays, the others leave nothing"
 
 
 def test_a_pause_that_a_web_page_asks_for_is_kept() -> None:
@@ -590,7 +601,7 @@ def test_how_fast_the_api_answers_is_told_without_the_time_to_connect(monkeypatc
         Client(settings_for(url, Path("unused.duckdb"))) as client,
     ):
         client.get("/usage/summary", {}, lambda answer: answer.body)
-        assert client.fastest < 0.5
+        assert client.fastest_answer_seconds < 0.5
 
 
 # Paging
@@ -723,7 +734,7 @@ def test_a_bare_list_ends_when_a_page_brings_nothing_new() -> None:
         done, rows = read(url, 2)
     assert rows == ["1", "2", "3", "3"]
     assert len(script.asked) == 3
-    assert done.is_blind
+    assert done.needs_second_pass
 
 
 def dialect(rows: int, **options: Any) -> Any:

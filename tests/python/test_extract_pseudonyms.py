@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from starlette.requests import Request
 
 import tenants
-from core.answers import SEPARATOR, read_page
+from core.api.pages import SEPARATOR, read_page
 from core.errors import ApiError, ConfigurationError
 from extract.cli import outcome
 from extract.pseudonyms import Pseudonyms

@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 from starlette.requests import Request
 from starlette.responses import Response
 
+from core.api.quotas import encode_segment
 from core.errors import ApiError, ExtractError, IncompleteError
-from core.quota_api import encode_segment
-from extract.run import coalesce
 from extract.warehouse import BRAKE_FROM, Warehouse
+from extract.windows import coalesce
 from simulator import generate_tenant
 from simulator.server import Server
 from test_extract_support import (
@@ -526,7 +526,7 @@ def asked_quotas(server: Server) -> set[str]:
 @pytest.fixture
 def cut_off(warehouse: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Server, set[str]]]:
     """A run over 40 users, in loads of 10, that fails where it asks for the quota of the last one; whom it asked."""
-    monkeypatch.setattr("extract.run._QUOTAS_A_LOAD", 10)
+    monkeypatch.setattr("extract.quotas._USERS_PER_LOAD", 10)
     users = [f"u{number:02d}" for number in range(40)]
     rows = [row(f"s{user}", "2026-10-05", user=user) for user in users]
     script = Script("/quotas/external/u39", Response("{}", 422))

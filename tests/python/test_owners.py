@@ -24,7 +24,14 @@ from simulator.tenant import Tenant
 from test_planted_faults import row
 
 WITHOUT_TESTS = ("--exclude-resource-type", "test", "unit_test")
-CLOCKS = ("extract.run", "extract.paging", "extract.warehouse", "core.settings")
+CLOCKS = (
+    "extract.sessions",
+    "extract.paging",
+    "extract.quotas",
+    "extract.documents",
+    "extract.warehouse",
+    "core.settings",
+)
 
 SESSIONS = (
     row("early", "2026-01-10T00:00:00Z", "2026-01-10T01:00:00Z", "50", computer_id="stray"),

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import quote
 
-from core.answers import is_html, read_document
-from core.client import Answer
+from core.api.bodies import is_html, read_document
+from core.api.exchange import Answer
 from core.errors import ApiError, ExtractError
 
 ACCEPTED = frozenset({200, 404})

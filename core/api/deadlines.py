@@ -34,7 +34,7 @@ class Deadlines:
             self._under_way[threading.get_ident()] = (deadline, sockets)
             if not self._is_started:
                 self._is_started = True
-                threading.Thread(target=self._watch, name="extract-deadlines", daemon=True).start()
+                threading.Thread(target=self._watch, name="deadlines", daemon=True).start()
         try:
             yield
         finally:
