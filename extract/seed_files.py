@@ -1,7 +1,7 @@
 """Checks the seed files before dbt loads them: encoding, shape, columns and the spelling of each cell.
 
 A seed that lost a column would be loaded by name, with null in its place. So every file is read here first, and what
-is not unambiguous is reported by file, line and column. Rules that compare rows stay in SQL (`int_pricing_faults`).
+is not unambiguous is reported by file, line and column. Rules that compare rows stay in SQL (`int_pricing_errors`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 {#-
     Closing a period (rule 23): `dbt build --vars '{close_period: "2026-10"}'`. The build itself is the same. Before it,
     what can be refused at once is refused; after it, and only if every model and every test of the project went well,
-    the period's lines and pieces are appended to the ledger, and all that is built from the ledger is built again, in
+    the period's lines and their usage are appended to the ledger, and all that is built from the ledger is built again, in
     one transaction: a kill at any moment leaves the period closed whole or not at all.
 -#}
 
@@ -66,7 +66,7 @@
 {% endmacro %}
 
 {#- Why a run was not a whole build that went well, or none where it was. -#}
-{% macro whole_build_faults(results) %}
+{% macro whole_build_errors(results) %}
     {%- set failed, done = [], [] -%}
     {%- for result in results -%}
         {%- do done.append(result.node.unique_id) -%}
@@ -89,8 +89,8 @@
 {#- on-run-end: closes the period, or fails with a sentence and changes nothing. -#}
 {% macro close_period(results) %}
     {%- if execute and period_to_close() is not none -%}
-        {%- set faults = whole_build_faults(results) -%}
-        {{ refuse_to_close(faults) if faults is not none else close_built_period(results) }}
+        {%- set errors = whole_build_errors(results) -%}
+        {{ refuse_to_close(errors) if errors is not none else close_built_period(results) }}
     {%- endif -%}
 {% endmacro %}
 
@@ -133,7 +133,7 @@
 {#- The append itself, in one transaction with the models that show it. -#}
 {% macro append_to_ledger(results, relations, period) %}
     {%- set closed_at = modules.datetime.datetime.now(modules.pytz.utc).strftime("%Y-%m-%d %H:%M:%S.%f") -%}
-    {%- set lines, pieces = relations["fct_invoice_lines"], relations["fct_invoice_line_pieces"] -%}
+    {%- set lines, line_usage = relations["fct_invoice_lines"], relations["fct_invoice_line_usage"] -%}
     {%- set line_columns = ledger_tables()["closed_invoice_lines"].keys() | list -%}
     {%- call statement("append_lines", auto_begin=True) -%}
         insert into ledger.closed_invoice_lines ({{ line_columns | join(", ") }})
@@ -142,22 +142,22 @@
         {%- endfor %}
         from {{ lines }} where status = 'open' and invoice_period = '{{ period }}'
     {%- endcall -%}
-    {%- call statement("append_pieces") -%}
-        insert into ledger.closed_line_pieces (line_id, session_id, usage_date, credits, invoice_period)
-        select pieces.line_id, pieces.session_id, pieces.usage_date, pieces.credits, '{{ period }}'
-        from {{ pieces }} as pieces
-        inner join {{ lines }} as lines on pieces.line_id = lines.line_id
+    {%- call statement("append_usage") -%}
+        insert into ledger.closed_line_usage (line_id, session_id, usage_date, credits, invoice_period)
+        select line_usage.line_id, line_usage.session_id, line_usage.usage_date, line_usage.credits, '{{ period }}'
+        from {{ line_usage }} as line_usage
+        inner join {{ lines }} as lines on line_usage.line_id = lines.line_id
         where lines.status = 'open' and lines.invoice_period = '{{ period }}'
     {%- endcall -%}
     {%- call statement("append_period") -%}
         insert into ledger.closed_periods (
             billing_period, closed_at_utc, newest_load_id, code_version, invocation_id, invoice_count, line_count,
-            piece_count, credits, amounts_minor, checksum
+            usage_row_count, credits, amounts_minor, checksum
         )
         select
             '{{ period }}', timestamp '{{ closed_at }}', (select max(load_id) from {{ relations["stg_miosa__loads"] }}),
             {{ code_version() }}, '{{ invocation_id }}', coalesce(totals.invoice_count, 0), coalesce(totals.line_count, 0),
-            coalesce(totals.piece_count, 0), coalesce(totals.credits, 0), coalesce(amounts.amounts_minor, ''),
+            coalesce(totals.usage_row_count, 0), coalesce(totals.credits, 0), coalesce(amounts.amounts_minor, ''),
             coalesce(totals.checksum, {{ sha256("''") }})
         from (select 1) as one
         left join ({{ ledger_totals() }}) as totals on totals.billing_period = '{{ period }}'

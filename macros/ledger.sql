@@ -8,7 +8,7 @@
     {{ return({
         "closed_periods": {
             "billing_period": "varchar", "closed_at_utc": "timestamp", "newest_load_id": "bigint", "code_version": "varchar",
-            "invocation_id": "varchar", "invoice_count": "bigint", "line_count": "bigint", "piece_count": "bigint",
+            "invocation_id": "varchar", "invoice_count": "bigint", "line_count": "bigint", "usage_row_count": "bigint",
             "credits": "decimal(38, 9)", "amounts_minor": "varchar", "checksum": "varchar",
         },
         "closed_invoice_lines": {
@@ -18,18 +18,25 @@
             "amount_minor": "bigint", "amount": "decimal(18, 3)", "currency": "varchar", "currency_exponent": "integer",
             "description": "varchar", "closed_at_utc": "timestamp",
         },
-        "closed_line_pieces": {
+        "closed_line_usage": {
             "line_id": "varchar", "session_id": "varchar", "usage_date": "date", "credits": "decimal(38, 9)",
             "invoice_period": "varchar",
         },
     }) }}
 {% endmacro %}
 
-{#- Creates what is missing of the ledger. Committed here, because dbt rolls back what a run's first hooks left open. -#}
+{#- Names that the ledger had in earlier versions: the older name by the newer one. -#}
+{% macro ledger_renames() %}
+    {{ return({"closed_line_usage": "closed_line_pieces", "usage_row_count": "piece_count"}) }}
+{% endmacro %}
+
+{#- Creates the missing parts of the ledger, and renames those that an earlier version made. Commits, because dbt rolls back
+    transactions that hooks leave open. -#}
 {% macro create_ledger() %}{{ return(adapter.dispatch("create_ledger")()) }}{% endmacro %}
 
 {% macro default__create_ledger() %}
     {%- if execute -%}
+        {%- do rename_older_ledger() -%}
         {%- call statement("create_ledger", auto_begin=True) -%}
             create schema if not exists ledger;
             {%- for table, columns in ledger_tables().items() %}
@@ -45,43 +52,68 @@
     {%- endif -%}
 {% endmacro %}
 
+{#- Gives tables and columns of an earlier version their new names. Nothing else of them changes. -#}
+{% macro rename_older_ledger() %}
+    {%- set renames = ledger_renames() -%}
+    {%- set names = [] -%}
+    {%- for row in run_query(
+        "select table_name, column_name from information_schema.columns where table_catalog = current_database() and table_schema = 'ledger'"
+    ).rows -%}
+        {%- do names.append(row[0]) -%}
+        {%- do names.append(row[0] ~ "." ~ row[1]) -%}
+    {%- endfor -%}
+    {%- set changes = [] -%}
+    {%- for table, columns in ledger_tables().items() -%}
+        {%- if table not in names and renames.get(table) in names -%}
+            {%- do changes.append("alter table ledger." ~ renames[table] ~ " rename to " ~ table) -%}
+        {%- endif -%}
+        {%- for column in columns if table ~ "." ~ column not in names and table ~ "." ~ renames.get(column, "") in names -%}
+            {%- do changes.append("alter table ledger." ~ table ~ " rename column " ~ renames[column] ~ " to " ~ column) -%}
+        {%- endfor -%}
+    {%- endfor -%}
+    {%- if changes -%}
+        {%- call statement("rename_older_ledger", auto_begin=True) -%}{{ changes | join("; ") }}{%- endcall -%}
+        {%- do adapter.commit() -%}
+    {%- endif -%}
+{% endmacro %}
+
 {#-
-    A query of what the ledger's lines and pieces come to, by invoice period: counts, totals, and a checksum over every
-    cell of every line and piece. The same query writes the figures of a closing and proves them later. Without pieces, which
+    A query of what the ledger's lines and their usage come to, by invoice period: counts, totals, and a checksum over every
+    cell of every line and of its usage. The same query writes the figures of a closing and proves them later. Without usage, which
     a month's build has no time to read all of, there is neither their count nor a checksum.
 -#}
-{% macro ledger_totals(with_pieces=true) %}
+{% macro ledger_totals(with_usage=true) %}
     {%- set line_cells = [] -%}
     {%- for column in ledger_tables()["closed_invoice_lines"] -%}
         {%- do line_cells.append("(lines." ~ column ~ ")::string") -%}
     {%- endfor -%}
-    {%- set piece_cells = [] -%}
-    {%- for column in ledger_tables()["closed_line_pieces"] -%}
-        {%- do piece_cells.append("(pieces." ~ column ~ ")::string") -%}
+    {%- set usage_cells = [] -%}
+    {%- for column in ledger_tables()["closed_line_usage"] -%}
+        {%- do usage_cells.append("(line_usage." ~ column ~ ")::string") -%}
     {%- endfor %}
     select
         lines.invoice_period as billing_period,
         count(distinct lines.invoice_id) as invoice_count,
         count(*) as line_count,
-        {%- if with_pieces %}
-        coalesce(sum(piece_digests.piece_count), 0)::bigint as piece_count,
+        {%- if with_usage %}
+        coalesce(sum(usage_digests.usage_row_count), 0)::bigint as usage_row_count,
         {{ sha256(joined_texts(
-            text_key(line_cells, hash="sha256") ~ " || coalesce(piece_digests.digest, '')", "", "lines.line_id"
+            text_key(line_cells, hash="sha256") ~ " || coalesce(usage_digests.digest, '')", "", "lines.line_id"
         )) }} as checksum,
         {%- endif %}
         sum(lines.quantity_credits)::decimal(38, 9) as credits
     from ledger.closed_invoice_lines as lines
-    {%- if with_pieces %}
+    {%- if with_usage %}
     left join (
         select
-            pieces.line_id,
-            count(*) as piece_count,
+            line_usage.line_id,
+            count(*) as usage_row_count,
             {{ sha256(joined_texts(
-                text_key(piece_cells, hash="sha256"), "", "pieces.session_id, pieces.usage_date"
+                text_key(usage_cells, hash="sha256"), "", "line_usage.session_id, line_usage.usage_date"
             )) }} as digest
-        from ledger.closed_line_pieces as pieces
-        group by pieces.line_id
-    ) as piece_digests on lines.line_id = piece_digests.line_id
+        from ledger.closed_line_usage as line_usage
+        group by line_usage.line_id
+    ) as usage_digests on lines.line_id = usage_digests.line_id
     {%- endif %}
     group by lines.invoice_period
 {% endmacro %}
@@ -118,6 +150,26 @@
     {%- do print(kept[0] ~ " closed periods, the newest " ~ kept[1]) -%}
 {% endmacro %}
 
+{#- The file of a table in a backup, as an SQL text. Earlier versions named one of them otherwise. -#}
+{% macro ledger_file(folder, table) %}
+    {%- set older = text_literal(folder ~ "/" ~ ledger_renames().get(table, table) ~ ".parquet") -%}
+    {%- set newer = text_literal(folder ~ "/" ~ table ~ ".parquet") -%}
+    {{ return(newer if first_row("select 1 from glob(" ~ newer ~ ")") is not none else older) }}
+{% endmacro %}
+
+{#- The columns of a table in a backup, in the table's order. A column that the backup lacks is null. -#}
+{% macro ledger_columns_of_file(folder, table) %}
+    {%- set found, columns = [], [] -%}
+    {%- for row in run_query("select name from parquet_schema(" ~ ledger_file(folder, table) ~ ")").rows -%}
+        {%- do found.append(row[0]) -%}
+    {%- endfor -%}
+    {%- for column in ledger_tables()[table] -%}
+        {%- set older = ledger_renames().get(column, column) -%}
+        {%- do columns.append(column if column in found else (older if older in found else "null")) -%}
+    {%- endfor -%}
+    {{ return(columns) }}
+{% endmacro %}
+
 {#- Reads a backup, the folder LEDGER_FOLDER, into an empty ledger, whole or not at all, and only if it proves to be what
     was closed (`make restore-ledger`). -#}
 {% macro restore_ledger() %}
@@ -135,10 +187,11 @@
     {%- for table, columns in ledger_tables().items() -%}
         {%- call statement("restore_" ~ table) -%}
             insert into ledger.{{ table }} ({{ columns | join(", ") }})
-            select {{ columns | join(", ") }} from read_parquet('{{ folder | replace("'", "''") }}/{{ table }}.parquet')
+            select {{ ledger_columns_of_file(folder, table) | join(", ") }}
+            from read_parquet({{ ledger_file(folder, table) }})
         {%- endcall -%}
     {%- endfor -%}
-    {%- set broken = first_row(ledger_faults()) -%}
+    {%- set broken = first_row(ledger_errors()) -%}
     {%- if broken is not none -%}
         {{ exceptions.raise_compiler_error(
             "the backup is not what was closed (" ~ broken[0] ~ " differs from its checksum), nothing was restored"
@@ -154,11 +207,11 @@
 {% endmacro %}
 
 {#-
-    A query of the periods of the ledger that are not as they were closed: lines or pieces other than their counts, totals
+    A query of the periods of the ledger that are not as they were closed: lines or usage other than their counts, totals
     and checksum say, lines of no closed period, or a gap between periods (rule 23). No row: the ledger is intact; without
-    pieces, its lines' counts and totals are.
+    usage, its lines' counts and totals are.
 -#}
-{% macro ledger_faults(with_pieces=true) %}
+{% macro ledger_errors(with_usage=true) %}
     select
         coalesce(closed_periods.billing_period, totals.billing_period) as billing_period,
         closed_periods.checksum
@@ -168,13 +221,13 @@
             lag(billing_period) over (order by billing_period) as previous_period
         from ledger.closed_periods
     ) as closed_periods
-    full outer join ({{ ledger_totals(with_pieces) }}) as totals on closed_periods.billing_period = totals.billing_period
+    full outer join ({{ ledger_totals(with_usage) }}) as totals on closed_periods.billing_period = totals.billing_period
     left join ({{ ledger_amounts() }}) as amounts on closed_periods.billing_period = amounts.billing_period
     where
         closed_periods.billing_period is null
-        {%- if with_pieces %}
+        {%- if with_usage %}
         or closed_periods.checksum is distinct from coalesce(totals.checksum, {{ sha256("''") }})
-        or closed_periods.piece_count is distinct from coalesce(totals.piece_count, 0)
+        or closed_periods.usage_row_count is distinct from coalesce(totals.usage_row_count, 0)
         {%- endif %}
         or closed_periods.line_count is distinct from coalesce(totals.line_count, 0)
         or closed_periods.invoice_count is distinct from coalesce(totals.invoice_count, 0)

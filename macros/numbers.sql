@@ -112,7 +112,7 @@
 
 {#- Why a credit amount is no good (rules 1 and 7), as the report's reason; null when it is fine. `nano`: what
     rounded_integer made of the text. -#}
-{% macro credit_amount_fault(text, nano) -%}
+{% macro credit_amount_error(text, nano) -%}
     case
         when {{ text }} is null then null
         when {{ nano }} >= 0 then null

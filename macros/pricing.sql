@@ -1,5 +1,5 @@
 {#-
-    What stretches of days come to: the one place that prices, for what is invoiced and for what another plan would have cost.
+    What rating_periods of days come to: the one place that prices, for what is invoiced and for what another plan would have cost.
     Each macro is the SQL of a step and reads CTEs of these names from the model that calls it.
 -#}
 
@@ -28,7 +28,7 @@
     The credits that fall on each stretch, as SQL of its key and nano_credits (rule 20). Reads price_segments (as above) and
     user_days (rows of fct_user_day_credits).
 -#}
-{% macro stretch_credits() -%}
+{% macro rating_period_credits() -%}
     select
         price_segments.external_user_id,
         price_segments.billing_period,
@@ -50,11 +50,11 @@
 {%- endmacro %}
 
 {#-
-    The terms of each stretch (rule 20), as CTEs up to `stretches`: prorated to its days, with the credits that fall on them.
+    The terms of each stretch (rule 20), as CTEs up to `rating_periods`: prorated to its days, with the credits that fall on them.
     Reads price_segments (as above), used (the segments' key and nano_credits; a stretch without credits may be missing),
     plan_prices, plans, currencies and periods (billing_period, day_count).
 -#}
-{% macro stretches() -%}
+{% macro rating_periods() -%}
 days as (
 
     select
@@ -111,7 +111,7 @@ terms as (
 
 ),
 
-stretches as (
+rating_periods as (
 
     select
         terms.external_user_id,
@@ -135,7 +135,7 @@ stretches as (
 {%- endmacro %}
 
 {#- The columns that a line has from its stretch, read from one of the steps. -#}
-{% macro of_stretch(step) -%}
+{% macro rating_period_columns(step) -%}
     {%- set columns = [
         "external_user_id", "billing_period", "plan_id", "price_valid_from", "plan_name", "currency", "currency_exponent",
     ] -%}
@@ -143,39 +143,39 @@ stretches as (
 {%- endmacro %}
 
 {#-
-    What each of `stretches` comes to, line by line and rounded (rules 3, 20 to 22 and 26), as CTEs up to `lines`. Reads
-    stretches and tiers, the latter from stg_billing__plan_price_tiers by tiers_in_nano().
+    What each of `rating_periods` comes to, line by line and rounded (rules 3, 20 to 22 and 26), as CTEs up to `lines`. Reads
+    rating_periods and tiers, the latter from stg_billing__plan_price_tiers by tiers_in_nano().
 -#}
-{% macro stretch_lines() -%}
+{% macro rated_line_steps() -%}
 -- Which of the stretch's nano-credits, counted from its first, each tier prices. Graduated: those between its edges.
 -- Volume: all after the allowance, at the highest tier that they reach (rule 21).
 reached as (
 
     select
-        {{ of_stretch("stretches") }},
+        {{ rating_period_columns("rating_periods") }},
         tiers.tier_from_credits,
         tiers.unit_price,
         case
-            when stretches.tier_model = 'volume' then stretches.included_nano
-            else stretches.included_nano + tiers.tier_from_nano
-        end as from_nano,
+            when rating_periods.tier_model = 'volume' then rating_periods.included_nano
+            else rating_periods.included_nano + tiers.tier_from_nano
+        end as start_nano,
         case
-            when stretches.tier_model = 'volume' or tiers.tier_to_nano is null then stretches.used_nano
-            else least(stretches.included_nano + tiers.tier_to_nano, stretches.used_nano)
-        end as to_nano
-    from stretches
+            when rating_periods.tier_model = 'volume' or tiers.tier_to_nano is null then rating_periods.used_nano
+            else least(rating_periods.included_nano + tiers.tier_to_nano, rating_periods.used_nano)
+        end as end_nano
+    from rating_periods
     inner join tiers
         on
-            stretches.plan_id = tiers.plan_id
-            and stretches.price_valid_from = tiers.valid_from
+            rating_periods.plan_id = tiers.plan_id
+            and rating_periods.price_valid_from = tiers.valid_from
     where
         case
-            when stretches.tier_model = 'volume'
+            when rating_periods.tier_model = 'volume'
                 then
-                    stretches.used_nano - stretches.included_nano >= tiers.tier_from_nano
-                    and stretches.used_nano - stretches.included_nano
-                    < coalesce(tiers.tier_to_nano, stretches.used_nano + 1)
-            else stretches.used_nano - stretches.included_nano > tiers.tier_from_nano
+                    rating_periods.used_nano - rating_periods.included_nano >= tiers.tier_from_nano
+                    and rating_periods.used_nano - rating_periods.included_nano
+                    < coalesce(tiers.tier_to_nano, rating_periods.used_nano + 1)
+            else rating_periods.used_nano - rating_periods.included_nano > tiers.tier_from_nano
         end
 
 ),
@@ -183,14 +183,14 @@ reached as (
 usage_lines as (
 
     select
-        {{ of_stretch("reached") }},
+        {{ rating_period_columns("reached") }},
         'usage' as line_type,
         reached.tier_from_credits,
         reached.unit_price,
-        reached.from_nano,
-        reached.to_nano,
+        reached.start_nano,
+        reached.end_nano,
         {{ minor_units(
-            priceable_nano("reached.to_nano - reached.from_nano", credits_to_nano("reached.unit_price")),
+            priceable_nano("reached.end_nano - reached.start_nano", credits_to_nano("reached.unit_price")),
             credits_to_nano("reached.unit_price"),
             1,
             "reached.currency_exponent",
@@ -200,7 +200,7 @@ usage_lines as (
             when reached.tier_from_credits = 0 then 'usage'
             else 'usage from ' || {{ plain_number("reached.tier_from_credits") }} || ' credits on'
         end
-        || ', ' || {{ plain_number("reached.unit_price") }} || ' ' || reached.currency || ' a credit' as what
+        || ', ' || {{ plain_number("reached.unit_price") }} || ' ' || reached.currency || ' a credit' as description
     from reached
 
 ),
@@ -208,31 +208,31 @@ usage_lines as (
 included_lines as (
 
     select
-        {{ of_stretch("stretches") }},
+        {{ rating_period_columns("rating_periods") }},
         'included' as line_type,
         null::decimal(18, 9) as tier_from_credits,
         0::decimal(18, 9) as unit_price,
-        0::{{ wide_integer() }} as from_nano,
-        stretches.included_nano as to_nano,
+        0::{{ wide_integer() }} as start_nano,
+        rating_periods.included_nano as end_nano,
         0::bigint as amount_minor,
-        'credits included, ' || {{ plain_number(nano_to_credits("stretches.allowance_nano")) }}
-        || ' for ' || stretches.day_count || ' of ' || stretches.period_day_count || ' days' as what
-    from stretches
+        'credits included, ' || {{ plain_number(nano_to_credits("rating_periods.allowance_nano")) }}
+        || ' for ' || rating_periods.day_count || ' of ' || rating_periods.period_day_count || ' days' as description
+    from rating_periods
 
 ),
 
 fee_lines as (
 
     select
-        {{ of_stretch("stretches") }},
+        {{ rating_period_columns("rating_periods") }},
         'fee' as line_type,
         null::decimal(18, 9) as tier_from_credits,
         null::decimal(18, 9) as unit_price,
-        0::{{ wide_integer() }} as from_nano,
-        0::{{ wide_integer() }} as to_nano,
-        stretches.fee_minor as amount_minor,
-        'fee for ' || stretches.day_count || ' of ' || stretches.period_day_count || ' days' as what
-    from stretches
+        0::{{ wide_integer() }} as start_nano,
+        0::{{ wide_integer() }} as end_nano,
+        rating_periods.fee_minor as amount_minor,
+        'fee for ' || rating_periods.day_count || ' of ' || rating_periods.period_day_count || ' days' as description
+    from rating_periods
 
 ),
 
@@ -257,21 +257,21 @@ usage_totals as (
 minimum_lines as (
 
     select
-        {{ of_stretch("stretches") }},
+        {{ rating_period_columns("rating_periods") }},
         'minimum' as line_type,
         null::decimal(18, 9) as tier_from_credits,
         null::decimal(18, 9) as unit_price,
-        0::{{ wide_integer() }} as from_nano,
-        0::{{ wide_integer() }} as to_nano,
-        greatest(stretches.minimum_minor - coalesce(usage_totals.amount_minor, 0), 0)::bigint as amount_minor,
-        'minimum charge for ' || stretches.day_count || ' of ' || stretches.period_day_count || ' days' as what
-    from stretches
+        0::{{ wide_integer() }} as start_nano,
+        0::{{ wide_integer() }} as end_nano,
+        greatest(rating_periods.minimum_minor - coalesce(usage_totals.amount_minor, 0), 0)::bigint as amount_minor,
+        'minimum charge for ' || rating_periods.day_count || ' of ' || rating_periods.period_day_count || ' days' as description
+    from rating_periods
     left join usage_totals
         on
-            stretches.external_user_id = usage_totals.external_user_id
-            and stretches.billing_period = usage_totals.billing_period
-            and stretches.plan_id = usage_totals.plan_id
-            and stretches.price_valid_from = usage_totals.price_valid_from
+            rating_periods.external_user_id = usage_totals.external_user_id
+            and rating_periods.billing_period = usage_totals.billing_period
+            and rating_periods.plan_id = usage_totals.plan_id
+            and rating_periods.price_valid_from = usage_totals.price_valid_from
 
 ),
 
@@ -279,17 +279,17 @@ lines as (
 
     {% for lines in ["fee", "included", "usage", "minimum"] %}
     select
-        {{ of_stretch(lines ~ "_lines") }},
+        {{ rating_period_columns(lines ~ "_lines") }},
         line_type,
         tier_from_credits,
         unit_price,
-        from_nano,
-        to_nano,
+        start_nano,
+        end_nano,
         {{ within_money_range(
             "amount_minor", "currency_exponent",
-            "'user ' || " ~ shown("external_user_id") ~ " || ' on plan ' || " ~ shown("plan_id") ~ " || ' in ' || billing_period",
+            "'user ' || " ~ quoted_for_message("external_user_id") ~ " || ' on plan ' || " ~ quoted_for_message("plan_id") ~ " || ' in ' || billing_period",
         ) }} as amount_minor,
-        what
+        description
     from {{ lines }}_lines
     {{ "union all" if not loop.last }}
     {% endfor %}

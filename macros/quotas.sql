@@ -4,7 +4,7 @@
     type: it is shown as the largest figure the type holds, rather than failing everybody's build.
 -#}
 {% macro capped_utilization(used, limit_value) -%}
-    -- LEAST skips nulls, so a limit that is none or zero is told apart first.
+    -- LEAST skips nulls, so a limit that is none or zero is treated first.
     case
         when {{ limit_value }} > 0
             then least(
@@ -14,7 +14,7 @@
     end::decimal(18, 6)
 {%- endmacro %}
 
-{#- The UTC day as of which quotas are wanted: the variable of the same name, else the day on which the build runs. -#}
+{#- The UTC day as of which quotas are desired: the variable of the same name, else the day on which the build runs. -#}
 {% macro quotas_as_of() -%}
     {%- set value = var("quotas_as_of", none) | string -%}
     {%- if var("quotas_as_of", none) is none or value | length == 0 -%}
@@ -142,8 +142,8 @@
 {#- The variable of the same name, refused with a sentence when it is no list of shares that holds 100. -#}
 {% macro quota_alert_percents() -%}
     {%- set percents = var("quota_alert_percents") -%}
-    {%- set told = percents | join(" ") -%}
-    {%- if percents is string or not modules.re.fullmatch("([1-9][0-9]{0,2})( [1-9][0-9]{0,2})*", told) or 100 not in percents -%}
+    {%- set listed = percents | join(" ") -%}
+    {%- if percents is string or not modules.re.fullmatch("([1-9][0-9]{0,2})( [1-9][0-9]{0,2})*", listed) or 100 not in percents -%}
         {{ exceptions.raise_compiler_error(
             "the variable quota_alert_percents is " ~ percents ~ ": it must be a list of whole percents with 100 among them, like [50, 80, 100]"
         ) }}

@@ -7,7 +7,7 @@
     the single part is all. Wide integers, because seconds times microseconds leave the range of BIGINT; its division is slow,
     and most sessions are one part, so that these are told first.
 -#}
-{% macro split_part(amount, elapsed_from, elapsed_to, total) -%}
+{% macro prorated_share(amount, elapsed_from, elapsed_to, total) -%}
     {%- set wide = wide_integer() -%}
     {%- set divisor = "nullif(" ~ total ~ ", 0)::" ~ wide -%}
     case
@@ -22,7 +22,7 @@
     part_end_at_utc. -#}
 {% macro split_figures(parts) -%}
     {%- for amount, name in [("cost_nano_credits", "nano_credits"), ("usage_seconds", "usage_seconds")] %}
-    {{ split_part(
+    {{ prorated_share(
         parts ~ "." ~ amount,
         elapsed_microseconds(parts ~ ".started_at_utc", parts ~ ".part_start_at_utc"),
         elapsed_microseconds(parts ~ ".started_at_utc", parts ~ ".part_end_at_utc"),

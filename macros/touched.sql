@@ -4,7 +4,7 @@
 
     touched.sessions        places in raw of sessions that are new, or whose owner is, since the tables were made of them
     touched.user_periods    users' periods in which such a session has, or had, a part, or whose prices or limits moved
-    touched.known_…         what else a table was made of, as it was then: see kept_beside()
+    touched.known_…         what else a table was made of, as it was then: see input_snapshots()
     touched.built_by        the code by which the whole warehouse was built; no row while that is not so
 
     They grow in the transactions that change tables, and are emptied when a whole build went well, tests included. So a
@@ -14,7 +14,7 @@
     again. What it reads, it reads through touched_only().
     session         by row_hash and load_id, once what older loads said of it was dropped; so DuckDB passes over the blocks of older loads
     user_period     by external_user_id and billing_period (or another column of the period)
-    line            by line_id: the view of pieces, of which only tests read a part
+    line            by line_id: the view of line_usage, of which only tests read a part
     new             by load_id: raw, of which tests read what is not staged yet
 
     Everything is built in full on --full-refresh, when a period is closed (its invoices shall stand on figures made from
@@ -34,9 +34,9 @@
 {% endmacro %}
 
 {#- Whether this run may only do what was touched. Hundreds of nodes ask; open_history keeps the answer where all see it. -#}
-{% macro history_stands() %}
-    {%- if "history_stands" in graph -%}
-        {{ return(graph["history_stands"]) }}
+{% macro is_partial_build() %}
+    {%- if "is_partial_build" in graph -%}
+        {{ return(graph["is_partial_build"]) }}
     {%- endif -%}
     {%- if flags.FULL_REFRESH or period_to_close() is not none or not keeps_history() -%}
         {{ return(false) }}
@@ -49,7 +49,7 @@
     {%- if model.resource_type != "model" -%}
         {{ return(flags.FULL_REFRESH) }}
     {%- endif -%}
-    {{ return(not history_stands()) }}
+    {{ return(not is_partial_build()) }}
 {% endmacro %}
 
 {#- The table of a model, by its name. -#}
@@ -72,24 +72,24 @@
 {% endmacro %}
 
 {#- What a kept model was made of besides sessions, as columns of the relation that it then read. -#}
-{% macro kept_beside() %}
+{% macro input_snapshots() %}
     {{ return({
-        "int_stretch_credits": {
+        "int_rating_period_credits": {
             "of": "int_price_segments", "where": "true",
             "columns": {
                 "external_user_id": "varchar", "billing_period": "varchar", "from_date": "date", "to_date": "date",
                 "plan_id": "varchar", "price_valid_from": "date",
             },
         },
-        "int_recomputed_pieces": {
-            "of": "int_recomputed_lines", "where": "to_nano > from_nano",
+        "int_rated_line_usage": {
+            "of": "int_rated_lines", "where": "end_nano > start_nano",
             "columns": {
-                "external_user_id": "varchar", "billing_period": "varchar", "line_id": "varchar", "from_nano": "hugeint",
-                "to_nano": "hugeint",
+                "external_user_id": "varchar", "billing_period": "varchar", "line_id": "varchar", "start_nano": "hugeint",
+                "end_nano": "hugeint",
             },
         },
         "int_reached_limits": {
-            "of": "int_measured_quotas", "where": "limit_value is not null and quota in ('credits', 'concurrent')",
+            "of": "int_quota_usage", "where": "limit_value is not null and quota in ('credits', 'concurrent')",
             "columns": {
                 "external_user_id": "varchar", "billing_period": "varchar", "quota": "varchar", "limit_value": "decimal(38, 9)",
             },
@@ -105,7 +105,7 @@
             create table if not exists touched.sessions (row_hash bigint, load_id bigint, row_number bigint);
             create table if not exists touched.user_periods (external_user_id varchar, billing_period varchar);
             create table if not exists touched.built_by (fingerprint varchar);
-            {%- for name, beside in kept_beside().items() %}
+            {%- for name, beside in input_snapshots().items() %}
             create table if not exists touched.known_{{ beside.of }} (
                 {%- for column, type in beside.columns.items() %}{{ column }} {{ type }}{{ ", " if not loop.last }}{% endfor -%}
             );
@@ -116,13 +116,13 @@
             {%- endif %}
         {%- endcall -%}
         {%- do adapter.commit() -%}
-        {%- do graph.update({"history_stands": history_stands()}) -%}
+        {%- do graph.update({"is_partial_build": is_partial_build()}) -%}
     {%- endif -%}
 {% endmacro %}
 
 {#- on-run-end: after a whole build that went well, nothing is left to do. -#}
 {% macro close_history(results) %}
-    {%- if execute and keeps_history() and flags.WHICH == "build" and whole_build_faults(results) is none -%}
+    {%- if execute and keeps_history() and flags.WHICH == "build" and whole_build_errors(results) is none -%}
         {%- call statement("close_history", auto_begin=True) -%}
             delete from touched.sessions;
             delete from touched.user_periods;
@@ -153,7 +153,7 @@
         where load_id > (select coalesce(max(load_id), 0) from {{ relation_of("stg_miosa__usage_sessions") }})
     {%- elif by == "line" -%}
         semi join (
-            select line_id from {{ relation_of("int_recomputed_lines") }} {{ only_touched("user_period") }}
+            select line_id from {{ relation_of("int_rated_lines") }} {{ only_touched("user_period") }}
         ) using (line_id)
     {%- elif by == "session" -%}
         semi join touched.sessions using (row_hash, load_id)
@@ -168,7 +168,7 @@
 
 {#- Whether data tests read only what this run touched. -#}
 {% macro tests_touched_only() %}
-    {{ return(execute and flags.WHICH == "build" and history_stands()) }}
+    {{ return(execute and flags.WHICH == "build" and is_partial_build()) }}
 {% endmacro %}
 
 {#-
@@ -278,10 +278,10 @@
     {%- endif -%}
 {%- endmacro %}
 
-{#- Hook before a model of kept_beside(): the periods in which what it was made of has changed. -#}
-{% macro touch_what_moved() -%}
+{#- Hook before a model of input_snapshots(): the periods in which what it was made of has changed. -#}
+{% macro mark_changed_inputs() -%}
     {%- if is_incremental() -%}
-        {%- set beside = kept_beside()[this.identifier] -%}
+        {%- set beside = input_snapshots()[this.identifier] -%}
         {%- set columns = beside.columns | join(", ") -%}
         {%- set today = "select " ~ columns ~ " from " ~ ref(beside.of) ~ " where " ~ beside.where -%}
         {%- set before = "select " ~ columns ~ " from touched.known_" ~ beside.of -%}
@@ -298,9 +298,9 @@
 {%- endmacro %}
 
 {#- Hook after it: that is known now. -#}
-{% macro know_what_it_was_made_of() -%}
+{% macro snapshot_inputs() -%}
     {%- if keeps_history() -%}
-        {%- set beside = kept_beside()[this.identifier] -%}
+        {%- set beside = input_snapshots()[this.identifier] -%}
         delete from touched.known_{{ beside.of }};
         insert into touched.known_{{ beside.of }}
         select {{ beside.columns | join(", ") }} from {{ ref(beside.of) }} where {{ beside.where }}

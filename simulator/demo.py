@@ -163,7 +163,7 @@ order by
 
 LARGEST_SESSION = """
 select pieces.session_id, sum(pieces.credits)
-from marts.fct_invoice_line_pieces as pieces
+from marts.fct_invoice_line_usage as pieces
 inner join marts.fct_invoice_lines as lines on pieces.line_id = lines.line_id
 where lines.external_user_id = ? and lines.service_period = ?
 group by pieces.session_id
@@ -183,7 +183,7 @@ select
     versions.load_id,
     versions.payload
 from marts.fct_invoice_lines as lines
-inner join marts.fct_invoice_line_pieces as pieces on lines.line_id = pieces.line_id
+inner join marts.fct_invoice_line_usage as pieces on lines.line_id = pieces.line_id
 inner join raw.usage_sessions as versions on pieces.session_id = versions.row_key and versions.has_id
 where lines.line_type = 'adjustment' and lines.external_user_id = ?
 order by pieces.session_id, pieces.usage_date, versions.load_id

@@ -52,7 +52,7 @@
 {% macro spark__text_weight(text) -%}(pmod(xxhash64({{ text }}), 1048573) + 1){%- endmacro %}
 
 {#- To sort a table as a whole would move all of it between the workers. -#}
-{% macro spark__by_user_period() -%}{%- endmacro %}
+{% macro spark__order_by_user_period() -%}{%- endmacro %}
 
 {% macro spark__without_controls(text) -%}regexp_replace({{ text }}, r'\p{Cntrl}', '?'){%- endmacro %}
 
@@ -104,7 +104,7 @@
 {#- The first seven characters of `YYYY-MM-DD…`; a format would have to be worked out row by row. -#}
 {% macro spark__billing_period(moment) -%}left(({{ moment }})::string, 7){%- endmacro %}
 
-{#- Read by its pieces, because a cast takes offsets up to 18 hours only. What is not there counts nothing. -#}
+{#- Read by its line_usage, because a cast takes offsets up to 18 hours only. What is not there counts nothing. -#}
 {% macro spark__read_time(text) -%}
     {%- set offset = "'^.{16}.*([+-][0-9]{2}):?([0-9]{2})?$'" %}
     timestamp_micros(

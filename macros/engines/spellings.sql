@@ -54,8 +54,8 @@
 
 {#- At the end of what fills a large table: rows of a user's period side by side, so that who asks for a few of them passes over
     the others a block at a time. By a number, which sorts at next to no cost; its value is the engine's own. -#}
-{% macro by_user_period() -%}{{ return(adapter.dispatch("by_user_period")()) }}{%- endmacro %}
-{% macro default__by_user_period() -%}order by hash(external_user_id, billing_period){%- endmacro %}
+{% macro order_by_user_period() -%}{{ return(adapter.dispatch("order_by_user_period")()) }}{%- endmacro %}
+{% macro default__order_by_user_period() -%}order by hash(external_user_id, billing_period){%- endmacro %}
 
 {#- A text with a question mark for each control character. -#}
 {% macro without_controls(text) -%}{{ return(adapter.dispatch("without_controls")(text)) }}{%- endmacro %}

@@ -1,13 +1,13 @@
 -- Purpose: when use came to a limit of credits or of concurrent sessions (rules 15 and 17). That of sandboxes hangs on all of
 --          a user's past, and is told in fct_quota_utilization.
 -- Grain: one row a user, billing period and quota whose limit was reached (external_user_id, billing_period, quota).
-{{ config(**kept("user_period", touch="touch_what_moved", then="know_what_it_was_made_of")) }}
+{{ config(**kept("user_period", touch="mark_changed_inputs", then="snapshot_inputs")) }}
 
 with
 
 measured as (
 
-    select * from {{ ref("int_measured_quotas") }}
+    select * from {{ ref("int_quota_usage") }}
     {{ touched_only("user_period") }}
 
 ),

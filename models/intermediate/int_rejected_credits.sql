@@ -93,7 +93,7 @@ select
     parts.billing_period,
     count(*) as row_count,
     sum(
-        {{ split_part("parts.cost_nano_credits", "parts.elapsed_before", "parts.elapsed_by_end", "parts.elapsed_microseconds") }}
+        {{ prorated_share("parts.cost_nano_credits", "parts.elapsed_before", "parts.elapsed_by_end", "parts.elapsed_microseconds") }}
     )::{{ wide_integer() }} as split_nano_credits,
     sum(case when parts.has_start then parts.cost_nano_credits else 0 end)::{{ wide_integer() }} as start_nano_credits,
     sum(case when parts.has_end then parts.cost_nano_credits else 0 end)::{{ wide_integer() }} as end_nano_credits

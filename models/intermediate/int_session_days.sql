@@ -44,4 +44,4 @@ select
     parts.part_end_at_utc,
     {{ split_figures("parts") }}
 from parts
-{{ by_user_period() }}
+{{ order_by_user_period() }}

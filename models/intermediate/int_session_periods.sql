@@ -53,4 +53,4 @@ select
     case when parts.part_end_at_utc = parts.end_at_utc then parts.cost_nano_credits else 0 end as ended_nano_credits,
     {{ split_figures("parts") }}
 from parts
-{{ by_user_period() }}
+{{ order_by_user_period() }}

@@ -25,7 +25,7 @@ from publish.quotas.limits import EXACT, FIELDS, Limit, Quota, number, number_te
 _KNOWN = """
 select
     exists (select 1 from marts.dim_users where external_user_id = $1 and is_attributed)
-    or exists (select 1 from intermediate.int_wanted_quotas where external_user_id = $1)
+    or exists (select 1 from intermediate.int_desired_quota_limits where external_user_id = $1)
     or exists (select 1 from raw.quotas where row_key = $1 and http_status <> 404)
 """
 

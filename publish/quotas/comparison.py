@@ -17,13 +17,13 @@ _BUILT = """
 select count(*) = 4
 from information_schema.tables
 where
-    (table_schema = 'intermediate' and table_name = 'int_wanted_quotas')
+    (table_schema = 'intermediate' and table_name = 'int_desired_quota_limits')
     or (table_schema = 'marts' and table_name in ('dim_users', 'dim_billing_periods', 'fct_quota_utilization'))
 """
 
 _WANTED = """
 select external_user_id, quota, limit_value, wanted_by, plan_id
-from intermediate.int_wanted_quotas
+from intermediate.int_desired_quota_limits
 where (valid_from is null or valid_from <= $1) and (valid_to is null or $1 < valid_to)
 order by external_user_id, quota
 """
@@ -41,7 +41,7 @@ select count(*)
 from (
     select external_user_id from marts.dim_users where is_attributed
     union
-    select external_user_id from intermediate.int_wanted_quotas
+    select external_user_id from intermediate.int_desired_quota_limits
 )
 """
 

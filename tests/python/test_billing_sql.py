@@ -64,7 +64,7 @@ def read_ledger(warehouse: BillingWarehouse) -> list[tuple[object, ...]]:
     execute = warehouse.connection.execute
     return [
         row
-        for table in ("closed_periods", "closed_invoice_lines", "closed_line_pieces")
+        for table in ("closed_periods", "closed_invoice_lines", "closed_line_usage")
         for row in execute(f"select * from ledger.{table} order by all").fetchall()
     ]
 
@@ -79,7 +79,7 @@ def check_invariant(warehouse: BillingWarehouse) -> None:
             -1,
             warehouse.rows(
                 "select *, billing_period as service_period, quantity_nano::decimal(29, 0) * 0.000000001 as quantity "
-                "from intermediate.int_recomputed_lines"
+                "from intermediate.int_rated_lines"
             ),
         ),
     ):
@@ -154,7 +154,7 @@ def test_rule_18_an_overlap_of_price_lists_names_user_and_day(
         rows.append(row._replace(valid_to=rng.choice((None, later))) if is_longer else row)
     prices, parts = replace(state.prices, prices=tuple(rows)), histories.session_day_parts(state)
     told = BillingWarehouse(models).faults(prices, parts, tmp_path)
-    overlaps = [row for row in told if row["fault"] == "overlap" and row["message"].startswith("plan_prices.csv")]
+    overlaps = [row for row in told if row["error"] == "overlap" and row["message"].startswith("plan_prices.csv")]
     found = {(row["plan_id"], row["external_user_id"], row["day"]) for row in overlaps}
     assert found == billing_oracle.price_overlaps(prices, parts, Ledger())
     assert {user is None for _, user, _ in found} == {True, False}
@@ -168,20 +168,20 @@ FAULTS = {
         "from closed_lines where line_type <> 'adjustment'",
     ),
     "the allowance is not prorated": (
-        "int_stretches",
+        "int_rating_periods",
         "* days.day_count // periods.day_count as allowance_nano",
         "as allowance_nano",
     ),
-    "money is cut, not rounded": ("int_recomputed_lines", "* 2 + (", "* 2 + 0 * ("),
+    "money is cut, not rounded": ("int_rated_lines", "* 2 + (", "* 2 + 0 * ("),
     "a volume tier is reached above its edge": (
-        "int_recomputed_lines",
+        "int_rated_lines",
         ">= tiers.tier_from_nano",
         "> tiers.tier_from_nano",
     ),
     "parts fill tiers by session alone": (
-        "int_recomputed_pieces",
-        "order by priced_parts.part_start_at_utc, priced_parts.session_id",
-        "order by priced_parts.session_id",
+        "int_rated_line_usage",
+        "order by session_days_with_plan.part_start_at_utc, session_days_with_plan.session_id",
+        "order by session_days_with_plan.session_id",
     ),
     "a moved session adjusts nothing": ("int_adjustments", "or moved.external_user_id is not null", ""),
 }

@@ -31,7 +31,7 @@ from test_planted_faults import row
 
 Row = dict[str, Any]
 
-LEDGER = ("closed_periods", "closed_invoice_lines", "closed_line_pieces")
+LEDGER = ("closed_periods", "closed_invoice_lines", "closed_line_usage")
 
 SPAN = Span("2025-03", "2025-06")
 
@@ -140,7 +140,7 @@ class Billing:
 
     def pieces(self, lines: Iterable[Row]) -> list[Row]:
         ids = {line["line_id"] for line in lines}
-        return [piece for piece in self.rows("marts.fct_invoice_line_pieces") if piece["line_id"] in ids]
+        return [piece for piece in self.rows("marts.fct_invoice_line_usage") if piece["line_id"] in ids]
 
     def execute(self, *statements: str) -> None:
         with closing(duckdb.connect(str(self.warehouse))) as connection:
@@ -216,9 +216,9 @@ def corrected(closed: Billing, tmp_path_factory: pytest.TempPathFactory) -> Bill
 def test_an_empty_period_closes(empty_closed: Billing) -> None:
     """Rule 23: a period without a line closes too, with nothing in the ledger but its row."""
     ledger = empty_closed.ledger()
-    assert (ledger["closed_invoice_lines"], ledger["closed_line_pieces"]) == ([], [])
+    assert (ledger["closed_invoice_lines"], ledger["closed_line_usage"]) == ([], [])
     (period,) = ledger["closed_periods"]
-    counts = {period[name] for name in ("invoice_count", "line_count", "piece_count", "credits")}
+    counts = {period[name] for name in ("invoice_count", "line_count", "usage_row_count", "credits")}
     assert (period["billing_period"], counts, period["amounts_minor"]) == ("2025-03", {0}, "")
     assert "2025-03 is closed: 0 invoices, 0 lines, in minor units nothing" in empty_closed.output[0]
     months = {month["billing_period"]: month for month in empty_closed.rows("marts.dim_billing_periods")}
@@ -238,11 +238,11 @@ def test_closing_freezes_what_was_shown_and_shows_it_closed(empty_closed: Billin
     ledger = closed.ledger()
     march, april = ledger["closed_periods"]
     assert without(ledger["closed_invoice_lines"], "closed_at_utc") == without(preview, "status", "closed_at_utc")
-    assert without(ledger["closed_line_pieces"], "invoice_period") == empty_closed.pieces(preview)
-    assert {piece["invoice_period"] for piece in ledger["closed_line_pieces"]} == {"2025-04"}
+    assert without(ledger["closed_line_usage"], "invoice_period") == empty_closed.pieces(preview)
+    assert {piece["invoice_period"] for piece in ledger["closed_line_usage"]} == {"2025-04"}
     assert {line["closed_at_utc"] for line in ledger["closed_invoice_lines"]} == {april["closed_at_utc"]}
-    figures = ("invoice_count", "line_count", "piece_count", "credits", "amounts_minor")
-    assert [april[name] for name in figures] == [1, 4, len(ledger["closed_line_pieces"]), Decimal(22), "EUR 5445"]
+    figures = ("invoice_count", "line_count", "usage_row_count", "credits", "amounts_minor")
+    assert [april[name] for name in figures] == [1, 4, len(ledger["closed_line_usage"]), Decimal(22), "EUR 5445"]
     assert april["checksum"] != march["checksum"]
     newest = query(closed.warehouse, "select max(load_id) as load_id from raw.loads")[0]["load_id"]
     assert april["newest_load_id"] == newest
@@ -251,7 +251,7 @@ def test_closing_freezes_what_was_shown_and_shows_it_closed(empty_closed: Billin
     shown = closed.lines("2025-04", "closed")
     assert closed.lines("2025-04", "open") == []
     assert without(shown, "status") == ledger["closed_invoice_lines"]
-    assert closed.pieces(shown) == without(ledger["closed_line_pieces"], "invoice_period")
+    assert closed.pieces(shown) == without(ledger["closed_line_usage"], "invoice_period")
     assert {row["status"] for row in closed.rows("marts.fct_invoices", "invoice_period = '2025-04'")} == {"closed"}
     assert len(closed.rows("marts.dim_billing_periods", "is_closed")) == 2
     assert [row["billing_period"] for row in closed.rows("intermediate.int_billing_periods", "is_first_open")] == [
@@ -297,7 +297,7 @@ def test_what_comes_to_light_later_is_an_adjustment_and_a_rebuild_from_nothing_a
     before, after = corrected.ledger(), rebuilt.ledger()
     frozen = [line for line in after["closed_invoice_lines"] if line["invoice_period"] == "2025-05"]
     assert without(frozen, "closed_at_utc") == without(preview, "status", "closed_at_utc")
-    held = [piece for piece in after["closed_line_pieces"] if piece["invoice_period"] == "2025-05"]
+    held = [piece for piece in after["closed_line_usage"] if piece["invoice_period"] == "2025-05"]
     assert without(held, "invoice_period") == corrected.pieces(preview)
     assert all(row in after[table] for table, rows in before.items() for row in rows)
     told_of_closing = {
@@ -465,7 +465,7 @@ def test_a_fault_in_the_seeds_stops_the_build_with_one_sentence(closed: Billing,
     }
     # dbt writes what it ran below target/, by the seed's path: an absolute one must not lead it to the seed itself.
     assert (billing.seeds / "user_plans.csv").read_text(encoding="utf-8") == user_plans
-    kept = ("fct_invoice_lines", "fct_invoices", "fct_invoice_line_pieces")
+    kept = ("fct_invoice_lines", "fct_invoices", "fct_invoice_line_usage")
     assert {name: billing.marts()[name] for name in kept} == {name: shown[name] for name in kept}
 
 
@@ -547,7 +547,7 @@ def test_a_ledger_is_only_restored_into_an_empty_one(closed: Billing, backup: Pa
     ("table", "change"),
     [
         ("closed_invoice_lines", "select * replace (amount_minor + 1 as amount_minor) from lines"),
-        ("closed_line_pieces", "from lines where credits <> (select max(credits) from lines)"),
+        ("closed_line_usage", "from lines where credits <> (select max(credits) from lines)"),
         ("closed_periods", "from lines where billing_period <> '2025-04'"),
     ],
     ids=["another amount", "a piece is gone", "a period is gone"],

@@ -58,9 +58,9 @@ AGREEING = (
         " from ledger.closed_invoice_lines",
     ),
     (
-        "select pieces.* from marts.fct_invoice_line_pieces as pieces"
+        "select pieces.* from marts.fct_invoice_line_usage as pieces"
         " inner join marts.fct_invoice_lines as lines on pieces.line_id = lines.line_id where lines.status = 'closed'",
-        "select line_id, session_id, usage_date, credits from ledger.closed_line_pieces",
+        "select line_id, session_id, usage_date, credits from ledger.closed_line_usage",
     ),
     (
         "select invoice_id, sum(amount_minor), any_value(closed_at_utc) from marts.fct_invoices"
@@ -413,15 +413,15 @@ def test_there_is_much_to_lose(scene: Scene) -> None:
     """The close that is killed has lines and pieces of many users, and adjustments of the period before."""
     added = len(scene.after["closed_invoice_lines"]) - len(scene.before["closed_invoice_lines"])
     assert added > 30
-    assert len(scene.after["closed_line_pieces"]) > len(scene.before["closed_line_pieces"]) + 30
+    assert len(scene.after["closed_line_usage"]) > len(scene.before["closed_line_usage"]) + 30
     assert sum(("line_type", "adjustment") in row for row in scene.after["closed_invoice_lines"]) > 10
 
 
 HALVES = (
     "insert into ledger.closed_invoice_lines select * replace ('x' as line_id, '{0}' as invoice_period)"
     " from ledger.closed_invoice_lines limit 1",
-    "insert into ledger.closed_line_pieces select * replace ('{0}' as invoice_period)"
-    " from ledger.closed_line_pieces limit 1",
+    "insert into ledger.closed_line_usage select * replace ('{0}' as invoice_period)"
+    " from ledger.closed_line_usage limit 1",
     "insert into ledger.closed_periods select * replace ('{0}' as billing_period) from ledger.closed_periods limit 1",
     "update marts.dim_billing_periods set is_closed = true where billing_period = '{0}'",
     "update marts.fct_invoice_lines set status = 'closed' where invoice_period = '{0}'",

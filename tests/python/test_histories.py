@@ -48,7 +48,7 @@ def check(outcome: Outcome) -> None:
         by_line[piece.line] += piece.credits
         by_day[piece.line.external_user_id, piece.session_id, piece.usage_date] += piece.credits
     lines = billing_oracle.fct_invoice_lines(before, billing)
-    billing_oracle.fct_invoice_line_pieces(before, billing)
+    billing_oracle.fct_invoice_line_usage(before, billing)
     assert {key: row["quantity_credits"] for key, row in lines.items()} == {key: by_line[key] for key in lines}
     assert set(by_line) == set(lines) & set(by_line)
     first = billing.first_billing_period

@@ -38,7 +38,7 @@ CLOSES = (True, True, True)
 
 
 BILLING_MARTS = (
-    *("fct_invoices", "fct_invoice_lines", "fct_invoice_line_pieces"),
+    *("fct_invoices", "fct_invoice_lines", "fct_invoice_line_usage"),
     *("rpt_margin", "rpt_price_drift", "rpt_unbilled_usage"),
 )
 
@@ -211,7 +211,7 @@ def test_rules_18_to_31_hold_for_every_user_after_every_step_and_what_is_closed_
         "update marts.fct_invoice_lines set amount_minor = amount_minor + 1 where line_id = {open}",
         "update marts.fct_invoice_lines set quantity_credits = quantity_credits + 0.000000001 where line_id = {open}",
         "update marts.fct_invoice_lines set service_period = '2026-01' where line_id = {open}",
-        "delete from intermediate.int_recomputed_pieces where line_id = {open}",
+        "delete from intermediate.int_rated_line_usage where line_id = {open}",
         "delete from marts.fct_invoices where amount_minor = (select max(amount_minor) from marts.fct_invoices)",
         "update marts.rpt_margin set amount_minor = amount_minor + 1",
         "update marts.rpt_unbilled_usage set credits = credits + 0.000000001",
@@ -219,7 +219,7 @@ def test_rules_18_to_31_hold_for_every_user_after_every_step_and_what_is_closed_
         "update ledger.closed_periods set code_version = 'another' where billing_period = {first}",
         "update ledger.closed_invoice_lines set description = 'another' where line_id = {closed}",
         "update ledger.closed_invoice_lines set closed_at_utc = closed_at_utc + interval 1 microsecond",
-        "delete from ledger.closed_line_pieces where line_id = {closed}",
+        "delete from ledger.closed_line_usage where line_id = {closed}",
         "update marts.fct_invoice_lines set description = 'another' where line_id = {closed}",
         "update marts.dim_billing_periods set closed_at_utc = closed_at_utc + interval 1 microsecond",
     ],
@@ -227,7 +227,7 @@ def test_rules_18_to_31_hold_for_every_user_after_every_step_and_what_is_closed_
 def test_the_checks_see_what_is_wrong(books: Books, tmp_path: Path, change: str) -> None:
     line = (
         "(select min(lines.line_id) from marts.fct_invoice_lines as lines"
-        " inner join marts.fct_invoice_line_pieces as pieces on lines.line_id = pieces.line_id"
+        " inner join marts.fct_invoice_line_usage as pieces on lines.line_id = pieces.line_id"
         " where lines.status = '{0}')"
     )
     names = {"open": line.format("open"), "closed": line.format("closed"), "first": f"'{MONTHS[1]}'"}

@@ -228,7 +228,7 @@ class Project:
         """Build again what is built from a table; returns the tables that are other now, the first one included.
 
         A model is built again when one of its parents is other, and is other itself when its rows are. dbt's hooks
-        do not run: the one that stops a build on what `int_pricing_faults` lists would hide what else finds a fault.
+        do not run: the one that stops a build on what `int_pricing_errors` lists would hide what else finds a fault.
         """
         touched = {relation}
         for key in self.models_in_order:
@@ -457,8 +457,8 @@ LISTED = "assert_facts_lie_in_listed_periods"
 QUOTAS = "assert_quota_figures_hold_together"
 BILLED = "assert_usage_is_billed_or_unbilled"
 LINES = "assert_lines_equal_recomputation"
-PIECES = "assert_pieces_sum_to_lines"
-SESSION_DAYS = "assert_pieces_sum_to_session_days"
+PIECES = "assert_line_usage_sums_to_lines"
+SESSION_DAYS = "assert_line_usage_sums_to_session_days"
 INVOICES = "assert_invoices_sum_to_lines"
 FROZEN = "assert_closed_lines_are_the_ledgers"
 LEDGER = "assert_ledger_is_intact"
@@ -502,7 +502,7 @@ FAULTS = (
             "update {table} set load_id = load_id - 1 where session_id = 'small'",
             NEWEST,
         )
-        for table in ("int_raw_session_periods", "int_session_periods", "int_session_days")
+        for table in ("int_independent_session_periods", "int_session_periods", "int_session_days")
     ),
     fault(
         "what an older version said is left in int_sessions",
@@ -658,7 +658,7 @@ FAULTS = (
     ),
     fault(
         "raw has a nano-credit more",
-        "int_raw_session_periods",
+        "int_independent_session_periods",
         "update {table} set nano_credits = nano_credits + 1 where external_user_id = 'ben'",
         *(OWN_STEPS,),
     ),
@@ -1196,13 +1196,13 @@ FAULTS = (
     # Quotas: what is wanted, alerts, counters, the forecast
     fault(
         "a limit is wanted on no day",
-        "int_wanted_quotas",
+        "int_desired_quota_limits",
         "update {table} set valid_to = valid_from where external_user_id = 'ann' and quota = 'credits'",
         "int_wanted_quotas_runs_lie_apart",
     ),
     fault(
         "a plan wants a limit and is not named",
-        "int_wanted_quotas",
+        "int_desired_quota_limits",
         "update {table} set plan_id = null where external_user_id = 'ann' and quota = 'credits'",
         "int_wanted_quotas_overrides_or_a_plan",
     ),
@@ -1254,7 +1254,7 @@ FAULTS = (
         "update {table} set run_rate_reached_at_utc = null where external_user_id = 'ben'",
         "fct_quota_forecast_limits_are_reached_when_expected",
     ),
-    # Plans and prices. In a build the hook of int_pricing_faults stops most of these first; it does not run here.
+    # Plans and prices. In a build the hook of int_pricing_errors stops most of these first; it does not run here.
     fault(
         "a user is on two plans on a day",
         "user_plans",
@@ -1349,79 +1349,79 @@ FAULTS = (
     ),
     fault(
         "a part is not priced",
-        "int_priced_parts",
+        "int_session_days_with_plan",
         "delete from {table} where usage_date = '2026-10-06'",
         *(PIECES, SESSION_DAYS),
     ),
     fault(
         "a nano-credit of a part is not priced",
-        "int_priced_parts",
+        "int_session_days_with_plan",
         "update {table} set nano_credits = nano_credits - 1 where usage_date = '2026-10-06'",
         *(PIECES, SESSION_DAYS),
     ),
     fault(
         "a part is priced for another user",
-        "int_priced_parts",
+        "int_session_days_with_plan",
         "update {table} set external_user_id = 'ben', plan_id = 'least' where usage_date = '2026-10-06'",
         *(PIECES, SESSION_DAYS),
     ),
     fault(
         "a stretch has more days than its period",
-        "int_stretches",
+        "int_rating_periods",
         "update {table} set day_count = period_day_count + 1 where external_user_id = 'ben'",
         "int_stretches_days_within_the_period",
     ),
     fault(
         "more is included than was used",
-        "int_stretches",
+        "int_rating_periods",
         "update {table} set included_nano = used_nano + 1 where external_user_id = 'ben'",
         *(PIECES, OWN_STEPS, BILLED, "int_stretches_days_within_the_period"),
     ),
     fault(
         "a stretch has a nano-credit too many",
-        "int_stretches",
+        "int_rating_periods",
         "update {table} set used_nano = used_nano + 1 where external_user_id = 'ben'",
         *(PIECES, OWN_STEPS, BILLED),
     ),
     fault(
         "a line is not recomputed",
-        "int_recomputed_lines",
+        "int_rated_lines",
         "delete from {table} where line_type = 'usage' and tier_from_credits = 10",
         *(SESSION_DAYS, OWN_STEPS, BILLED),
     ),
     fault(
         "a recomputed line is rounded up",
-        "int_recomputed_lines",
+        "int_rated_lines",
         "update {table} set amount_minor = amount_minor + 1 where line_type = 'usage' and tier_from_credits = 10",
         "fct_invoice_lines_usage_is_rounded_once",
     ),
     fault(
         "a recomputed line has a nano-credit too many",
-        "int_recomputed_lines",
+        "int_rated_lines",
         "update {table} set quantity_nano = quantity_nano + 1 where external_user_id = 'ben' and line_type = 'usage'",
         *(PIECES, OWN_STEPS, BILLED),
     ),
     fault(
         "a nano-credit is gone from a recomputed piece",
-        "int_recomputed_pieces",
+        "int_rated_line_usage",
         "update {table} set nano_credits = nano_credits - 1 where usage_date = '2026-10-06'",
         *(PIECES, SESSION_DAYS),
     ),
     fault(
         "a nano-credit is gone from a recomputed piece of a closed period",
-        "int_recomputed_pieces",
+        "int_rated_line_usage",
         "update {table} set nano_credits = nano_credits - 1 where session_id = 'late'",
         *(PIECES, SESSION_DAYS),
     ),
     fault(
         "a recomputed piece is another session's",
-        "int_recomputed_pieces",
+        "int_rated_line_usage",
         "update {table} set session_id = 'overlaps' where usage_date = '2026-10-06'",
         *(SESSION_DAYS,),
     ),
     fault(
         "a recomputed piece is of another day",
-        "int_recomputed_pieces",
+        "int_rated_line_usage",
         "update {table} set usage_date = '2026-10-08' where usage_date = '2026-10-06'",
         *(SESSION_DAYS,),
     ),
@@ -1457,13 +1457,13 @@ FAULTS = (
     ),
     fault(
         "a session's credits are not given back",
-        "int_adjustment_pieces",
+        "int_adjustment_usage",
         "delete from {table} where session_id = 'withdrawn'",
         *(PIECES, SESSION_DAYS),
     ),
     fault(
         "another session's credits are given back",
-        "int_adjustment_pieces",
+        "int_adjustment_usage",
         "update {table} set session_id = 'crosses' where session_id = 'withdrawn'",
         *(SESSION_DAYS,),
     ),
@@ -1595,46 +1595,46 @@ FAULTS = (
     ),
     fault(
         "a piece is lost",
-        "fct_invoice_line_pieces",
+        "fct_invoice_line_usage",
         "delete from {table} where usage_date = '2026-10-06'",
         *(PIECES, SESSION_DAYS),
     ),
     fault(
         "a nano-credit is gone from a piece",
-        "fct_invoice_line_pieces",
+        "fct_invoice_line_usage",
         "update {table} set credits = credits - 0.000000001 where usage_date = '2026-10-06'",
         *(PIECES, SESSION_DAYS),
     ),
     fault(
         "a nano-credit moved between two pieces of a line",
-        "fct_invoice_line_pieces",
+        "fct_invoice_line_usage",
         "update {table} set credits = credits + case session_id when 'small' then 0.000000001 else -0.000000001 end"
         " where session_id in ('small', 'owned')",
         *(SESSION_DAYS,),
     ),
     fault(
         "a nano-credit moved between lines of a session",
-        "fct_invoice_line_pieces",
+        "fct_invoice_line_usage",
         "update {table} set credits = credits + case credits when 10 then 0.000000002 else -0.000000001 end"
         " where session_id = 'crosses' and usage_date = '2026-10-01'",
         *(PIECES,),
     ),
     fault(
         "a piece is another session's",
-        "fct_invoice_line_pieces",
+        "fct_invoice_line_usage",
         "update {table} set session_id = 'overlaps' where usage_date = '2026-10-06'",
         *(SESSION_DAYS,),
     ),
     fault(
         "a piece holds nothing",
-        "fct_invoice_line_pieces",
+        "fct_invoice_line_usage",
         "insert into {table} select * replace ('another' as session_id, 0 as credits) from {table}"
         " where session_id = 'small'",
         "fct_invoice_line_pieces_hold_something",
     ),
     fault(
         "closed pieces are cut elsewhere, with the same sums",
-        "fct_invoice_line_pieces",
+        "fct_invoice_line_usage",
         "insert into {table} select line_id, 'withdrawn', '2026-09-20', 1 from {table}"
         " where session_id = 'crosses' and credits = 7;"
         " update {table} set credits = credits + case credits when 3 then 1 else -1 end"
@@ -1743,19 +1743,19 @@ FAULTS = (
     ),
     fault(
         "a nano-credit is gone from a closed piece",
-        "ledger.closed_line_pieces",
+        "ledger.closed_line_usage",
         "update {table} set credits = credits - 0.000000001 where session_id = 'withdrawn'",
         *(LEDGER, PIECES),
     ),
     fault(
         "a closed piece is put under another session",
-        "ledger.closed_line_pieces",
+        "ledger.closed_line_usage",
         "update {table} set session_id = 'runs' where session_id = 'withdrawn'",
         *(LEDGER,),
     ),
     fault(
         "a closed piece is deleted",
-        "ledger.closed_line_pieces",
+        "ledger.closed_line_usage",
         "delete from {table} where session_id = 'withdrawn'",
         *(LEDGER, PIECES),
     ),
@@ -1779,13 +1779,13 @@ FAULTS = (
         "a period was closed out of order",
         "ledger.closed_periods",
         "insert into {table} select * replace ('2026-11' as billing_period, 0 as invoice_count, 0 as line_count,"
-        " 0 as piece_count, 0 as credits, '' as amounts_minor, sha256('') as checksum) from {table}",
+        " 0 as usage_row_count, 0 as credits, '' as amounts_minor, sha256('') as checksum) from {table}",
         *(
             LEDGER,
             # No load has begun in the month that would then be open, so nothing is open at all.
             "assert_lines_equal_recomputation",
             "assert_own_steps_reconcile",
-            "assert_pieces_sum_to_session_days",
+            "assert_line_usage_sums_to_session_days",
             "assert_usage_is_billed_or_unbilled",
         ),
     ),

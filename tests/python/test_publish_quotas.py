@@ -111,13 +111,13 @@ class World:
         with duckdb.connect(str(self.warehouse)) as connection:
             connection.execute("create schema if not exists intermediate; create schema if not exists marts")
             connection.execute(
-                "create or replace table intermediate.int_wanted_quotas (external_user_id varchar, quota varchar,"
+                "create or replace table intermediate.int_desired_quota_limits (external_user_id varchar, quota varchar,"
                 " valid_from date, valid_to date, limit_value decimal(38, 9), wanted_by varchar, plan_id varchar)"
             )
             for user, caps in wanted.items():
                 for name, cap in caps.items():
                     connection.execute(
-                        "insert into intermediate.int_wanted_quotas values (?, ?, null, null, ?, 'plan', 'pro')",
+                        "insert into intermediate.int_desired_quota_limits values (?, ?, null, null, ?, 'plan', 'pro')",
                         [user, name, None if cap is None else Decimal(cap)],
                     )
             connection.execute(
@@ -260,7 +260,7 @@ def test_diff_json_is_a_document_with_amounts_as_text_and_why(
 ) -> None:
     monkeypatch.delenv("MIOSA_API_KEY")
     world.want({"u1": {"storage_gb": "0.500000001", "concurrent": 2}})
-    world.write("update intermediate.int_wanted_quotas set wanted_by = 'override', plan_id = null")
+    world.write("update intermediate.int_desired_quota_limits set wanted_by = 'override', plan_id = null")
     assert outcome(["quotas", "diff", "--json"]) == (3, "")
     said = json.loads(capsys.readouterr().out)
     assert said.pop("as_of")
@@ -298,7 +298,7 @@ def test_what_is_wanted_is_that_of_today(world: World, capsys: pytest.CaptureFix
         ("null", "current_date", False),
         ("current_date - 1", "current_date + 1", True),
     ):
-        world.write(f"update intermediate.int_wanted_quotas set valid_from = {valid_from}, valid_to = {valid_to}")
+        world.write(f"update intermediate.int_desired_quota_limits set valid_from = {valid_from}, valid_to = {valid_to}")
         assert bool(differences(capsys)) == is_today, (valid_from, valid_to)
 
 
@@ -628,7 +628,7 @@ def test_pseudonyms_cannot_be_applied(world: World, monkeypatch: pytest.MonkeyPa
 def test_a_warehouse_that_is_missing_or_not_built_says_what_to_do(
     world: World, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
 ) -> None:
-    world.write("drop table intermediate.int_wanted_quotas")
+    world.write("drop table intermediate.int_desired_quota_limits")
     status, line = outcome(["quotas", *command])
     assert (status, "are not built: run `dbt build`" in line) == (1, True)
     monkeypatch.setenv("WAREHOUSE_PATH", str(world.warehouse.with_name("none.duckdb")))

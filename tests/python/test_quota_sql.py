@@ -106,22 +106,22 @@ def test_rules_15_to_18_scenes_that_shrink(warehouse: QuotaWarehouse, tmp_path: 
 
 FAULTS = {
     "an override's empty cell lifts the limit": (
-        "int_wanted_quotas",
+        "int_desired_quota_limits",
         "when overrides.has_credits_override then overrides.credits_limit",
         "when overrides.external_user_id is not null then overrides.credits_limit",
     ),
     "the last day of a plan's limits still counts": (
-        "int_wanted_quotas",
+        "int_desired_quota_limits",
         "and on_plans.valid_from < coalesce(plan_quotas.valid_to",
         "and on_plans.valid_from <= coalesce(plan_quotas.valid_to",
     ),
     "a limit that is wanted does not end": (
-        "int_wanted_quotas",
-        "lag(wanted.limit_value) over runs is not distinct from wanted.limit_value",
+        "int_desired_quota_limits",
+        "lag(desired.limit_value) over runs is not distinct from desired.limit_value",
         "true",
     ),
     "what a user's lines have beyond nine decimals is lost": (
-        "int_measured_quotas",
+        "int_quota_usage",
         "sum(rollups.storage_gb_hours_beyond)",
         "0",
     ),
@@ -131,15 +131,15 @@ FAULTS = {
         "(left(typed.storage_digits, 24)::hugeint + (right(typed.storage_digits, 28) >= '5')::integer)",
     ),
     "a limit that was never in force counts as a change": (
-        "int_measured_quotas",
+        "int_quota_usage",
         "or replaced_from_utc > seen_from_utc",
         "or true",
     ),
     "a rejected answer makes a user": ("dim_users", "and rejection_reason is null", ""),
     "what is not managed drifts": (
         "dim_quota_limits",
-        "wanted.limit_value) and wanted.quota is not null",
-        "wanted.limit_value)",
+        "desired.limit_value) and desired.quota is not null",
+        "desired.limit_value)",
     ),
     "a version ends with the first one": ("dim_quota_limits", "1 following and", "unbounded preceding and"),
     "a share is reached when it is passed": (
@@ -160,7 +160,7 @@ FAULTS = {
     ),
     "a plan without a price on some days is offered": (
         "int_quota_upgrades",
-        "having sum(stretches.day_count) = any_value(stretches.period_day_count)",
+        "having sum(rating_periods.day_count) = any_value(rating_periods.period_day_count)",
         "",
     ),
     "the dearest plan is offered": ("int_quota_upgrades", "by amount_minor,", "by amount_minor desc,"),

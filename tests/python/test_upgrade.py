@@ -18,7 +18,9 @@ from simulator.server import serve
 from test_closing import SPAN, TENANT
 
 FILES = Path(__file__).parent / "fixtures" / "version_before.tgz"
-LEDGER = ("closed_periods", "closed_invoice_lines", "closed_line_pieces")
+LEDGER = ("closed_periods", "closed_invoice_lines", "closed_line_usage")
+OLDER_NAMES = {"closed_line_usage": "closed_line_pieces", "usage_row_count": "piece_count"}
+OLDER_NAMES_BACK = {older: name for name, older in OLDER_NAMES.items()}
 
 
 @dataclass(frozen=True)
@@ -36,8 +38,10 @@ class Left:
         return self.folder / "seeds"
 
     def backed_up(self, table: str) -> list[dict[str, Any]]:
-        """The rows of a ledger table as the version before backed them up."""
-        return sorted(query(self.warehouse, f"from read_parquet('{self.folder}/ledger/{table}.parquet')"), key=repr)
+        """The rows of a ledger table as the version before backed them up, under the names of today."""
+        file = f"{self.folder}/ledger/{OLDER_NAMES.get(table, table)}.parquet"
+        rows = query(self.warehouse, f"from read_parquet('{file}')")
+        return sorted(({OLDER_NAMES_BACK.get(name, name): row[name] for name in row} for row in rows), key=repr)
 
 
 @pytest.fixture(scope="module")

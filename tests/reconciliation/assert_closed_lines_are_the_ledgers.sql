@@ -1,6 +1,6 @@
--- Rule 25: a closed invoice never changes. What the marts show as closed is the ledger, cell by cell, lines and pieces.
+-- Rule 25: a closed invoice never changes. What the marts show as closed is the ledger, cell by cell: lines and their usage.
 {%- set line_columns = ledger_tables()["closed_invoice_lines"].keys() | join(", ") %}
-{%- set piece_columns = "line_id, session_id, usage_date, credits" %}
+{%- set usage_columns = "line_id, session_id, usage_date, credits" %}
 
 with
 
@@ -19,22 +19,22 @@ ledger_lines as (
 
 ),
 
-shown_pieces as (
+shown_usage as (
 
-    select {{ piece_columns }}
-    from {{ ref("fct_invoice_line_pieces") }}
+    select {{ usage_columns }}
+    from {{ ref("fct_invoice_line_usage") }}
     where line_id in (select shown_lines.line_id from shown_lines)
 
 ),
 
-ledger_pieces as (
+ledger_usage as (
 
-    select {{ piece_columns }}
-    from {{ source("ledger", "closed_line_pieces") }}
+    select {{ usage_columns }}
+    from {{ source("ledger", "closed_line_usage") }}
 
 )
 
-{% set tables = ["lines"] if tests_touched_only() else ["lines", "pieces"] %}
+{% set tables = ["lines"] if tests_touched_only() else ["lines", "usage"] %}
 {% for table in tables %}
 {% for one, other in [("shown", "ledger"), ("ledger", "shown")] %}
 select

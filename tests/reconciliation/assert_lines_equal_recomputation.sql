@@ -23,7 +23,7 @@ recomputed as (
         currency,
         {{ nano_to_credits("sum(quantity_nano)") }} as credits,
         sum(amount_minor) as amount_minor
-    from {{ ref("int_recomputed_lines") }}
+    from {{ ref("int_rated_lines") }}
     group by external_user_id, billing_period, currency
 
 )

@@ -14,13 +14,13 @@
 {%- endset %}
 {%- set tables = [
     ("int_sessions", staged, usable, "1"),
-    ("int_raw_session_periods", ref("int_sessions"), "true", period_count),
+    ("int_independent_session_periods", ref("int_sessions"), "true", period_count),
     ("int_session_periods", ref("int_sessions"), "true", period_count),
     ("int_session_days", ref("int_sessions"), "true", day_count),
 ] %}
 
 {% if tests_touched_only() %}
-{% for name in ["stg_miosa__usage_sessions", "int_sessions", "int_raw_session_periods", "int_session_periods", "int_session_days"] %}
+{% for name in ["stg_miosa__usage_sessions", "int_sessions", "int_independent_session_periods", "int_session_periods", "int_session_days"] %}
 select
     '{{ name }}' as table_name,
     parts.row_hash,

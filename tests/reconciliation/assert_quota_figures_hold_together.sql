@@ -20,10 +20,10 @@ user_periods as (
 
 ),
 
-faults as (
+errors as (
 
     select
-        'four quotas each' as fault,
+        'four quotas each' as error,
         external_user_id,
         billing_period,
         null::string as quota
@@ -36,7 +36,7 @@ faults as (
         ) <> 15
     union all
     select
-        'a user with usage is missing' as fault,
+        'a user with usage is missing' as error,
         user_periods.external_user_id,
         user_periods.billing_period,
         null::string as quota
@@ -48,7 +48,7 @@ faults as (
             and user_periods.billing_period = quotas.billing_period
     union all
     select
-        'a user with a quota is missing' as fault,
+        'a user with a quota is missing' as error,
         holders.external_user_id,
         periods.billing_period,
         null::string as quota
@@ -64,7 +64,7 @@ faults as (
             and periods.billing_period = quotas.billing_period
     union all
     select
-        'use' as fault,
+        'use' as error,
         quotas.external_user_id,
         quotas.billing_period,
         quotas.quota
@@ -77,7 +77,7 @@ faults as (
         or (quotas.quota = 'sandboxes' and quotas.used_value < coalesce(user_periods.sandbox_count, 0))
     union all
     select
-        'utilization' as fault,
+        'utilization' as error,
         external_user_id,
         billing_period,
         quota
@@ -94,7 +94,7 @@ faults as (
         )
     union all
     select
-        'status' as fault,
+        'status' as error,
         external_user_id,
         billing_period,
         quota
@@ -111,7 +111,7 @@ faults as (
         )
     union all
     select
-        'moment of reaching' as fault,
+        'moment of reaching' as error,
         external_user_id,
         billing_period,
         quota
@@ -136,4 +136,4 @@ faults as (
 
 )
 
-select * from faults
+select * from errors

@@ -13,7 +13,7 @@ totals as (
     select
         billing_period,
         {{ nano_to_credits("sum(nano_credits)") }} as credits
-    from {{ ref("int_step_credits") }}
+    from {{ ref("int_credits_by_pipeline_step") }}
     where step = 'staging'
     group by billing_period
 

@@ -11,9 +11,9 @@ periods as (
 
 ),
 
-recomputed_lines as (
+rated_lines as (
 
-    select * from {{ ref("int_recomputed_lines") }}
+    select * from {{ ref("int_rated_lines") }}
 
 ),
 
@@ -23,23 +23,23 @@ closed_lines as (
 
 ),
 
-adjustment_pieces as (
+adjustment_usage as (
 
-    select * from {{ ref("int_adjustment_pieces") }}
+    select * from {{ ref("int_adjustment_usage") }}
 
 ),
 
 sides as (
 
     select
-        recomputed_lines.external_user_id,
-        recomputed_lines.billing_period as service_period,
-        recomputed_lines.currency,
-        recomputed_lines.currency_exponent,
-        recomputed_lines.quantity_nano,
-        recomputed_lines.amount_minor
-    from recomputed_lines
-    inner join periods on recomputed_lines.billing_period = periods.billing_period
+        rated_lines.external_user_id,
+        rated_lines.billing_period as service_period,
+        rated_lines.currency,
+        rated_lines.currency_exponent,
+        rated_lines.quantity_nano,
+        rated_lines.amount_minor
+    from rated_lines
+    inner join periods on rated_lines.billing_period = periods.billing_period
     union all
     select
         closed_lines.external_user_id,
@@ -62,7 +62,7 @@ differences as (
         sum(sides.quantity_nano)::{{ wide_integer() }} as quantity_nano,
         {{ within_money_range(
             "sum(sides.amount_minor)", "sides.currency_exponent",
-            "'the adjustment of user ' || " ~ shown("sides.external_user_id") ~ " || ' for ' || sides.service_period",
+            "'the adjustment of user ' || " ~ quoted_for_message("sides.external_user_id") ~ " || ' for ' || sides.service_period",
         ) }} as amount_minor
     from sides
     group by sides.external_user_id, sides.service_period, sides.currency, sides.currency_exponent
@@ -72,10 +72,10 @@ differences as (
 moved as (
 
     select distinct
-        adjustment_pieces.external_user_id,
-        adjustment_pieces.service_period,
-        adjustment_pieces.currency
-    from adjustment_pieces
+        adjustment_usage.external_user_id,
+        adjustment_usage.service_period,
+        adjustment_usage.currency
+    from adjustment_usage
 
 )
 

@@ -18,9 +18,9 @@ adjustments as (
 
 ),
 
-recomputed_lines as (
+rated_lines as (
 
-    select * from {{ ref("int_recomputed_lines") }}
+    select * from {{ ref("int_rated_lines") }}
 
 ),
 
@@ -82,10 +82,10 @@ open_amounts as (
         sum(lines.amount_minor)::{{ wide_integer() }} as amount_minor
     from (
         select
-            recomputed_lines.currency,
-            recomputed_lines.amount_minor
-        from recomputed_lines
-        inner join first_open on recomputed_lines.billing_period = first_open.billing_period
+            rated_lines.currency,
+            rated_lines.amount_minor
+        from rated_lines
+        inner join first_open on rated_lines.billing_period = first_open.billing_period
         union all
         select
             adjustments.currency,
@@ -178,7 +178,7 @@ exponents as (
         select
             currency,
             currency_exponent
-        from recomputed_lines
+        from rated_lines
     ) as currencies
     group by currency
 

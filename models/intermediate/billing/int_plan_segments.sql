@@ -1,6 +1,6 @@
 -- Purpose: which plan each user is on, on each day that can be billed: assigned days, and the default plan's (rule 19).
 -- Grain: one row a user, billing period and run of days on one assignment (external_user_id, billing_period, from_date).
--- A run of days that needs a default plan where there is none has no plan: int_pricing_faults stops the build for it.
+-- A run of days that needs a default plan where there is none has no plan: int_pricing_errors stops the build for it.
 
 with
 

@@ -1,8 +1,8 @@
 -- Purpose: for each user close to a limit in the current period: the plan that he is on, what the period comes to, and the
 --          cheapest other plan in the same currency whose limits his use would not have reached, at what price.
 -- Grain: one row a user with a quota at `warning` or above in the current period (external_user_id).
--- depends_on: {{ ref("int_pricing_faults") }}  (nothing is priced while a day has no price, or two)
--- depends_on: {{ ref("int_quota_faults") }}  (no plan and no user has two rows of limits on a day)
+-- depends_on: {{ ref("int_pricing_errors") }}  (nothing is priced while a day has no price, or two)
+-- depends_on: {{ ref("int_quota_errors") }}  (no plan and no user has two rows of limits on a day)
 
 with
 
@@ -79,9 +79,9 @@ user_days as (
 
 ),
 
-recomputed_lines as (
+rated_lines as (
 
-    select * from {{ ref("int_recomputed_lines") }}
+    select * from {{ ref("int_rated_lines") }}
 
 ),
 
@@ -187,13 +187,13 @@ price_segments as (
 
 used as (
 
-    {{ stretch_credits() }}
+    {{ rating_period_credits() }}
 
 ),
 
-{{ stretches() }},
+{{ rating_periods() }},
 
-{{ stretch_lines() }},
+{{ rated_line_steps() }},
 
 amounts as (
 
@@ -210,16 +210,16 @@ offers as (
 
     -- A plan without a price on one of the days is no offer.
     select
-        stretches.external_user_id,
-        stretches.plan_id,
+        rating_periods.external_user_id,
+        rating_periods.plan_id,
         coalesce(any_value(amounts.amount_minor), 0) as amount_minor
-    from stretches
+    from rating_periods
     left join amounts
         on
-            stretches.external_user_id = amounts.external_user_id
-            and stretches.plan_id = amounts.plan_id
-    group by stretches.external_user_id, stretches.plan_id
-    having sum(stretches.day_count) = any_value(stretches.period_day_count)
+            rating_periods.external_user_id = amounts.external_user_id
+            and rating_periods.plan_id = amounts.plan_id
+    group by rating_periods.external_user_id, rating_periods.plan_id
+    having sum(rating_periods.day_count) = any_value(rating_periods.period_day_count)
 
 ),
 
@@ -235,13 +235,13 @@ cheapest as (
 current_amounts as (
 
     select
-        recomputed_lines.external_user_id,
-        recomputed_lines.billing_period,
-        recomputed_lines.currency,
-        sum(recomputed_lines.amount_minor)::bigint as amount_minor
-    from recomputed_lines
-    inner join periods on recomputed_lines.billing_period = periods.billing_period
-    group by recomputed_lines.external_user_id, recomputed_lines.billing_period, recomputed_lines.currency
+        rated_lines.external_user_id,
+        rated_lines.billing_period,
+        rated_lines.currency,
+        sum(rated_lines.amount_minor)::bigint as amount_minor
+    from rated_lines
+    inner join periods on rated_lines.billing_period = periods.billing_period
+    group by rated_lines.external_user_id, rated_lines.billing_period, rated_lines.currency
 
 )
 

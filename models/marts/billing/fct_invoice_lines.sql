@@ -16,9 +16,9 @@ periods as (
 
 ),
 
-recomputed_lines as (
+rated_lines as (
 
-    select * from {{ ref("int_recomputed_lines") }}
+    select * from {{ ref("int_rated_lines") }}
 
 ),
 
@@ -37,22 +37,22 @@ closed_lines as (
 open_lines as (
 
     select
-        recomputed_lines.line_id,
-        recomputed_lines.external_user_id,
-        recomputed_lines.billing_period as invoice_period,
-        recomputed_lines.billing_period as service_period,
-        recomputed_lines.line_type,
-        recomputed_lines.plan_id,
-        recomputed_lines.price_valid_from,
-        recomputed_lines.tier_from_credits,
-        recomputed_lines.quantity_nano,
-        recomputed_lines.unit_price,
-        recomputed_lines.amount_minor,
-        recomputed_lines.currency,
-        recomputed_lines.currency_exponent,
-        recomputed_lines.description
-    from recomputed_lines
-    inner join periods on recomputed_lines.billing_period = periods.billing_period
+        rated_lines.line_id,
+        rated_lines.external_user_id,
+        rated_lines.billing_period as invoice_period,
+        rated_lines.billing_period as service_period,
+        rated_lines.line_type,
+        rated_lines.plan_id,
+        rated_lines.price_valid_from,
+        rated_lines.tier_from_credits,
+        rated_lines.quantity_nano,
+        rated_lines.unit_price,
+        rated_lines.amount_minor,
+        rated_lines.currency,
+        rated_lines.currency_exponent,
+        rated_lines.description
+    from rated_lines
+    inner join periods on rated_lines.billing_period = periods.billing_period
     union all
     select
         {{ invoice_line_id(

@@ -17,7 +17,7 @@ select
     sum(lines.quantity_credits)::decimal(38, 9) as credits,
     {{ within_money_range(
         "sum(lines.amount_minor)", "any_value(lines.currency_exponent)",
-        "'the invoice of user ' || " ~ shown("lines.external_user_id") ~ " || ' for ' || lines.invoice_period",
+        "'the invoice of user ' || " ~ quoted_for_message("lines.external_user_id") ~ " || ' for ' || lines.invoice_period",
     ) }} as amount_minor,
     sum(lines.amount)::decimal(18, 3) as amount,
     count(*) as line_count,

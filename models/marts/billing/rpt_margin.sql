@@ -19,7 +19,7 @@ totals as (
         sum(lines.quantity_credits)::decimal(38, 9) as credits,
         {{ within_money_range(
             "sum(lines.amount_minor)", "any_value(lines.currency_exponent)",
-            "'the usage of user ' || " ~ shown("lines.external_user_id") ~ " || ' in ' || lines.service_period",
+            "'the usage of user ' || " ~ quoted_for_message("lines.external_user_id") ~ " || ' in ' || lines.service_period",
         ) }} as amount_minor,
         sum(lines.amount)::decimal(18, 3) as amount
     from lines

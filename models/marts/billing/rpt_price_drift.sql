@@ -11,9 +11,9 @@ adjustments as (
 
 ),
 
-adjustment_pieces as (
+adjustment_usage as (
 
-    select * from {{ ref("int_adjustment_pieces") }}
+    select * from {{ ref("int_adjustment_usage") }}
 
 ),
 
@@ -27,12 +27,12 @@ changed_days as (
 
     -- In all currencies together: credits that only change their currency have not changed.
     select
-        adjustment_pieces.external_user_id,
-        adjustment_pieces.service_period,
-        adjustment_pieces.usage_date
-    from adjustment_pieces
-    group by adjustment_pieces.external_user_id, adjustment_pieces.service_period, adjustment_pieces.usage_date
-    having sum(adjustment_pieces.nano_credits) <> 0
+        adjustment_usage.external_user_id,
+        adjustment_usage.service_period,
+        adjustment_usage.usage_date
+    from adjustment_usage
+    group by adjustment_usage.external_user_id, adjustment_usage.service_period, adjustment_usage.usage_date
+    having sum(adjustment_usage.nano_credits) <> 0
 
 ),
 
@@ -44,7 +44,7 @@ invoiced as (
         closed_lines.currency,
         {{ within_money_range(
             "sum(closed_lines.amount_minor)", "any_value(closed_lines.currency_exponent)",
-            "'what was invoiced to user ' || " ~ shown("closed_lines.external_user_id") ~ " || ' for ' || closed_lines.service_period",
+            "'what was invoiced to user ' || " ~ quoted_for_message("closed_lines.external_user_id") ~ " || ' for ' || closed_lines.service_period",
         ) }} as amount_minor
     from closed_lines
     group by closed_lines.external_user_id, closed_lines.service_period, closed_lines.currency

@@ -1,4 +1,4 @@
--- Purpose: which limits are in force and were, for each user (rule 17), and beside those in force what is wanted as of a day.
+-- Purpose: which limits are in force and were, for each user (rule 17), and beside those in force what is desired as of a day.
 -- Grain: one row a user, quota and change of the limit (external_user_id, quota, version_number). A user who is to have a limit
 --        and of whom the vendor was never asked has one row, with the number 0.
 
@@ -10,10 +10,10 @@ limits as (
 
 ),
 
-wanted as (
+desired as (
 
     -- The variable quotas_as_of; the day on which the build runs where it is not set.
-    select * from {{ ref("int_wanted_quotas") }}
+    select * from {{ ref("int_desired_quota_limits") }}
     where
         valid_from <= {{ quotas_as_of() }}
         and {{ quotas_as_of() }} < coalesce(valid_to, date '9999-12-31')
@@ -59,8 +59,8 @@ known as (
     from versions
     union all
     select
-        wanted.external_user_id,
-        wanted.quota,
+        desired.external_user_id,
+        desired.quota,
         0 as version_number,
         null::boolean as has_quota,
         null::decimal(38, 9) as limit_value,
@@ -68,13 +68,13 @@ known as (
         null::timestamp as in_force_from_at_utc,
         null::timestamp as in_force_to_at_utc,
         true as is_current
-    from wanted
+    from desired
     where not exists (
         select 1
         from limits
         where
-            limits.external_user_id = wanted.external_user_id
-            and limits.quota = wanted.quota
+            limits.external_user_id = desired.external_user_id
+            and limits.quota = desired.quota
     )
 
 )
@@ -89,18 +89,18 @@ select
     known.in_force_from_at_utc,
     known.in_force_to_at_utc,
     known.is_current,
-    wanted.limit_value as wanted_limit_value,
-    wanted.wanted_by,
-    wanted.plan_id as wanted_plan_id,
-    case when known.is_current then wanted.quota is not null end as is_managed,
+    desired.limit_value as wanted_limit_value,
+    desired.wanted_by,
+    desired.plan_id as wanted_plan_id,
+    case when known.is_current then desired.quota is not null end as is_managed,
     -- No quota, and one that nobody asked for, is uncapped here.
     case
         when known.is_current
-            then (known.limit_value is distinct from wanted.limit_value) and wanted.quota is not null
+            then (known.limit_value is distinct from desired.limit_value) and desired.quota is not null
     end as is_drifted
 from known
-left join wanted
+left join desired
     on
         known.is_current
-        and known.external_user_id = wanted.external_user_id
-        and known.quota = wanted.quota
+        and known.external_user_id = desired.external_user_id
+        and known.quota = desired.quota

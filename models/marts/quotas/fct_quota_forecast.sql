@@ -85,7 +85,7 @@ recent as (
     select
         recent_parts.external_user_id,
         sum(
-            {{ split_part(
+            {{ prorated_share(
                 "recent_parts.cost_nano_credits",
                 "recent_parts.from_microseconds",
                 "recent_parts.to_microseconds",

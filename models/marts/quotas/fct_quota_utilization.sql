@@ -6,7 +6,7 @@ with
 
 measured as (
 
-    select * from {{ ref("int_measured_quotas") }}
+    select * from {{ ref("int_quota_usage") }}
 
 ),
 

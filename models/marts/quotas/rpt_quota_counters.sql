@@ -1,5 +1,5 @@
 -- Purpose: the vendor's own live counters beside ours at the same instant. They are shown, never billed.
--- Grain: one row a user and counter (external_user_id, counter): the newest figure that the vendor told.
+-- Grain: one row a user and counter (external_user_id, counter): the newest figure that the vendor readings.
 
 with
 
@@ -30,7 +30,7 @@ sessions as (
 
 ),
 
-told as (
+readings as (
 
     {% for counter, column in [("concurrent", "running_session_count"), ("sandboxes", "sandbox_count")] %}
     select
@@ -49,14 +49,14 @@ told as (
 newest as (
 
     select
-        told.external_user_id,
-        told.counter,
-        told.vendor_value,
+        readings.external_user_id,
+        readings.counter,
+        readings.vendor_value,
         loads.started_at_utc as read_at_utc
-    from told
-    inner join loads on told.load_id = loads.load_id
+    from readings
+    inner join loads on readings.load_id = loads.load_id
     qualify row_number() over (
-        partition by told.external_user_id, told.counter order by told.load_id desc, told.row_number desc
+        partition by readings.external_user_id, readings.counter order by readings.load_id desc, readings.row_number desc
     ) = 1
 
 ),

@@ -144,12 +144,12 @@ findings as (
     union all
     {{ close_finding(9, "resembling_user", ref("int_unknown_assigned_users") ~ " as assigned", "assigned.resembling_user_id is not null", {
         "external_user_id": "assigned.resembling_user_id", "plan_id": "assigned.plan_id",
-    }, "'is on the default plan, and resembles the unknown user ' || " ~ shown("assigned.assigned_user_id") ~ " || ' of user_plans.csv'") }}
+    }, "'is on the default plan, and resembles the unknown user ' || " ~ quoted_for_message("assigned.assigned_user_id") ~ " || ' of user_plans.csv'") }}
     union all
     {{ close_finding(10, "unusual_session", "parts cross join part_totals",
         "parts.elapsed_microseconds >= " ~ unusual_seconds ~ "000000::bigint or parts.credits * part_totals.part_count > part_totals.credits * " ~ unusual_multiple, {
         "external_user_id": "parts.external_user_id", "credits": "parts.credits",
-    }, "'session ' || " ~ shown("parts.session_id") ~ " || ' ran ' || (" ~ whole_quotient("parts.elapsed_microseconds", "3600000000")
+    }, "'session ' || " ~ quoted_for_message("parts.session_id") ~ " || ' ran ' || (" ~ whole_quotient("parts.elapsed_microseconds", "3600000000")
         ~ ")::string || ' hours in the period, for ' || " ~ plain_number("parts.credits") ~ " || ' credits'") }}
     union all
     {{ close_finding(11, "unbilled_usage", ref("rpt_unbilled_usage") ~ " as unbilled cross join first_open",
@@ -167,7 +167,7 @@ findings as (
         "row_count": "rounded.row_count", "credits": "round(rounded.moved_credits, 9)",
     }, "rounded.row_count::string || ' costs had more than nine decimals; rounding moved ' || " ~ plain_number("rounded.moved_credits") ~ " || ' credits'") }}
     union all
-    {#- Not from rpt_reconciliation: its tests may fail, and then a review is wanted most. #}
+    {#- Not from rpt_reconciliation: its tests may fail, and then a review is desired most. #}
     {{ close_finding(14, "explained_difference", ref("int_vendor_comparison") ~ " as vendor
         inner join first_open on vendor.billing_period = first_open.billing_period",
         "vendor." ~ rejected ~ " > 0 and vendor.vendor_credits - vendor." ~ counted ~ " = vendor." ~ rejected, {

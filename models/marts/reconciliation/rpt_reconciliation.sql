@@ -19,7 +19,7 @@ with
         external_user_id,
         billing_period,
         {{ nano_to_credits("nano_credits") }} as credits
-    from {{ ref("int_step_credits") }}
+    from {{ ref("int_credits_by_pipeline_step") }}
     where step = '{{ step }}'
 
 ),

@@ -1,6 +1,6 @@
 -- Purpose: the price lists of each plan and from when to when each holds, typed exactly (rule 18).
 -- Grain: one row a price list (plan_id, valid_from). What cannot be read is null here, and stops the build in
---        int_pricing_faults. One that ends on the day it begins is none.
+--        int_pricing_errors. One that ends on the day it begins is none.
 
 with
 

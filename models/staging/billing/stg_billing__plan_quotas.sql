@@ -1,6 +1,6 @@
 -- Purpose: the limits that users of each plan are to have, from when to when, typed exactly.
 -- Grain: one row a plan and first day (plan_id, valid_from). What cannot be read is null here, and stops the build in
---        int_quota_faults; an empty limit is null as well, and means uncapped.
+--        int_quota_errors; an empty limit is null as well, and means uncapped.
 
 with
 

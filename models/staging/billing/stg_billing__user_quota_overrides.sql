@@ -1,6 +1,6 @@
 -- Purpose: limits of single users that differ from those of their plan, from when to when, typed exactly.
 -- Grain: one row a user and first day (external_user_id, valid_from). What cannot be read is null here, and stops the
---        build in int_quota_faults.
+--        build in int_quota_errors.
 -- An empty cell says nothing: the plan's limit stays. The word `uncapped` says that there is none.
 
 with

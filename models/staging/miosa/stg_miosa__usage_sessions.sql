@@ -136,8 +136,8 @@ select
         when typed.credit_cost_text is null and typed.credits_used_text is null and typed.ended_at_text is not null
             then 'missing_cost'
         else coalesce(
-            {{ credit_amount_fault("typed.credit_cost_text", "typed.credit_cost_nano") }},
-            {{ credit_amount_fault("typed.credits_used_text", "typed.credits_used_nano") }},
+            {{ credit_amount_error("typed.credit_cost_text", "typed.credit_cost_nano") }},
+            {{ credit_amount_error("typed.credits_used_text", "typed.credits_used_nano") }},
             -- By value as written (rule 7): 0.1 and 0.10000000001 differ, although both are rounded to the same.
             case
                 when typed.credit_cost_nano <> typed.credits_used_nano then 'cost_fields_differ'

@@ -297,7 +297,7 @@ def fill(parts: Iterable[DayPart], vessels: Iterable[tuple[LineKey, int]]) -> Pi
     return tuple(pieces)
 
 
-def stretch_lines(
+def rated_line_steps(
     prices: Prices, user: str, period: str, price: Price, days: int, parts: Sequence[DayPart]
 ) -> tuple[Lines, Pieces]:
     """The lines and pieces of one stretch of so many days: fee, included, usage by tier, minimum."""
@@ -347,7 +347,7 @@ def recompute(prices: Prices, parts: Iterable[DayPart], periods: Sequence[str]) 
             used = own.get((user, period), [])
             for price, days in stretches(prices, user, period, {part.usage_date for part in used}).items():
                 in_stretch = [part for part in used if part.usage_date in days]
-                more_lines, more_pieces = stretch_lines(prices, user, period, price, len(days), in_stretch)
+                more_lines, more_pieces = rated_line_steps(prices, user, period, price, len(days), in_stretch)
                 lines += more_lines
                 pieces += more_pieces
     return tuple(lines), tuple(pieces)
@@ -471,7 +471,7 @@ def fct_invoice_lines(ledger: Ledger, billing: Billing) -> Mart:
     )
 
 
-def fct_invoice_line_pieces(ledger: Ledger, billing: Billing) -> Mart:
+def fct_invoice_line_usage(ledger: Ledger, billing: Billing) -> Mart:
     """All pieces, closed and open, by line, session and day."""
     pieces = ledger.pieces + billing.pieces
     return _unique(((p.line, p.session_id, p.usage_date), {"credits": p.credits}) for p in pieces)

@@ -125,7 +125,7 @@ def expected_billing(state: State, parts: list[DayPart], ledger: Ledger, billing
         row["vendor_cost"], row["vendor_currency"] = vendor_cost(row["credits"]), VENDOR_CURRENCY
     return {
         "fct_invoice_lines": lines,
-        "fct_invoice_line_pieces": billing_oracle.fct_invoice_line_pieces(ledger, billing),
+        "fct_invoice_line_usage": billing_oracle.fct_invoice_line_usage(ledger, billing),
         "fct_invoices": invoices,
         "rpt_margin": margin,
         "rpt_price_drift": drift,
@@ -144,7 +144,7 @@ def closed_periods(ledger: Ledger) -> Mart:
         mart[(period,)] = {
             "invoice_count": len({(line.key.external_user_id, line.key.currency) for line in lines}),
             "line_count": len(lines),
-            "piece_count": sum(piece.line.invoice_period == period for piece in ledger.pieces),
+            "usage_row_count": sum(piece.line.invoice_period == period for piece in ledger.pieces),
             "credits": sum(line.quantity_credits for line in lines),
             "amounts_minor": ", ".join(f"{currency} {amounts[currency]}" for currency in sorted(amounts)),
         }
@@ -197,13 +197,13 @@ def read_billing(rows_of_query: Callable[[str], list[dict[str, Any]]]) -> dict[s
     } == (invoices)
     for row in (*lines, *by_invoice):
         assert (row["status"] == "closed") == (row["closed_at_utc"] is not None), f"status and time: {row}"
-    pieces = _rows("fct_invoice_line_pieces")
+    pieces = _rows("fct_invoice_line_usage")
     assert {row["line_id"] for row in pieces} <= keys.keys(), "a piece is of no line"
     user_columns = ("external_user_id", "service_period", "currency")
     unbilled = [row for row in _rows("rpt_unbilled_usage") if row["reason"] != "rejected"]
     marts: dict[str, list[tuple[Any, dict[str, Any]]]] = {
         "fct_invoice_lines": [(LineKey(*_take(row, *LineKey._fields)), row) for row in lines],
-        "fct_invoice_line_pieces": [
+        "fct_invoice_line_usage": [
             ((keys[row["line_id"]], *_take(row, "session_id", "usage_date")), row) for row in pieces
         ],
         "fct_invoices": [(_take(row, "external_user_id", "invoice_period", "currency"), row) for row in by_invoice],
@@ -251,7 +251,7 @@ def broken_invariants(marts: Mapping[str, Mart], parts: Iterable[DayPart], billi
     # Rule 29: a line's pieces sum to its quantity, those of a session's day to its credits today.
     by_line: dict[LineKey, int] = defaultdict(int)
     by_day: dict[tuple[str, str, str], int] = defaultdict(int)
-    for (line_key, session, day), row in marts["fct_invoice_line_pieces"].items():
+    for (line_key, session, day), row in marts["fct_invoice_line_usage"].items():
         by_line[line_key] += row["credits"]
         by_day[line_key.external_user_id, session, day] += row["credits"]
         if day[:7] != line_key.service_period:
@@ -292,12 +292,12 @@ def tables(warehouse: Path, schema: str) -> dict[str, Table]:
 CLOSED_ROWS = {
     "ledger periods": "select * from ledger.closed_periods where billing_period <= '{0}'",
     "ledger lines": "select * from ledger.closed_invoice_lines where invoice_period <= '{0}'",
-    "ledger pieces": "select * from ledger.closed_line_pieces where invoice_period <= '{0}'",
+    "ledger pieces": "select * from ledger.closed_line_usage where invoice_period <= '{0}'",
     "periods": "select billing_period, is_closed, closed_at_utc from marts.dim_billing_periods where is_closed"
     " and billing_period <= '{0}'",
     "lines": "select * from marts.fct_invoice_lines where status = 'closed' and invoice_period <= '{0}'",
     "invoices": "select * from marts.fct_invoices where status = 'closed' and invoice_period <= '{0}'",
-    "pieces": "select pieces.* from marts.fct_invoice_line_pieces as pieces inner join marts.fct_invoice_lines as lines"
+    "pieces": "select pieces.* from marts.fct_invoice_line_usage as pieces inner join marts.fct_invoice_lines as lines"
     " on pieces.line_id = lines.line_id where lines.status = 'closed' and lines.invoice_period <= '{0}'",
 }
 """What is closed with the periods up to one: all columns of all rows, of the ledger and of what shows it."""
@@ -311,7 +311,7 @@ def closed_rows(warehouse: Path, last_period: str) -> dict[str, Table]:
 _SHOWN = (
     "select * exclude (status, closed_at_utc) from marts.fct_invoice_lines"
     " where invoice_period = '{0}' and status = '{1}'",
-    "select pieces.* from marts.fct_invoice_line_pieces as pieces inner join marts.fct_invoice_lines as lines"
+    "select pieces.* from marts.fct_invoice_line_usage as pieces inner join marts.fct_invoice_lines as lines"
     " on pieces.line_id = lines.line_id where lines.invoice_period = '{0}' and lines.status = '{1}'",
     "select * exclude (status, closed_at_utc) from marts.fct_invoices where invoice_period = '{0}' and status = '{1}'",
 )
@@ -325,5 +325,5 @@ def period_shown(warehouse: Path, period: str, status: str) -> list[Table]:
 def period_frozen(warehouse: Path, period: str) -> list[Table]:
     """The lines and pieces that the ledger holds of a period, in the shape in which the marts show them."""
     lines = f"select * exclude (closed_at_utc) from ledger.closed_invoice_lines where invoice_period = '{period}'"
-    pieces = f"select * exclude (invoice_period) from ledger.closed_line_pieces where invoice_period = '{period}'"
+    pieces = f"select * exclude (invoice_period) from ledger.closed_line_usage where invoice_period = '{period}'"
     return [table_rows(warehouse, lines), table_rows(warehouse, pieces)]

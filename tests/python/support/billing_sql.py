@@ -132,7 +132,7 @@ class BillingWarehouse:
         self._load(prices, parts, folder)
         for relation, sql in self.models.statements:
             self.connection.execute(f"create or replace table {relation} as {with_variables(sql, prices)}")
-            if relation.endswith('"int_pricing_faults"'):
+            if relation.endswith('"int_pricing_errors"'):
                 faults = [row["message"] for row in self._faults()]
                 assert not faults, faults
 
@@ -141,12 +141,12 @@ class BillingWarehouse:
         self._load(prices, parts, folder)
         for relation, sql in self.models.statements:
             self.connection.execute(f"create or replace table {relation} as {with_variables(sql, prices)}")
-            if relation.endswith('"int_pricing_faults"'):
+            if relation.endswith('"int_pricing_errors"'):
                 break
         return self._faults()
 
     def _faults(self) -> list[dict[str, Any]]:
-        return self.rows("select * from intermediate.int_pricing_faults order by fault_number")
+        return self.rows("select * from intermediate.int_pricing_errors order by error_number")
 
     def _load(self, prices: Prices, parts: Iterable[DayPart], folder: Path) -> None:
         execute = self.connection.execute
@@ -172,8 +172,8 @@ class BillingWarehouse:
             [period],
         )
         execute(
-            "insert into ledger.closed_line_pieces by name select pieces.*, lines.invoice_period "
-            "from marts.fct_invoice_line_pieces as pieces inner join marts.fct_invoice_lines as lines using (line_id) "
+            "insert into ledger.closed_line_usage by name select pieces.*, lines.invoice_period "
+            "from marts.fct_invoice_line_usage as pieces inner join marts.fct_invoice_lines as lines using (line_id) "
             "where lines.status = 'open' and lines.invoice_period = ?",
             [period],
         )

@@ -20,7 +20,7 @@ from oracle import MICROSECONDS_PER_DAY, NANO, UNATTRIBUTED, Known, Load, Mart, 
 from quota_oracle import UNCAPPED, PlanQuota, QuotaOverride, Scene
 
 TARGETS = (
-    *("int_wanted_quotas", "dim_quota_limits", "fct_quota_utilization", "dim_users"),
+    *("int_desired_quota_limits", "dim_quota_limits", "fct_quota_utilization", "dim_users"),
     *("rpt_quota_alerts", "rpt_quota_counters", "fct_quota_forecast"),
 )
 GIVEN = {
@@ -150,8 +150,8 @@ class QuotaWarehouse:
         return mart
 
     def wanted(self) -> list[dict[str, Any]]:
-        """The rows of `int_wanted_quotas`."""
-        cursor = self.connection.execute("select * from intermediate.int_wanted_quotas")
+        """The rows of `int_desired_quota_limits`."""
+        cursor = self.connection.execute("select * from intermediate.int_desired_quota_limits")
         names = [column[0] for column in cursor.description or ()]
         return [
             {column: pipeline.plain(column, value) for column, value in zip(names, row, strict=True)}

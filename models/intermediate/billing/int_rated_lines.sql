@@ -5,9 +5,9 @@
 
 with
 
-stretches as (
+rating_periods as (
 
-    select * from {{ ref("int_stretches") }}
+    select * from {{ ref("int_rating_periods") }}
 
 ),
 
@@ -17,7 +17,7 @@ tiers as (
 
 ),
 
-{{ stretch_lines() }}
+{{ rated_line_steps() }}
 
 select
     {{ invoice_line_id(
@@ -33,10 +33,10 @@ select
     lines.currency,
     lines.currency_exponent,
     lines.unit_price,
-    lines.from_nano,
-    lines.to_nano,
-    (lines.to_nano - lines.from_nano)::{{ wide_integer() }} as quantity_nano,
+    lines.start_nano,
+    lines.end_nano,
+    (lines.end_nano - lines.start_nano)::{{ wide_integer() }} as quantity_nano,
     lines.amount_minor,
-    lines.plan_name || ': ' || lines.what as description
+    lines.plan_name || ': ' || lines.description as description
 from lines
-where lines.to_nano > lines.from_nano or lines.amount_minor <> 0
+where lines.end_nano > lines.start_nano or lines.amount_minor <> 0

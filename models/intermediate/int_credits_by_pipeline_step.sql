@@ -2,7 +2,7 @@
 -- Grain: one row a step, user and billing period that it has (step, external_user_id, billing_period).
 {{ config(**kept("user_period")) }}
 {%- set steps = [
-    ("raw", "int_raw_session_periods", wide_sum("nano_credits")),
+    ("raw", "int_independent_session_periods", wide_sum("nano_credits")),
     ("staging", "int_session_periods", wide_sum("nano_credits")),
     ("session_periods", "fct_session_period_credits", credits_to_nano("sum(credits)")),
     ("user_days", "fct_user_day_credits", credits_to_nano("sum(credits)")),

@@ -1,8 +1,8 @@
--- Rule 29: over closed and open lines, the pieces of each attributed session's day sum to its credits today, under the user it
+-- Rule 29: over closed and open lines, the line usage of each attributed session's day sums to its credits today, under the user it
 -- belongs to today; what a line held of it under another user, or under none, has been given back.
 -- By user and period, each session's day with a weight of its own, so that nothing moves from one to another unseen.
 {%- set lines = touched_part(ref("fct_invoice_lines"), "user_period", "service_period") %}
-{%- set pieces = ref("fct_invoice_line_pieces") %}
+{%- set line_usage = ref("fct_invoice_line_usage") %}
 with
 
 periods as (
@@ -11,30 +11,30 @@ periods as (
 
 ),
 
-weighted_pieces as (
+weighted_usage as (
 
     select
-        all_pieces.line_id,
-        {{ text_weight("all_pieces.session_id") }} * extract(day from all_pieces.usage_date) as weight,
-        {{ credits_to_nano("all_pieces.credits") }} as nano_credits
-    -- In a month's build of these lines alone: left to itself, DuckDB sums up all pieces before it asks for their lines.
-    from {{ "(from " ~ pieces ~ " semi join " ~ lines ~ " using (line_id))" if tests_touched_only() else pieces }} as all_pieces
+        all_usage.line_id,
+        {{ text_weight("all_usage.session_id") }} * extract(day from all_usage.usage_date) as weight,
+        {{ credits_to_nano("all_usage.credits") }} as nano_credits
+    -- In a month's build of these lines alone: left to itself, DuckDB sums up all line_usage before it asks for their lines.
+    from {{ "(from " ~ line_usage ~ " semi join " ~ lines ~ " using (line_id))" if tests_touched_only() else line_usage }} as all_usage
 
 ),
 
 line_sums as (
 
-    -- By line first: millions of pieces have no need to meet their lines one by one.
+    -- By line first: millions of usage rows have no need to meet their lines one by one.
     select
         line_id,
         sum(nano_credits) as nano_credits,
         sum(nano_credits * weight) as weighted_nano_credits
-    from weighted_pieces
+    from weighted_usage
     group by line_id
 
 ),
 
-pieces as (
+line_usage as (
 
     select
         lines.external_user_id,
@@ -75,10 +75,10 @@ session_days as (
 select
     external_user_id,
     billing_period,
-    pieces.nano_credits as piece_nano_credits,
+    line_usage.nano_credits as usage_nano_credits,
     session_days.nano_credits as session_day_nano_credits
-from pieces
+from line_usage
 full outer join session_days using (external_user_id, billing_period)
 where
-    coalesce(pieces.nano_credits, 0) <> coalesce(session_days.nano_credits, 0)
-    or coalesce(pieces.weighted_nano_credits, 0) <> coalesce(session_days.weighted_nano_credits, 0)
+    coalesce(line_usage.nano_credits, 0) <> coalesce(session_days.nano_credits, 0)
+    or coalesce(line_usage.weighted_nano_credits, 0) <> coalesce(session_days.weighted_nano_credits, 0)

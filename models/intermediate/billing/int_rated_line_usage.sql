@@ -1,8 +1,8 @@
 -- Purpose: which session's credits of which day each recomputed line holds (rule 29). Parts fill the allowance, then the
 --          tiers, in their order; a part that crosses an edge is cut.
 -- Grain: one row a recomputed line, session and UTC day (line_id, session_id, usage_date).
--- Most stretches come to one line, which holds all their parts whole. Only where there are several do parts need an order.
-{{ config(**kept("user_period", touch="touch_what_moved", then="know_what_it_was_made_of")) }}
+-- Most rating_periods come to one line, which holds all their parts whole. Only where there are several do parts need an order.
+{{ config(**kept("user_period", touch="mark_changed_inputs", then="snapshot_inputs")) }}
 {%- set stretch = ["external_user_id", "billing_period", "plan_id", "price_valid_from"] %}
 
 with
@@ -12,9 +12,9 @@ lines as (
     select
         *,
         count(*) over (partition by {{ stretch | join(", ") }}) as line_count
-    from {{ ref("int_recomputed_lines") }}
+    from {{ ref("int_rated_lines") }}
     {{ touched_only("user_period") }}
-    where to_nano > from_nano
+    where end_nano > start_nano
 
 ),
 
@@ -29,17 +29,17 @@ placed_parts as (
 
     -- Which of the stretch's nano-credits a part holds, counted from its first.
     select
-        priced_parts.*,
-        {{ wide_sum("priced_parts.nano_credits") }} over (
-            partition by priced_parts.{{ stretch | join(", priced_parts.") }}
-            order by priced_parts.part_start_at_utc, priced_parts.session_id
+        session_days_with_plan.*,
+        {{ wide_sum("session_days_with_plan.nano_credits") }} over (
+            partition by session_days_with_plan.{{ stretch | join(", session_days_with_plan.") }}
+            order by session_days_with_plan.part_start_at_utc, session_days_with_plan.session_id
             rows between unbounded preceding and current row
-        ) as to_nano
-    from {{ touched_rows(ref("int_priced_parts"), "user_period") }} as priced_parts
+        ) as end_nano
+    from {{ touched_rows(ref("int_session_days_with_plan"), "user_period") }} as session_days_with_plan
     {{ semi_join() }} lines_of_several
         on
             {%- for column in stretch %}
-            {{ "and " if not loop.first }}priced_parts.{{ column }} = lines_of_several.{{ column }}
+            {{ "and " if not loop.first }}session_days_with_plan.{{ column }} = lines_of_several.{{ column }}
             {%- endfor %}
 
 )
@@ -52,7 +52,7 @@ select
     parts.session_id,
     parts.usage_date,
     parts.nano_credits::{{ wide_integer() }} as nano_credits
-from {{ touched_rows(ref("int_priced_parts"), "user_period") }} as parts
+from {{ touched_rows(ref("int_session_days_with_plan"), "user_period") }} as parts
 inner join lines
     on
         {%- for column in stretch %}
@@ -68,8 +68,8 @@ select
     placed_parts.session_id,
     placed_parts.usage_date,
     (
-        least(placed_parts.to_nano, lines.to_nano)
-        - greatest(placed_parts.to_nano - placed_parts.nano_credits, lines.from_nano)
+        least(placed_parts.end_nano, lines.end_nano)
+        - greatest(placed_parts.end_nano - placed_parts.nano_credits, lines.start_nano)
     )::{{ wide_integer() }} as nano_credits
 from lines_of_several as lines
 inner join placed_parts
@@ -77,5 +77,5 @@ inner join placed_parts
         {%- for column in stretch %}
         {{ "and " if not loop.first }}lines.{{ column }} = placed_parts.{{ column }}
         {%- endfor %}
-        and lines.from_nano < placed_parts.to_nano
-        and lines.to_nano > placed_parts.to_nano - placed_parts.nano_credits
+        and lines.start_nano < placed_parts.end_nano
+        and lines.end_nano > placed_parts.end_nano - placed_parts.nano_credits

@@ -1,6 +1,6 @@
 -- Purpose: the credits that fall on each stretch: all days of a period that a user has on one plan and price list (rule 20).
 -- Grain: one row a stretch with credits (external_user_id, billing_period, plan_id, price_valid_from).
-{{ config(**kept("user_period", touch="touch_what_moved", then="know_what_it_was_made_of")) }}
+{{ config(**kept("user_period", touch="mark_changed_inputs", then="snapshot_inputs")) }}
 
 with
 
@@ -21,4 +21,4 @@ price_segments as (
 
 )
 
-{{ stretch_credits() }}
+{{ rating_period_credits() }}

@@ -95,13 +95,13 @@ figures as (
         parsed.load_id,
         {{ json_id("parsed.fields.external_user_id") }} as own_user,
         {{ json_id("parsed.fields.computer_id") }} as sandbox_id,
-        parsed.fields.ended_at is null as runs,
+        parsed.fields.ended_at is null as is_running,
         loads.started_at_utc as asked_at_utc,
         {{ epoch_us(parse_utc("parsed.fields.started_at")) }} as start_us,
         {{ epoch_us(parse_utc("parsed.fields.ended_at")) }} as ended_us,
         {{ scaled_integer("parsed.fields.duration_sec", 0, var("max_duration_digits")) }}::bigint as seconds,
         -- Rounded by the tenth decimal (rule 1); null where the cost is out of range, negative or no number.
-        {%- for cost, name in [("parsed.fields.credit_cost", "cost_1"), ("parsed.fields.credits_used", "cost_2")] %}
+        {%- for cost, name in [("parsed.fields.credit_cost", "credit_cost_nano"), ("parsed.fields.credits_used", "credits_used_nano")] %}
         nullif(
             {{ fixed_digits(cost, 9, 9) }}::bigint
             + case when right({{ fixed_digits(cost, 9, 10) }}, 1) >= '5' then 1 else 0 end,
@@ -110,8 +110,8 @@ figures as (
         {%- endfor %}
         {{ numbers_differ("parsed.fields.credit_cost", "parsed.fields.credits_used") }} as costs_differ,
         parsed.fields.duration_sec is not null as says_seconds,
-        parsed.fields.credit_cost is not null as says_cost_1,
-        parsed.fields.credits_used is not null as says_cost_2,
+        parsed.fields.credit_cost is not null as says_credit_cost,
+        parsed.fields.credits_used is not null as says_credits_used,
         parsed.fields.ended_at is not null as says_end
     from parsed
     inner join {{ source("raw", "loads") }} as loads on parsed.load_id = loads.load_id
@@ -174,7 +174,7 @@ billable as (
         figures.row_key,
         figures.load_id,
         coalesce(figures.own_user, owners.owner, '{{ unattributed() }}') as external_user_id,
-        coalesce(figures.cost_1, figures.cost_2, 0) as nano,
+        coalesce(figures.credit_cost_nano, figures.credits_used_nano, 0) as nano,
         -- Null, and so in no month, where the session can't be billed. No filter: it would be pushed below the reading of
         -- the texts, which would then be read twice.
         case
@@ -182,10 +182,10 @@ billable as (
                 coalesce(figures.own_user <> '{{ unattributed() }}', true)
                 and (not figures.says_end or figures.ended_us >= figures.start_us)
                 and (not figures.says_seconds or figures.seconds >= 0)
-                and (not figures.says_cost_1 or figures.cost_1 >= 0)
-                and (not figures.says_cost_2 or figures.cost_2 >= 0)
-                and (figures.runs or figures.says_cost_1 or figures.says_cost_2)
-                and not coalesce(figures.says_cost_1 and figures.says_cost_2 and figures.costs_differ, false)
+                and (not figures.says_credit_cost or figures.credit_cost_nano >= 0)
+                and (not figures.says_credits_used or figures.credits_used_nano >= 0)
+                and (figures.is_running or figures.says_credit_cost or figures.says_credits_used)
+                and not coalesce(figures.says_credit_cost and figures.says_credits_used and figures.costs_differ, false)
                 -- Rule 37: 86,400,000,000 microseconds are a day.
                 and figures.start_us >= {{ epoch_us(earliest_session_start()) }}
                 and greatest(

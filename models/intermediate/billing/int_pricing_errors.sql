@@ -1,8 +1,8 @@
 -- Purpose: everything that is wrong with prices, plans and assignments, in words (rule 18). A row here stops the build
 --          before anything is priced: a day that can be billed has exactly one plan and one price list.
--- Grain: one row a fault (fault_number).
+-- Grain: one row a error (error_number).
 {{ config(
-    post_hook={"sql": "{{ stop_on_faults('nothing can be priced, correct the seeds') }}", "transaction": false}
+    post_hook={"sql": "{{ stop_on_errors('nothing can be priced, correct the seeds') }}", "transaction": false}
 ) }}
 
 with
@@ -95,8 +95,8 @@ unreadable as (
     select
         null::string as external_user_id,
         null::string as plan_id,
-        'currencies.csv: the exponent of ' || coalesce({{ shown("currency_rows.currency") }}, 'a currency without a code')
-        || ' is ' || coalesce({{ shown("currency_rows.exponent") }}, 'empty') || ', it must be 0, 1, 2 or 3' as message
+        'currencies.csv: the exponent of ' || coalesce({{ quoted_for_message("currency_rows.currency") }}, 'a currency without a code')
+        || ' is ' || coalesce({{ quoted_for_message("currency_rows.exponent") }}, 'empty') || ', it must be 0, 1, 2 or 3' as message
     from currency_rows
     where
         currency_rows.currency is null
@@ -130,7 +130,7 @@ repeated as (
         '{{ file }}: ' || concat_ws(
             ', ',
             {%- for column in columns %}
-            '{{ column }} ' || {{ shown("(" ~ rows ~ "." ~ column ~ ")::string") }}{{ "," if not loop.last }}
+            '{{ column }} ' || {{ quoted_for_message("(" ~ rows ~ "." ~ column ~ ")::string") }}{{ "," if not loop.last }}
             {%- endfor %}
         ) || ' stands there more than once' as message
     from {{ rows }}
@@ -150,8 +150,8 @@ unknown as (
     select
         null::string as external_user_id,
         plans.plan_id,
-        'plans.csv: plan ' || coalesce({{ shown("plans.plan_id") }}, 'without an id') || ' is billed in '
-        || coalesce({{ shown("plans.currency") }}, 'no currency') || ', which is not in currencies.csv' as message
+        'plans.csv: plan ' || coalesce({{ quoted_for_message("plans.plan_id") }}, 'without an id') || ' is billed in '
+        || coalesce({{ quoted_for_message("plans.currency") }}, 'no currency') || ', which is not in currencies.csv' as message
     from plans
     left join currencies on plans.currency = currencies.currency
     where
@@ -161,7 +161,7 @@ unknown as (
     select
         null::string as external_user_id,
         plan_prices.plan_id,
-        'plan_prices.csv: plan ' || coalesce({{ shown("plan_prices.plan_id") }}, 'without an id')
+        'plan_prices.csv: plan ' || coalesce({{ quoted_for_message("plan_prices.plan_id") }}, 'without an id')
         || ' is not in plans.csv' as message
     from plan_prices
     left join plans on plan_prices.plan_id = plans.plan_id
@@ -170,7 +170,7 @@ unknown as (
     select
         null::string as external_user_id,
         tiers.plan_id,
-        'plan_price_tiers.csv: plan ' || coalesce({{ shown("tiers.plan_id") }}, 'without an id') || ' has no row valid from '
+        'plan_price_tiers.csv: plan ' || coalesce({{ quoted_for_message("tiers.plan_id") }}, 'without an id') || ' has no row valid from '
         || tiers.valid_from::string || ' in plan_prices.csv' as message
     from tiers
     -- A price list that holds on no day is none, and may have tiers all the same: so the rows as they were typed.
@@ -185,8 +185,8 @@ unknown as (
     select
         user_plans.external_user_id,
         user_plans.plan_id,
-        'user_plans.csv: user ' || coalesce({{ shown("user_plans.external_user_id") }}, 'without an id') || ' is on plan '
-        || coalesce({{ shown("user_plans.plan_id") }}, 'without an id')
+        'user_plans.csv: user ' || coalesce({{ quoted_for_message("user_plans.external_user_id") }}, 'without an id') || ' is on plan '
+        || coalesce({{ quoted_for_message("user_plans.plan_id") }}, 'without an id')
         || coalesce(' from ' || user_plans.valid_from::string, '') || case
             when user_plans.external_user_id is null then ', which is nobody'
             when user_plans.external_user_id = '{{ unattributed() }}' then ', which stands for nobody and is never invoiced'
@@ -208,11 +208,11 @@ unusable as (
     select
         plan_prices.plan_id,
         plan_prices.valid_from as day,
-        'plan_prices.csv: plan ' || {{ shown("plan_prices.plan_id") }} || ' from ' || plan_prices.valid_from::string || ': '
+        'plan_prices.csv: plan ' || {{ quoted_for_message("plan_prices.plan_id") }} || ' from ' || plan_prices.valid_from::string || ': '
         || case
             when not coalesce(plan_prices.tier_model in ('graduated', 'volume'), false)
                 then
-                    'tier_model is ' || coalesce({{ shown("plan_prices.tier_model") }}, 'empty')
+                    'tier_model is ' || coalesce({{ quoted_for_message("plan_prices.tier_model") }}, 'empty')
                     || ', it must be graduated or volume'
             when plan_prices.valid_to < plan_prices.valid_from
                 then 'valid_to ' || plan_prices.valid_to::string || ' lies before it'
@@ -241,8 +241,8 @@ backwards as (
         user_plans.external_user_id,
         user_plans.plan_id,
         user_plans.valid_to as day,
-        'user_plans.csv: user ' || coalesce({{ shown("user_plans.external_user_id") }}, 'without an id') || ' on plan '
-        || coalesce({{ shown("user_plans.plan_id") }}, 'without an id') || ' from ' || user_plans.valid_from::string || ': valid_to '
+        'user_plans.csv: user ' || coalesce({{ quoted_for_message("user_plans.external_user_id") }}, 'without an id') || ' on plan '
+        || coalesce({{ quoted_for_message("user_plans.plan_id") }}, 'without an id') || ' from ' || user_plans.valid_from::string || ': valid_to '
         || user_plans.valid_to::string || ' lies before it' as message
     from user_plans
     where user_plans.valid_to < user_plans.valid_from
@@ -331,17 +331,17 @@ doubled as (
         priced_twice.external_user_id,
         priced_twice.plan_id,
         priced_twice.day,
-        'plan_prices.csv: plan ' || {{ shown("priced_twice.plan_id") }} || ' has two price lists on '
+        'plan_prices.csv: plan ' || {{ quoted_for_message("priced_twice.plan_id") }} || ' has two price lists on '
         || priced_twice.day::string
-        || coalesce(', and user ' || {{ shown("priced_twice.external_user_id") }} || ' is on it', '') as message
+        || coalesce(', and user ' || {{ quoted_for_message("priced_twice.external_user_id") }} || ' is on it', '') as message
     from priced_twice
     union all
     select
         plan_overlaps.external_user_id,
         plan_overlaps.plan_id,
         plan_overlaps.valid_from as day,
-        'user_plans.csv: user ' || {{ shown("plan_overlaps.external_user_id") }} || ' is on two plans on '
-        || plan_overlaps.valid_from::string || ', ' || coalesce({{ shown("plan_overlaps.plan_id") }}, 'one without an id')
+        'user_plans.csv: user ' || {{ quoted_for_message("plan_overlaps.external_user_id") }} || ' is on two plans on '
+        || plan_overlaps.valid_from::string || ', ' || coalesce({{ quoted_for_message("plan_overlaps.plan_id") }}, 'one without an id')
         || ' is one of them' as message
     from plan_overlaps
 
@@ -401,10 +401,10 @@ gaps as (
         priced_days.external_user_id,
         priced_days.plan_id,
         priced_days.first_used_date as day,
-        'user ' || {{ shown("priced_days.external_user_id") }} || ' has credits on ' || priced_days.first_used_date::string
+        'user ' || {{ quoted_for_message("priced_days.external_user_id") }} || ' has credits on ' || priced_days.first_used_date::string
         || ', a day without a plan, and ' || case
             when priced_days.plan_id is null then 'the variable default_plan_id names none'
-            else 'the default plan ' || {{ shown("priced_days.plan_id") }} || ' is not in plans.csv'
+            else 'the default plan ' || {{ quoted_for_message("priced_days.plan_id") }} || ' is not in plans.csv'
         end as message
     from priced_days
     where
@@ -415,7 +415,7 @@ gaps as (
         unpriced_days.external_user_id,
         unpriced_days.plan_id,
         min(unpriced_days.day) as day,
-        'user ' || {{ shown("unpriced_days.external_user_id") }} || ' is on plan ' || {{ shown("unpriced_days.plan_id") }}
+        'user ' || {{ quoted_for_message("unpriced_days.external_user_id") }} || ' is on plan ' || {{ quoted_for_message("unpriced_days.plan_id") }}
         || ' on ' || min(unpriced_days.day)::string || ', a day without a price list in plan_prices.csv' as message
     from unpriced_days
     where not exists (
@@ -436,7 +436,7 @@ gaps as (
 changed_exponents as (
 
     select
-        'currencies.csv: the exponent of ' || {{ shown("closed_currencies.currency") }} || ' is '
+        'currencies.csv: the exponent of ' || {{ quoted_for_message("closed_currencies.currency") }} || ' is '
         || coalesce(currencies.exponent::string, 'gone') || ', in closed invoices it is '
         || closed_currencies.currency_exponent::string as message
     from closed_currencies
@@ -445,10 +445,10 @@ changed_exponents as (
 
 ),
 
-faults as (
+errors as (
 
     select
-        'unreadable' as fault,
+        'unreadable' as error,
         unreadable.external_user_id,
         unreadable.plan_id,
         null::date as day,
@@ -456,7 +456,7 @@ faults as (
     from unreadable
     union all
     select
-        'repeated' as fault,
+        'repeated' as error,
         null::string as external_user_id,
         repeated.plan_id,
         null::date as day,
@@ -464,7 +464,7 @@ faults as (
     from repeated
     union all
     select
-        'unknown' as fault,
+        'unknown' as error,
         unknown.external_user_id,
         unknown.plan_id,
         null::date as day,
@@ -472,7 +472,7 @@ faults as (
     from unknown
     union all
     select
-        'changed_exponent' as fault,
+        'changed_exponent' as error,
         null::string as external_user_id,
         null::string as plan_id,
         null::date as day,
@@ -480,7 +480,7 @@ faults as (
     from changed_exponents
     union all
     select
-        'unusable' as fault,
+        'unusable' as error,
         null::string as external_user_id,
         unusable.plan_id,
         unusable.day,
@@ -489,7 +489,7 @@ faults as (
     {%- for kind in ["backwards", "doubled", "gaps"] %}
     union all
     select
-        '{{ {"doubled": "overlap", "gaps": "gap"}.get(kind, kind) }}' as fault,
+        '{{ {"doubled": "overlap", "gaps": "gap"}.get(kind, kind) }}' as error,
         {{ kind }}.external_user_id,
         {{ kind }}.plan_id,
         {{ kind }}.day,
@@ -502,11 +502,11 @@ faults as (
 select
     -- What cannot be read comes first: an end that is unreadable makes overlaps that are none.
     row_number() over (
-        order by faults.fault <> 'unreadable', faults.fault <> 'overlap', faults.fault = 'gap', faults.message
-    ) as fault_number,
-    faults.fault,
-    faults.external_user_id,
-    faults.plan_id,
-    faults.day,
-    faults.message
-from faults
+        order by errors.error <> 'unreadable', errors.error <> 'overlap', errors.error = 'gap', errors.message
+    ) as error_number,
+    errors.error,
+    errors.external_user_id,
+    errors.plan_id,
+    errors.day,
+    errors.message
+from errors

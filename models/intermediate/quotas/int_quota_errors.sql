@@ -1,8 +1,8 @@
 -- Purpose: everything that is wrong with the limits that people typed, in words. A row here stops the build before any
---          limit is wanted: on each day a plan has one row of limits at most, and so has a user one of overrides.
--- Grain: one row a fault (fault_number).
+--          limit is desired: on each day a plan has one row of limits at most, and so has a user one of overrides.
+-- Grain: one row a error (error_number).
 {{ config(
-    post_hook={"sql": "{{ stop_on_faults('no quotas can be set, correct the seeds') }}", "transaction": false}
+    post_hook={"sql": "{{ stop_on_errors('no quotas can be set, correct the seeds') }}", "transaction": false}
 ) }}
 
 with
@@ -62,7 +62,7 @@ unknown as (
     select
         null::string as external_user_id,
         plan_quotas.plan_id,
-        'plan_quotas.csv: ' || {{ named("plan", "plan_quotas.plan_id") }} || ' is not in plans.csv' as message
+        'plan_quotas.csv: ' || {{ label("plan", "plan_quotas.plan_id") }} || ' is not in plans.csv' as message
     from plan_quotas
     left join plans on plan_quotas.plan_id = plans.plan_id
     where plans.plan_id is null
@@ -71,7 +71,7 @@ unknown as (
     select
         overrides.external_user_id,
         null::string as plan_id,
-        'user_quota_overrides.csv: ' || {{ named("user", "overrides.external_user_id") }}
+        'user_quota_overrides.csv: ' || {{ label("user", "overrides.external_user_id") }}
         || coalesce(' from ' || overrides.valid_from::string, '') || case
             when overrides.external_user_id is null then ', which is nobody'
             else ', which stands for nobody and has no quota'
@@ -85,15 +85,15 @@ unknown as (
 
 backwards as (
 
-    {% for rows, file, key, what in [
+    {% for rows, file, key, kind in [
         ("plan_quotas", "plan_quotas.csv", "plan_id", "plan"),
         ("overrides", "user_quota_overrides.csv", "external_user_id", "user"),
     ] %}
     select
-        {{ rows ~ ".external_user_id" if what == "user" else "null::string" }} as external_user_id,
-        {{ rows ~ ".plan_id" if what == "plan" else "null::string" }} as plan_id,
+        {{ rows ~ ".external_user_id" if kind == "user" else "null::string" }} as external_user_id,
+        {{ rows ~ ".plan_id" if kind == "plan" else "null::string" }} as plan_id,
         {{ rows }}.valid_from as day,
-        '{{ file }}: ' || {{ named(what, rows ~ "." ~ key) }} || ' from ' || {{ rows }}.valid_from::string || ': valid_to '
+        '{{ file }}: ' || {{ label(kind, rows ~ "." ~ key) }} || ' from ' || {{ rows }}.valid_from::string || ': valid_to '
         || {{ rows }}.valid_to::string || ' is not after it' as message
     from {{ rows }}
     where {{ rows }}.valid_to <= {{ rows }}.valid_from
@@ -120,7 +120,7 @@ doubled as (
         null::string as external_user_id,
         plan_overlaps.plan_id,
         plan_overlaps.valid_from as day,
-        'plan_quotas.csv: ' || {{ named("plan", "plan_overlaps.plan_id") }} || ' has two rows on '
+        'plan_quotas.csv: ' || {{ label("plan", "plan_overlaps.plan_id") }} || ' has two rows on '
         || plan_overlaps.valid_from::string as message
     from plan_overlaps
     union all
@@ -128,17 +128,17 @@ doubled as (
         override_overlaps.external_user_id,
         null::string as plan_id,
         override_overlaps.valid_from as day,
-        'user_quota_overrides.csv: ' || {{ named("user", "override_overlaps.external_user_id") }} || ' has two rows on '
+        'user_quota_overrides.csv: ' || {{ label("user", "override_overlaps.external_user_id") }} || ' has two rows on '
         || override_overlaps.valid_from::string as message
     from override_overlaps
 
 ),
 
-faults as (
+errors as (
 
     {% for kind in ["unreadable", "unknown", "backwards", "doubled"] %}
     select
-        '{{ {"doubled": "overlap"}.get(kind, kind) }}' as fault,
+        '{{ {"doubled": "overlap"}.get(kind, kind) }}' as error,
         {{ kind }}.external_user_id,
         {{ kind }}.plan_id,
         {{ kind ~ ".day" if kind in ("backwards", "doubled") else "null::date" }} as day,
@@ -151,10 +151,10 @@ faults as (
 
 select
     -- What cannot be read comes first: an end that is unreadable makes overlaps that are none.
-    row_number() over (order by faults.fault <> 'unreadable', faults.fault <> 'overlap', faults.message) as fault_number,
-    faults.fault,
-    faults.external_user_id,
-    faults.plan_id,
-    faults.day,
-    faults.message
-from faults
+    row_number() over (order by errors.error <> 'unreadable', errors.error <> 'overlap', errors.message) as error_number,
+    errors.error,
+    errors.external_user_id,
+    errors.plan_id,
+    errors.day,
+    errors.message
+from errors

@@ -1,8 +1,8 @@
 -- Purpose: which limits each user is to have, from which day to which: those of the plan, and over them those of the user.
 -- Grain: one row a user, quota and run of days with one limit of one origin (external_user_id, quota, valid_from).
 -- What nobody set has no row: neither a row of the plan's limits on that day, nor a cell of the user's own.
--- depends_on: {{ ref("int_pricing_faults") }}  (no user is on two plans on a day)
--- depends_on: {{ ref("int_quota_faults") }}  (no plan and no user has two rows of limits on a day)
+-- depends_on: {{ ref("int_pricing_errors") }}  (no user is on two plans on a day)
+-- depends_on: {{ ref("int_quota_errors") }}  (no plan and no user has two rows of limits on a day)
 
 with
 
@@ -52,7 +52,7 @@ default_plan as (
 
 ),
 
--- The days on which what is wanted of a user may change. In between it is the same, so its first day tells.
+-- The days on which what is desired of a user may change. In between it is the same, so its first day tells.
 own_ranges as (
 
     select
@@ -126,7 +126,7 @@ on_plans as (
 
 ),
 
-wanted as (
+desired as (
 
     {% for quota in ["credits", "concurrent", "sandboxes", "storage_gb"] %}
     select
@@ -163,16 +163,16 @@ wanted as (
 compared as (
 
     select
-        wanted.*,
+        desired.*,
         coalesce(
-            lag(wanted.valid_to) over runs = wanted.valid_from
-            and lag(wanted.limit_value) over runs is not distinct from wanted.limit_value
-            and lag(wanted.wanted_by) over runs = wanted.wanted_by
-            and lag(wanted.plan_id) over runs is not distinct from wanted.plan_id,
+            lag(desired.valid_to) over runs = desired.valid_from
+            and lag(desired.limit_value) over runs is not distinct from desired.limit_value
+            and lag(desired.wanted_by) over runs = desired.wanted_by
+            and lag(desired.plan_id) over runs is not distinct from desired.plan_id,
             false
         ) as goes_on
-    from wanted
-    window runs as (partition by wanted.external_user_id, wanted.quota order by wanted.valid_from)
+    from desired
+    window runs as (partition by desired.external_user_id, desired.quota order by desired.valid_from)
 
 ),
 

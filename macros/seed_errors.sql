@@ -1,6 +1,6 @@
 {#-
-    What is wrong with a seed, in words: the parts that every list of faults shares. A list of faults is a model with one
-    row a fault, and stop_on_faults behind it.
+    What is wrong with a seed, in words: the parts that every list of errors shares. A list of errors is a model with one
+    row a error, and stop_on_errors behind it.
 -#}
 
 {#- What a cell of a seed holds by its kind, or null where it cannot be read. -#}
@@ -11,11 +11,6 @@
     {%- endif -%}
 {%- endmacro %}
 
-{#- How a message names the user or the plan of a row. -#}
-{% macro named(what, text) -%}
-    '{{ what }} ' || coalesce({{ shown(text) }}, 'without an id')
-{%- endmacro %}
-
 {#-
     The cells of seeds that cannot be read, as SQL of (external_user_id, plan_id, message). files: a list of
     (CTE with the seed's rows as text, file name, keys, columns), with keys from "external_user_id" and "plan_id", and
@@ -23,7 +18,7 @@
     an amount or a count besides.
 -#}
 {% macro unreadable_cells(files, words=[]) -%}
-    {%- set told = {
+    {%- set expectations = {
         "day": "a day like 2026-10-31",
         "amount": "an amount: a plain number, not negative, with at most 9 decimals and under 10^9",
         "count": "a count: a whole number, not negative and under 10^9",
@@ -37,10 +32,10 @@
         {{ rows ~ ".plan_id" if "plan_id" in keys else "null::string" }} as plan_id,
         '{{ file }}: '
         {%- for key in keys %}
-        || {{ named("user" if key == "external_user_id" else "plan", rows ~ "." ~ key) }} {{ "|| ', '" if not loop.last }}
+        || {{ label("user" if key == "external_user_id" else "plan", rows ~ "." ~ key) }} {{ "|| ', '" if not loop.last }}
         {%- endfor %}
-        || coalesce(' from ' || {{ shown(rows ~ ".valid_from") }}, '') || ': {{ column }} '
-        || coalesce({{ shown(cell) }}, '(empty)') || ' is not {{ told[kind] }}
+        || coalesce(' from ' || {{ quoted_for_message(rows ~ ".valid_from") }}, '') || ': {{ column }} '
+        || coalesce({{ quoted_for_message(cell) }}, '(empty)') || ' is not {{ expectations[kind] }}
         {%- if kind != "day" %}{% for word in words %}, or the word {{ word }}{% endfor %}{% endif %}' as message
     from {{ rows }}
     where

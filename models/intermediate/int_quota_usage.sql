@@ -114,7 +114,7 @@ changes as (
 
 ),
 
-limits_in_force as (
+effective_limits as (
 
     -- Most limits have never changed: they hold at all times, and nothing has to be put in order.
     select
@@ -231,16 +231,16 @@ select
     used.external_user_id,
     used.billing_period,
     used.quota,
-    limits_in_force.limit_value,
+    effective_limits.limit_value,
     coalesce(used.used_value, 0)::decimal(38, 9) as used_value,
-    coalesce(limits_in_force.has_quota, false) as has_quota,
-    coalesce(limits_in_force.has_limit_changed, false) as has_limit_changed,
+    coalesce(effective_limits.has_quota, false) as has_quota,
+    coalesce(effective_limits.has_limit_changed, false) as has_limit_changed,
     measured_periods.period_start_at_utc,
     measured_periods.period_end_at_utc
 from used
 inner join measured_periods on used.billing_period = measured_periods.billing_period
-left join limits_in_force
+left join effective_limits
     on
-        used.external_user_id = limits_in_force.external_user_id
-        and used.billing_period = limits_in_force.billing_period
-        and used.quota = limits_in_force.quota
+        used.external_user_id = effective_limits.external_user_id
+        and used.billing_period = effective_limits.billing_period
+        and used.quota = effective_limits.quota

@@ -1,0 +1,28 @@
+{#- Keys derived from several columns. -#}
+
+{#- A key of several texts: a hash of them, each with its length before it, so that no two lists read the same. Nulls
+    are told apart from texts. -#}
+{% macro text_key(texts, hash="md5") -%}
+    {%- set key %}
+        {%- for text in texts %}
+        coalesce(length({{ text }})::string || ':' || {{ text }}, '-')
+        {{- " || " if not loop.last }}
+        {%- endfor %}
+    {% endset -%}
+    {{ sha256(key) if hash == "sha256" else "md5(" ~ key ~ ")" }}
+{%- endmacro %}
+
+{#- The key of an invoice (rule 31): a user, a period and a currency. -#}
+{% macro invoice_id(external_user_id, invoice_period, currency) -%}
+    {{ text_key([external_user_id, invoice_period, currency]) }}
+{%- endmacro %}
+
+{#- The key of an invoice line. Of what the line is for, never of its amounts: a line keeps its key while they change. -#}
+{% macro invoice_line_id(
+    external_user_id, invoice_period, service_period, line_type, currency, plan_id, price_valid_from, tier_from_credits
+) -%}
+    {{ text_key([
+        external_user_id, invoice_period, service_period, line_type, currency, plan_id,
+        "(" ~ price_valid_from ~ ")::string", "(" ~ tier_from_credits ~ ")::string",
+    ]) }}
+{%- endmacro %}

@@ -1,0 +1,69 @@
+{#- Reads variables of dbt_project.yml, and refuses bad values with a sentence. -#}
+
+{#- A variable as an SQL text, or null where it is not set. Quoted, so that no value can end the text. -#}
+{% macro text_variable(name) -%}
+    {%- set value = var(name, none) -%}
+    {%- if value is none or value | string | length == 0 -%}
+        null::string
+    {%- else -%}
+        {{ text_literal(value) }}
+    {%- endif -%}
+{%- endmacro %}
+
+{#- Whether a text is the name of a billing period (rule 11). -#}
+{% macro names_a_period(text) -%}
+    {{ return(modules.re.fullmatch("[0-9]{4}-(0[1-9]|1[0-2])", text) is not none) }}
+{%- endmacro %}
+
+{#- A variable that names a billing period, as an SQL text or null; refused with a sentence when it is none. -#}
+{% macro period_variable(name) -%}
+    {%- set value = var(name, none) | string -%}
+    {%- if var(name, none) is not none and value | length > 0 and not names_a_period(value) -%}
+        {{ exceptions.raise_compiler_error(
+            "the variable " ~ name ~ " is '" ~ value ~ "': it must be a billing period like \"2026-10\", in quotes"
+        ) }}
+    {%- endif -%}
+    {{ text_variable(name) }}
+{%- endmacro %}
+
+{#- A variable that is an amount, as an exact SQL number: a text like "0.01", because a bare number would be a float. -#}
+{% macro amount_variable(name) -%}
+    {%- set value = var(name) -%}
+    {%- if value is not string or not modules.re.fullmatch("[0-9]{1,9}([.][0-9]{1,9})?", value) -%}
+        {{ exceptions.raise_compiler_error(
+            "the variable " ~ name ~ " is " ~ value ~ ": it must be an amount in quotes, like \"0.01\", with at most 9 decimals"
+        ) }}
+    {%- endif -%}
+    '{{ value }}'::decimal(18, 9)
+{%- endmacro %}
+
+{#- A variable that is a number, not negative, as an exact SQL number: 20, 12.5 or a text like them. -#}
+{% macro number_variable(name) -%}
+    {%- set value = var(name) | string -%}
+    {%- if not modules.re.fullmatch("[0-9]{1,9}([.][0-9]{1,9})?", value) -%}
+        {{ exceptions.raise_compiler_error(
+            "the variable " ~ name ~ " is '" ~ value ~ "': it must be a number like 20 or 12.5, not negative"
+        ) }}
+    {%- endif -%}
+    '{{ value }}'::decimal(18, 9)
+{%- endmacro %}
+
+{#- Whether a variable is set: true or false, also as a text. -#}
+{% macro is_set(name) -%}
+    {%- set value = var(name) | string | lower -%}
+    {%- if value not in ("true", "false") -%}
+        {{ exceptions.raise_compiler_error("the variable " ~ name ~ " is '" ~ value ~ "': it must be true or false") }}
+    {%- endif -%}
+    {{ return(value == "true") }}
+{%- endmacro %}
+
+{#- The variable of the same name, refused with a sentence when it is none of the three ways of counting (rule 33). -#}
+{% macro vendor_attribution() -%}
+    {%- set way = var("vendor_attribution") -%}
+    {%- if way not in ("split", "start", "end") -%}
+        {{ exceptions.raise_compiler_error(
+            "the variable vendor_attribution is '" ~ way ~ "': it must be split, start or end"
+        ) }}
+    {%- endif -%}
+    {{ way }}
+{%- endmacro %}

@@ -1,0 +1,74 @@
+-- Purpose: by how much each session's day in a closed period has changed since it was closed (rules 26 and 29): today's
+--          credits less all that stands in the ledger.
+-- Grain: one row a user, service period, currency, session and UTC day that differs
+--        (external_user_id, service_period, currency, session_id, usage_date).
+{{ config(**kept("user_period", period_column="service_period")) }}
+
+with
+
+periods as (
+
+    select * from {{ ref("int_billing_periods") }}
+    where is_closed
+
+),
+
+rated_line_usage as (
+
+    select * from {{ ref("int_rated_line_usage") }}
+    {{ touched_only("user_period") }}
+
+),
+
+closed_lines as (
+
+    select * from {{ source("ledger", "closed_invoice_lines") }}
+    {{ touched_only("user_period", "service_period") }}
+
+),
+
+closed_usage as (
+
+    select * from {{ source("ledger", "closed_line_usage") }}
+
+),
+
+line_usage as (
+
+    select
+        rated_line_usage.external_user_id,
+        rated_line_usage.billing_period as service_period,
+        rated_line_usage.currency,
+        rated_line_usage.session_id,
+        rated_line_usage.usage_date,
+        rated_line_usage.nano_credits
+    from rated_line_usage
+    inner join periods on rated_line_usage.billing_period = periods.billing_period
+    union all
+    select
+        closed_lines.external_user_id,
+        closed_lines.service_period,
+        closed_lines.currency,
+        closed_usage.session_id,
+        closed_usage.usage_date,
+        -{{ credits_to_nano("closed_usage.credits") }} as nano_credits
+    from closed_usage
+    inner join closed_lines on closed_usage.line_id = closed_lines.line_id
+
+)
+
+select
+    line_usage.external_user_id,
+    line_usage.service_period,
+    line_usage.currency,
+    line_usage.session_id,
+    line_usage.usage_date,
+    sum(line_usage.nano_credits)::{{ wide_integer() }} as nano_credits
+from line_usage
+group by
+    line_usage.external_user_id,
+    line_usage.service_period,
+    line_usage.currency,
+    line_usage.session_id,
+    line_usage.usage_date
+having sum(line_usage.nano_credits) <> 0
