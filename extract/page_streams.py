@@ -7,7 +7,6 @@ import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Generic, TypeVar
 
 from core.api.pages import Page
@@ -46,9 +45,7 @@ class PageStreams(Generic[Source]):
         """Read until the block ends."""
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Stop reading, without waiting for answers that may never come."""
         with self._room:
             self._is_closed = True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Generator, Iterator, Mapping
 from concurrent.futures import Executor
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from core.api.client import Client
@@ -22,35 +23,31 @@ _MOST_PAGES_AHEAD = 1_000_000
 _MOST_CHARACTERS_AHEAD = 4 << 20
 
 
+@dataclass
 class ListPass:
-    """One reading of a list. Iterate over it once for its pages, in order; then its attributes say what it proves.
+    """One reading of a list. Iterate over it once for its pages, in order; then `state` says what it proves.
 
     Whether the list is complete can be decided only when its distinct ids are known, which the warehouse counts: see
     `lists`.
     """
 
-    started_at: datetime
-    """When its first request was sent, by this machine's clock, in UTC."""
-    ended_at: datetime
-    """When its last answer was read."""
+    client: Client
+    path: str
+    params: Mapping[str, str]
+    page_size: int
+    """How many rows to ask for in a page."""
+    pool: Executor
+    """Fetches pages ahead if the lists that are read in parallel leave threads to spare."""
+    parallel_lists: int = 1
+    started_at: datetime = datetime.min
+    """When the first request was sent, by this machine's clock, in UTC."""
+    ended_at: datetime = datetime.min
+    """When the last answer was read."""
+    state: ListState = field(init=False)
 
-    def __init__(
-        self,
-        client: Client,
-        path: str,
-        params: Mapping[str, str],
-        page_size: int,
-        pool: Executor,
-        parallel_lists: int = 1,
-    ) -> None:
-        """Prepare; nothing is requested. `pool` fetches ahead if the `parallel_lists` leave threads to spare."""
-        self._client = client
-        self._path = path
-        self._params = params
-        self._page_size = page_size
-        self._pool = pool
-        self._parallel_lists = parallel_lists
-        self.state = ListState(page_size)
+    def __post_init__(self) -> None:
+        """Begin with what was asked for."""
+        self.state = ListState(self.page_size)
 
     def __iter__(self) -> Iterator[Page]:
         """Yield the pages that belong to the list. Raises `IncompleteError` if it has no end, and `ApiError`."""
@@ -68,7 +65,7 @@ class ListPass:
         page = first = self._fetch_number(1)
         yield page
         state = self.state
-        state.page_size = _used_page_size(first, self._page_size)
+        state.page_size = _used_page_size(first, self.page_size)
         if first.envelope.cursor is None and state.total is not None:
             last = min(-(-state.total // state.page_size), _MOST_PAGES_AHEAD)
             for page in self._fetch_ahead(range(2, last + 1), len(first.text)):
@@ -82,21 +79,21 @@ class ListPass:
 
     def _fetch_ahead(self, numbers: range, characters: int) -> Iterator[Page]:
         """Fetch pages of so many characters in order, a few of them ahead if there are threads to spare."""
-        threads = self._client.useful_threads // self._parallel_lists
+        threads = self.client.useful_threads // self.parallel_lists
         most_ahead = min(threads, _MOST_CHARACTERS_AHEAD // max(1, characters))
         if most_ahead < 2:
             return map(self._fetch_number, numbers)
-        return map_ahead(self._pool, self._fetch_number, numbers, most_ahead)
+        return map_ahead(self.pool, self._fetch_number, numbers, most_ahead)
 
     def _fetch_number(self, number: int) -> Page:
-        params = {**self._params, "page": str(number), "page_size": str(self.state.page_size)}
+        params = {**self.params, "page": str(number), "page_size": str(self.state.page_size)}
         if number == 1:
-            return self._client.get(self._path, params, lambda answer: read_page(answer.body))
-        return self._client.get(self._path, params, _read_later_page, accepted=_LATER_STATUSES)
+            return self.client.get(self.path, params, lambda answer: read_page(answer.body))
+        return self.client.get(self.path, params, _read_later_page, accepted=_LATER_STATUSES)
 
     def _fetch_cursor(self, cursor: str) -> Page:
-        params = {**self._params, "cursor": cursor, "limit": str(self._page_size)}
-        return self._client.get(self._path, params, _read_later_page)
+        params = {**self.params, "cursor": cursor, "limit": str(self.page_size)}
+        return self.client.get(self.path, params, _read_later_page)
 
 
 def _read_later_page(answer: Answer) -> Page:

@@ -7,7 +7,6 @@ The key travels in one header to one host: redirects are refused, and no message
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from types import TracebackType
 from typing import TypeVar
 
 from core.api.bodies import WEB_PAGE, is_json
@@ -46,9 +45,7 @@ class Client:
         """Use the client until the block ends."""
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """End what other threads still ask for, and close the connections."""
         self._retries.stop()
         self._transport.close()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -96,12 +97,12 @@ def _read_slowly(body: bytes, *, is_first: bool) -> Page:
     value = parse(text)
     start: int | None
     if isinstance(value, list):
-        start, envelope = _skip_space(text, 0), Envelope()
+        start, envelope = 0, Envelope()
     elif isinstance(value, dict):
         start, envelope = _find_list(text, value, is_first=is_first)
     else:
         raise ApiError("the answer is neither a list nor an object with one")
-    pairs = [] if start is None else [storable(row) for row in _elements(text, start)]
+    pairs = [] if start is None else [storable(text[first:end]) for _, first, end in _slice(text, start)]
     normalized = [fixed for _, fixed in pairs]
     return Page(SEPARATOR.join(row for row, _ in pairs), len(pairs), envelope, normalized if any(normalized) else None)
 
@@ -113,11 +114,11 @@ def _find_list(text: str, value: dict[str, Any], *, is_first: bool) -> tuple[int
     inner = value.get("data")
     if isinstance(inner, dict):
         refuse_error(inner)
-        start, holder, members = _member_starts(text, 0)["data"], inner, {**value, **inner}
+        start, holder, members = _value_start(text, 0, "data"), inner, {**value, **inner}
     envelope = read_envelope(envelope_places(members))
     for key in _ROW_KEYS:
         if isinstance(holder.get(key), list):
-            return _member_starts(text, start)[key], envelope
+            return _value_start(text, start, key), envelope
     is_null = any(key in holder and holder[key] is None for key in _ROW_KEYS)
     if is_null and envelope.says_empty(is_first=is_first):
         return None, envelope
@@ -126,34 +127,26 @@ def _find_list(text: str, value: dict[str, Any], *, is_first: bool) -> tuple[int
     raise ApiError("the answer has no list of rows", f" (it has: {printable(keys) or 'nothing'})")
 
 
-def _member_starts(text: str, start: int) -> dict[str, int]:
-    """Where each member's value begins in the object that begins at or after `start`; the last of repeated keys."""
-    decoder = json.JSONDecoder(parse_int=str, parse_float=str)
-    found: dict[str, int] = {}
-    position = _skip_space(text, _skip_space(text, start) + 1)
-    while text[position] != "}":
-        key, position = decoder.raw_decode(text, position)
-        position = _skip_space(text, _skip_space(text, position) + 1)
-        found[key] = position
-        _, position = decoder.raw_decode(text, position)
-        position = _skip_space(text, position)
-        if text[position] == ",":
-            position = _skip_space(text, position + 1)
-    return found
+def _value_start(text: str, start: int, name: str) -> int:
+    """Where a member's value begins in the object at or after `start`; the last of repeated keys."""
+    return max(first for key, first, _ in _slice(text, start) if key == name)
 
 
-def _elements(text: str, start: int) -> list[str]:
-    """The texts of the elements of the list that begins at `start`."""
+def _slice(text: str, start: int) -> Iterator[tuple[str | None, int, int]]:
+    """The parts of the list or object that begins at or after `start`: each value's key (if any), start and end."""
     decoder = json.JSONDecoder(parse_int=str, parse_float=str)
-    found: list[str] = []
+    start = _skip_space(text, start)
     position = _skip_space(text, start + 1)
-    while text[position] != "]":
+    while text[position] not in "]}":
+        key = None
+        if text[start] == "{":
+            key, position = decoder.raw_decode(text, position)
+            position = _skip_space(text, _skip_space(text, position) + 1)
         _, end = decoder.raw_decode(text, position)
-        found.append(text[position:end])
+        yield key, position, end
         position = _skip_space(text, end)
         if text[position] == ",":
             position = _skip_space(text, position + 1)
-    return found
 
 
 def _skip_space(text: str, position: int) -> int:

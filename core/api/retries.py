@@ -19,7 +19,7 @@ logger = logging.getLogger("miosa_billing")
 
 T = TypeVar("T")
 
-_LONGEST_PAUSE = 30.0
+_back_off = tenacity.wait_exponential_jitter(multiplier=0.25, max=30.0, jitter=0.25)
 
 
 class RetryPolicy:
@@ -31,13 +31,10 @@ class RetryPolicy:
         self._stopped = threading.Event()
         # Shared by all threads: a pause that the API asks one of them for holds for all. On the monotonic clock.
         self._resumes_at = 0.0
+        budget = tenacity.stop_after_attempt(settings.max_tries) | tenacity.stop_before_delay(self._max_seconds)
         self._retrying = tenacity.Retrying(
-            stop=tenacity.stop_any(
-                tenacity.stop_after_attempt(settings.max_tries),
-                tenacity.stop_before_delay(self._max_seconds),
-                _OwnTriesAreUsed(),
-            ),
-            wait=_PauseBetweenTries(),
+            stop=lambda state: budget(state) or _has_used_own_tries(state),
+            wait=_pause_seconds,
             retry=tenacity.retry_if_exception_type(TransientError),
             sleep=self._sleep,
             before_sleep=_log_retry,
@@ -85,23 +82,16 @@ class RetryPolicy:
         ) from error
 
 
-class _OwnTriesAreUsed(tenacity.stop.stop_base):
+def _has_used_own_tries(state: tenacity.RetryCallState) -> bool:
     """Whether this kind of failure has had its own, smaller number of tries."""
-
-    def __call__(self, retry_state: tenacity.RetryCallState) -> bool:
-        error = _failure(retry_state)
-        return error is not None and error.tries is not None and retry_state.attempt_number >= error.tries
+    error = _failure(state)
+    return error is not None and error.tries is not None and state.attempt_number >= error.tries
 
 
-class _PauseBetweenTries(tenacity.wait.wait_base):
+def _pause_seconds(state: tenacity.RetryCallState) -> float:
     """Exponential back-off with jitter, but never shorter than the server asks."""
-
-    def __init__(self) -> None:
-        self._back_off = tenacity.wait_exponential_jitter(multiplier=0.25, max=_LONGEST_PAUSE, jitter=0.25)
-
-    def __call__(self, retry_state: tenacity.RetryCallState) -> float:
-        error = _failure(retry_state)
-        return max(self._back_off(retry_state), (error.retry_after if error else None) or 0.0)
+    error = _failure(state)
+    return max(_back_off(state), (error.retry_after if error else None) or 0.0)
 
 
 def _failure(state: tenacity.RetryCallState) -> TransientError | None:

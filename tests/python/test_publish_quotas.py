@@ -298,7 +298,9 @@ def test_what_is_wanted_is_that_of_today(world: World, capsys: pytest.CaptureFix
         ("null", "current_date", False),
         ("current_date - 1", "current_date + 1", True),
     ):
-        world.write(f"update intermediate.int_desired_quota_limits set valid_from = {valid_from}, valid_to = {valid_to}")
+        world.write(
+            f"update intermediate.int_desired_quota_limits set valid_from = {valid_from}, valid_to = {valid_to}"
+        )
         assert bool(differences(capsys)) == is_today, (valid_from, valid_to)
 
 
