@@ -66,7 +66,7 @@
 {% endmacro %}
 
 {#- Why a run was not a whole build that went well, or none where it was. -#}
-{% macro whole_build_errors(results) %}
+{% macro incomplete_build_reason(results) %}
     {%- set failed, done = [], [] -%}
     {%- for result in results -%}
         {%- do done.append(result.node.unique_id) -%}
@@ -89,7 +89,7 @@
 {#- on-run-end: closes the period, or fails with a sentence and changes nothing. -#}
 {% macro close_period(results) %}
     {%- if execute and period_to_close() is not none -%}
-        {%- set errors = whole_build_errors(results) -%}
+        {%- set errors = incomplete_build_reason(results) -%}
         {{ refuse_to_close(errors) if errors is not none else close_built_period(results) }}
     {%- endif -%}
 {% endmacro %}
@@ -103,7 +103,7 @@
     {%- endfor -%}
     {%- set state = first_row(
         "select (select billing_period from " ~ relations["int_billing_periods"] ~ " where is_first_open), "
-        ~ "(select is_complete from " ~ relations["dim_billing_periods"] ~ " where billing_period = '" ~ period ~ "'), "
+        ~ "(select is_complete from " ~ relations["int_usage_periods"] ~ " where billing_period = '" ~ period ~ "'), "
         ~ "max(started_at_utc) from " ~ relations["stg_miosa__loads"] ~ " where resource = 'usage_sessions'"
     ) -%}
     {%- set period_end = modules.datetime.datetime.strptime(period_after(period), "%Y-%m") -%}
@@ -179,14 +179,14 @@
 
 {#- Builds again, from the SQL that this run compiled, all models that are made of the ledger, in the order of the run. -#}
 {% macro rebuild_what_shows_the_ledger(results) %}
-    {%- set touched = [] -%}
+    {%- set of_ledger = [] -%}
     {%- for source in graph.sources.values() if source.source_name == "ledger" -%}
-        {%- do touched.append(source.unique_id) -%}
+        {%- do of_ledger.append(source.unique_id) -%}
     {%- endfor -%}
     {%- for result in results if result.node.resource_type == "model" -%}
         {%- set node = result.node -%}
-        {%- if node.depends_on.nodes | select("in", touched) | list -%}
-            {%- do touched.append(node.unique_id) -%}
+        {%- if node.depends_on.nodes | select("in", of_ledger) | list -%}
+            {%- do of_ledger.append(node.unique_id) -%}
             {%- if node.config.materialized != "view" -%}
                 {%- set columns = adapter.get_columns_in_relation(adapter.get_relation(node.database, node.schema, node.alias)) -%}
                 {%- call statement("rebuild_" ~ node.name) -%}

@@ -175,7 +175,7 @@
 {% macro restore_ledger() %}
     {%- set folder = env_var("LEDGER_FOLDER") -%}
     {%- do create_ledger() -%}
-    {%- do open_history() -%}
+    {%- do begin_build() -%}
     {%- if closed_so_far()[0] > 0 -%}
         {{ exceptions.raise_compiler_error(
             "this warehouse has closed periods already, nothing was restored: a ledger is only ever restored into an empty one"
@@ -200,7 +200,7 @@
     {%- set kept = closed_so_far() -%}
     {#- What was built of no ledger is no history to go on from. -#}
     {%- call statement("forget_history") -%}
-        delete from touched.built_by
+        delete from build_state.whole_builds
     {%- endcall -%}
     {%- do adapter.commit() -%}
     {%- do print(kept[0] ~ " closed periods restored, the newest " ~ kept[1]) -%}

@@ -26,7 +26,7 @@
 
 {#-
     The credits that fall on each stretch, as SQL of its key and nano_credits (rule 20). Reads price_segments (as above) and
-    user_days (rows of fct_user_day_credits).
+    user_days (rows of int_user_days).
 -#}
 {% macro rating_period_credits() -%}
     select
@@ -34,7 +34,7 @@
         price_segments.billing_period,
         price_segments.plan_id,
         price_segments.price_valid_from,
-        {{ credits_to_nano("sum(user_days.credits)") }} as nano_credits
+        {{ wide_sum("user_days.nano_credits") }}::{{ wide_integer() }} as nano_credits
     from price_segments
     inner join user_days
         on

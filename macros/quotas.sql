@@ -32,7 +32,7 @@
     When use first came to a share of a limit in a period (rules 15 and 17), as SQL of (external_user_id, billing_period,
     quota, threshold_percent, reached_at_utc), for some of the quotas. It reads CTEs: targets (external_user_id,
     billing_period, quota, threshold_percent, limit_value, never null, and used_value), and by quota parts
-    (fct_session_period_credits), concurrency (int_concurrency_levels), or sandboxes (int_user_sandboxes) and
+    (int_session_periods with credits), concurrency (int_concurrency_levels), or sandboxes (int_user_sandboxes) and
     targets.period_start_at_utc.
 
     Credits: the end of the session part, in order of part end and session id, with which the running sum comes to the share.
@@ -127,16 +127,6 @@
         targets.quota = 'sandboxes'
         and targets.used_value > 0
         and targets.used_value * 100 >= targets.limit_value * targets.threshold_percent
-{%- endmacro %}
-
-{#-
-    The current period, as SQL of a row of dim_billing_periods: the newest complete one (rule 34). Not simply the newest: a
-    session that crosses a month's end makes the next month a period before anybody asked for it. While none is complete,
-    the newest.
--#}
-{% macro current_period() -%}
-    select * from {{ ref("dim_billing_periods") }}
-    qualify row_number() over (order by is_complete desc, billing_period desc) = 1
 {%- endmacro %}
 
 {#- The variable of the same name, refused with a sentence when it is no list of shares that holds 100. -#}

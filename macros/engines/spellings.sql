@@ -6,7 +6,7 @@
     (say which wherever a key may be null), and sums of BIGINT are wider in DuckDB (wide_sum).
 -#}
 
-{#- Whether a build may go on from the last one (touched.sql): that takes transactions over several tables. -#}
+{#- Whether a build may go on from the last one (changes.sql): that takes transactions over several tables. -#}
 {% macro keeps_history() -%}{{ return(adapter.dispatch("keeps_history")()) }}{%- endmacro %}
 {% macro default__keeps_history() -%}{{ return(true) }}{%- endmacro %}
 

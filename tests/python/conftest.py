@@ -10,7 +10,7 @@ LONGEST = (
     "test_closing_kills.py",
     "test_planted_faults.py",
     "test_closing.py",
-    "test_touched.py",
+    "test_partial_builds.py",
     "test_survival.py",
     "test_whole_path.py",
     "test_invoices_whole_path.py",

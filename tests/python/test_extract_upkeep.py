@@ -95,8 +95,11 @@ def test_nothing_is_folded_without_a_word(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        *((name, "named like the schema") for name in ("raw", "touched.duckdb", "Seeds.DuckDB", "SYSTEM.db")),
-        *((name, "named like the schema") for name in ("touched.2026.duckdb", ".raw", ".Raw.db", "raw.", "raw..db")),
+        *((name, "named like the schema") for name in ("raw", "build_state.duckdb", "Seeds.DuckDB", "SYSTEM.db")),
+        *(
+            (name, "named like the schema")
+            for name in ("build_state.2026.duckdb", ".raw", ".Raw.db", "raw.", "raw..db")
+        ),
         *((name, "names no file") for name in ("..", "...", ". .")),
         *((name, "named like the schema") for name in ("memory.duckdb", "pg_catalog.duckdb", "dbt_test__audit.duckdb")),
         *((f"a{character}b.duckdb", f"holds {character} ") for character in "\"';?#\\"),

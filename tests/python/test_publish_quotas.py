@@ -111,8 +111,9 @@ class World:
         with duckdb.connect(str(self.warehouse)) as connection:
             connection.execute("create schema if not exists intermediate; create schema if not exists marts")
             connection.execute(
-                "create or replace table intermediate.int_desired_quota_limits (external_user_id varchar, quota varchar,"
-                " valid_from date, valid_to date, limit_value decimal(38, 9), wanted_by varchar, plan_id varchar)"
+                "create or replace table intermediate.int_desired_quota_limits ("
+                "external_user_id varchar, quota varchar, valid_from date, valid_to date,"
+                " limit_value decimal(38, 9), wanted_by varchar, plan_id varchar)"
             )
             for user, caps in wanted.items():
                 for name, cap in caps.items():

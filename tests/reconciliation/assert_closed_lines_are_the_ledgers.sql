@@ -34,7 +34,7 @@ ledger_usage as (
 
 )
 
-{% set tables = ["lines"] if tests_touched_only() else ["lines", "usage"] %}
+{% set tables = ["lines"] if tests_changed_only() else ["lines", "usage"] %}
 {% for table in tables %}
 {% for one, other in [("shown", "ledger"), ("ledger", "shown")] %}
 select

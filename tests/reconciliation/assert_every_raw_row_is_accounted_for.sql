@@ -9,7 +9,7 @@ raw_rows as (
         row_hash,
         load_id,
         row_number
-    from {{ touched_part(source("raw", "usage_sessions"), "session") }}
+    from {{ changed_part(source("raw", "usage_sessions"), ["row_hash", "load_id"], "int_changed_sessions") }}
 
 ),
 
@@ -21,7 +21,7 @@ staged as (
         row_number,
         is_void,
         rejection_reason
-    from {{ touched_part(ref("stg_miosa__usage_sessions")) }}
+    from {{ changed_part(ref("stg_miosa__usage_sessions")) }}
 
 ),
 
@@ -30,7 +30,7 @@ sessions as (
     select
         load_id,
         row_number
-    from {{ touched_part(ref("int_sessions")) }}
+    from {{ changed_part(ref("int_sessions")) }}
 
 ),
 

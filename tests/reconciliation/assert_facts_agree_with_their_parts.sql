@@ -5,19 +5,19 @@ with
 
 session_days as (
 
-    select * from {{ touched_part(ref("int_session_days"), "user_period") }}
+    select * from {{ changed_part(ref("int_session_days"), ["external_user_id", "billing_period"], "int_user_periods_changed_by_usage") }}
 
 ),
 
 session_periods as (
 
-    select * from {{ touched_part(ref("int_session_periods"), "user_period") }}
+    select * from {{ changed_part(ref("int_session_periods"), ["external_user_id", "billing_period"], "int_user_periods_changed_by_usage") }}
 
 ),
 
 sandboxes as (
 
-    select * from {{ touched_part(ref("int_sandbox_periods")) }}
+    select * from {{ changed_part(ref("int_sandbox_periods")) }}
 
 ),
 
@@ -70,7 +70,7 @@ shown_periods as (
         {{ wide_sum("usage_seconds * " ~ text_weight("session_id")) }} as weighted_seconds,
         {{ credits_to_nano("sum(credits * " ~ text_weight("session_id") ~ "::decimal(9, 0))") }} as weighted_nano_credits,
         coalesce({{ credits_to_nano("sum(credits) filter (where is_provisional)") }}, 0) as provisional_nano_credits
-    from {{ touched_part(ref("fct_session_period_credits")) }}
+    from {{ changed_part(ref("fct_session_period_credits")) }}
     group by external_user_id, billing_period
 
 ),
@@ -93,7 +93,7 @@ select
     coalesce(parts.external_user_id, facts.external_user_id) as external_user_id,
     coalesce(parts.usage_date, facts.usage_date)::string as place
 from user_days as parts
-full outer join {{ touched_part(ref("fct_user_day_credits")) }} as facts
+full outer join {{ changed_part(ref("fct_user_day_credits")) }} as facts
     on
         parts.external_user_id = facts.external_user_id
         and parts.usage_date = facts.usage_date
@@ -107,7 +107,7 @@ select
     coalesce(parts.external_user_id, facts.external_user_id) as external_user_id,
     coalesce(parts.billing_period, facts.billing_period) as place
 from user_periods as parts
-full outer join {{ touched_part(ref("fct_user_period_credits")) }} as facts
+full outer join {{ changed_part(ref("fct_user_period_credits")) }} as facts
     on
         parts.external_user_id = facts.external_user_id
         and parts.billing_period = facts.billing_period

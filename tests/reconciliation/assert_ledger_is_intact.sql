@@ -4,4 +4,4 @@
 -- depends_on: {{ source("ledger", "closed_periods") }}
 -- depends_on: {{ source("ledger", "closed_invoice_lines") }}
 -- depends_on: {{ source("ledger", "closed_line_usage") }}
-{{ ledger_errors(with_usage=not tests_touched_only()) }}
+{{ ledger_errors(with_usage=not tests_changed_only()) }}

@@ -3,7 +3,7 @@ with
 
 lines as (
 
-    select * from {{ touched_part(ref("fct_invoice_lines"), "user_period", "service_period") }}
+    select * from {{ changed_part(ref("fct_invoice_lines"), ["external_user_id", "service_period"], "int_user_periods_changed_by_lines") }}
 
 ),
 
@@ -13,7 +13,7 @@ line_usage as (
         all_usage.line_id,
         sum(all_usage.credits) as credits
     from {{ ref("fct_invoice_line_usage") }} as all_usage
-    {%- if tests_touched_only() %}
+    {%- if tests_changed_only() %}
     {{ semi_join() }} lines on all_usage.line_id = lines.line_id
     {%- endif %}
     group by all_usage.line_id

@@ -1,7 +1,7 @@
 -- Rule 29: over closed and open lines, the line usage of each attributed session's day sums to its credits today, under the user it
 -- belongs to today; what a line held of it under another user, or under none, has been given back.
 -- By user and period, each session's day with a weight of its own, so that nothing moves from one to another unseen.
-{%- set lines = touched_part(ref("fct_invoice_lines"), "user_period", "service_period") %}
+{%- set lines = changed_part(ref("fct_invoice_lines"), ["external_user_id", "service_period"], "int_user_periods_changed_by_lines") %}
 {%- set line_usage = ref("fct_invoice_line_usage") %}
 with
 
@@ -18,7 +18,7 @@ weighted_usage as (
         {{ text_weight("all_usage.session_id") }} * extract(day from all_usage.usage_date) as weight,
         {{ credits_to_nano("all_usage.credits") }} as nano_credits
     -- In a month's build of these lines alone: left to itself, DuckDB sums up all line_usage before it asks for their lines.
-    from {{ "(from " ~ line_usage ~ " semi join " ~ lines ~ " using (line_id))" if tests_touched_only() else line_usage }} as all_usage
+    from {{ "(from " ~ line_usage ~ " semi join " ~ lines ~ " using (line_id))" if tests_changed_only() else line_usage }} as all_usage
 
 ),
 
@@ -54,7 +54,7 @@ weighted_days as (
         all_days.billing_period,
         {{ text_weight("all_days.session_id") }} * extract(day from all_days.usage_date) as weight,
         all_days.nano_credits::{{ wide_integer() }} as nano_credits
-    from {{ touched_part(ref("int_session_days"), "user_period") }} as all_days
+    from {{ changed_part(ref("int_session_days"), ["external_user_id", "billing_period"], "int_user_periods_changed_by_usage") }} as all_days
     inner join periods on all_days.billing_period = periods.billing_period
     where all_days.is_attributed
 

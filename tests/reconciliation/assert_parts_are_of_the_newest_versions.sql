@@ -1,6 +1,6 @@
 -- Rule 4: what stands of a session in each table was made of its newest version; nothing of an older one was left behind, and no
 -- part is missing or there twice. The other tests of sessions rely on it, and read what the newest loads brought.
--- In a month's build this reads all that has the hash of a session that was touched, whatever load it came with. Over all of
+-- In a month's build this reads all that has the digest of a changed session, whatever load it came with. Over all of
 -- history it compares, load by load, how many parts there are with how many its sessions come to, each with a weight of its
 -- session: to look for each part's version among millions would cost as much as to make the parts.
 {%- set staged = ref("stg_miosa__usage_sessions") %}
@@ -19,14 +19,14 @@
     ("int_session_days", ref("int_sessions"), "true", day_count),
 ] %}
 
-{% if tests_touched_only() %}
+{% if tests_changed_only() %}
 {% for name in ["stg_miosa__usage_sessions", "int_sessions", "int_independent_session_periods", "int_session_periods", "int_session_days"] %}
 select
     '{{ name }}' as table_name,
     parts.row_hash,
     parts.load_id
-from (from {{ ref(name) }} where row_hash in (select row_hash from touched.sessions)) as parts
-{{ anti_join() }} touched.sessions as newest
+from (from {{ ref(name) }} where row_hash in (select row_hash from {{ ref("int_changed_sessions") }})) as parts
+{{ anti_join() }} {{ ref("int_changed_sessions") }} as newest
     on
         parts.row_hash = newest.row_hash
         and parts.load_id = newest.load_id

@@ -24,7 +24,7 @@ weighted_{{ kind }} as (
         {% set place %}({{ epoch_us(moment) }} % 1000003){% endset %}
         {{- place }} * {{ place }}{{ " -" if not loop.last }}
         {%- endfor %} as rise
-    from {{ touched_part(ref(model_name), "session") }}
+    from {{ changed_part(ref(model_name), ["row_hash", "load_id"], "int_changed_sessions") }}
 
 ),
 

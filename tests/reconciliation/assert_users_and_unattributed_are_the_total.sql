@@ -12,8 +12,8 @@ totals as (
 
     select
         billing_period,
-        {{ nano_to_credits("sum(nano_credits)") }} as credits
-    from {{ ref("int_credits_by_pipeline_step") }}
+        sum(credits)::decimal(38, 9) as credits
+    from {{ ref("rpt_credits_by_pipeline_step") }}
     where step = 'staging'
     group by billing_period
 

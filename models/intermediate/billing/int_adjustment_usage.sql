@@ -2,7 +2,12 @@
 --          credits less all that stands in the ledger.
 -- Grain: one row a user, service period, currency, session and UTC day that differs
 --        (external_user_id, service_period, currency, session_id, usage_date).
-{{ config(**kept("user_period", period_column="service_period")) }}
+{{ config(
+    materialized="incremental",
+    incremental_strategy=replace_changed(),
+    unique_key=["external_user_id", "service_period"],
+    meta={"changes": "int_user_periods_changed_by_lines"},
+) }}
 
 with
 
@@ -16,20 +21,20 @@ periods as (
 rated_line_usage as (
 
     select * from {{ ref("int_rated_line_usage") }}
-    {{ touched_only("user_period") }}
+    {{ only_changed(ref("int_user_periods_changed_by_lines"), ["external_user_id", "billing_period"]) }}
 
 ),
 
 closed_lines as (
 
-    select * from {{ source("ledger", "closed_invoice_lines") }}
-    {{ touched_only("user_period", "service_period") }}
+    select * from {{ ref("stg_ledger__closed_invoice_lines") }}
+    {{ only_changed(ref("int_user_periods_changed_by_lines"), ["external_user_id", "service_period"]) }}
 
 ),
 
 closed_usage as (
 
-    select * from {{ source("ledger", "closed_line_usage") }}
+    select * from {{ ref("stg_ledger__closed_line_usage") }}
 
 ),
 

@@ -19,7 +19,7 @@ rated_lines as (
 
 closed_lines as (
 
-    select * from {{ source("ledger", "closed_invoice_lines") }}
+    select * from {{ ref("stg_ledger__closed_invoice_lines") }}
 
 ),
 

@@ -7,14 +7,16 @@ with
 
 closed_periods as (
 
-    select * from {{ source("ledger", "closed_periods") }}
+    select * from {{ ref("stg_ledger__closed_periods") }}
 
 ),
 
 user_periods as (
 
-    select * from {{ ref("fct_user_period_credits") }}
-    where is_attributed and credits > 0
+    select * from {{ ref("int_user_periods") }}
+    where
+        nano_credits > 0
+        and external_user_id <> '{{ unattributed() }}'
 
 ),
 

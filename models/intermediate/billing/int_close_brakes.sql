@@ -26,7 +26,7 @@ rated_lines as (
 
 closed_lines as (
 
-    select * from {{ source("ledger", "closed_invoice_lines") }}
+    select * from {{ ref("stg_ledger__closed_invoice_lines") }}
 
 ),
 
@@ -35,7 +35,7 @@ closed_periods as (
     select
         billing_period,
         row_number() over (order by billing_period desc) as periods_ago
-    from {{ source("ledger", "closed_periods") }}
+    from {{ ref("stg_ledger__closed_periods") }}
 
 ),
 

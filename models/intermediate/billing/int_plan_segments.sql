@@ -27,8 +27,8 @@ user_periods as (
 
 user_days as (
 
-    select * from {{ ref("fct_user_day_credits") }}
-    where credits > 0
+    select * from {{ ref("int_user_days") }}
+    where nano_credits > 0
 
 ),
 

@@ -75,7 +75,7 @@ price_segments as (
 
 closed_lines as (
 
-    select * from {{ source("ledger", "closed_invoice_lines") }}
+    select * from {{ ref("stg_ledger__closed_invoice_lines") }}
 
 ),
 

@@ -2,7 +2,12 @@
 --          tiers, in their order; a part that crosses an edge is cut.
 -- Grain: one row a recomputed line, session and UTC day (line_id, session_id, usage_date).
 -- Most rating_periods come to one line, which holds all their parts whole. Only where there are several do parts need an order.
-{{ config(**kept("user_period", touch="mark_changed_inputs", then="snapshot_inputs")) }}
+{{ config(
+    materialized="incremental",
+    incremental_strategy=replace_changed(),
+    unique_key=["external_user_id", "billing_period"],
+    meta={"changes": "int_user_periods_changed_by_lines"},
+) }}
 {%- set stretch = ["external_user_id", "billing_period", "plan_id", "price_valid_from"] %}
 
 with
@@ -13,7 +18,7 @@ lines as (
         *,
         count(*) over (partition by {{ stretch | join(", ") }}) as line_count
     from {{ ref("int_rated_lines") }}
-    {{ touched_only("user_period") }}
+    {{ only_changed(ref("int_user_periods_changed_by_lines"), ["external_user_id", "billing_period"]) }}
     where end_nano > start_nano
 
 ),
@@ -35,7 +40,7 @@ placed_parts as (
             order by session_days_with_plan.part_start_at_utc, session_days_with_plan.session_id
             rows between unbounded preceding and current row
         ) as end_nano
-    from {{ touched_rows(ref("int_session_days_with_plan"), "user_period") }} as session_days_with_plan
+    from {{ changed_rows(ref("int_session_days_with_plan"), ref("int_user_periods_changed_by_lines"), ["external_user_id", "billing_period"]) }} as session_days_with_plan
     {{ semi_join() }} lines_of_several
         on
             {%- for column in stretch %}
@@ -52,7 +57,7 @@ select
     parts.session_id,
     parts.usage_date,
     parts.nano_credits::{{ wide_integer() }} as nano_credits
-from {{ touched_rows(ref("int_session_days_with_plan"), "user_period") }} as parts
+from {{ changed_rows(ref("int_session_days_with_plan"), ref("int_user_periods_changed_by_lines"), ["external_user_id", "billing_period"]) }} as parts
 inner join lines
     on
         {%- for column in stretch %}

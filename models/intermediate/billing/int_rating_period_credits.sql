@@ -1,15 +1,20 @@
 -- Purpose: the credits that fall on each stretch: all days of a period that a user has on one plan and price list (rule 20).
 -- Grain: one row a stretch with credits (external_user_id, billing_period, plan_id, price_valid_from).
-{{ config(**kept("user_period", touch="mark_changed_inputs", then="snapshot_inputs")) }}
+{{ config(
+    materialized="incremental",
+    incremental_strategy=replace_changed(),
+    unique_key=["external_user_id", "billing_period"],
+    meta={"changes": "int_user_periods_changed_by_prices"},
+) }}
 
 with
 
 user_days as (
 
-    select * from {{ ref("fct_user_day_credits") }}
-    {{ touched_only("user_period") }}
+    select * from {{ ref("int_user_days") }}
+    {{ only_changed(ref("int_user_periods_changed_by_prices"), ["external_user_id", "billing_period"]) }}
     where
-        credits > 0
+        nano_credits > 0
         and external_user_id <> '{{ unattributed() }}'
 
 ),
@@ -17,7 +22,7 @@ user_days as (
 price_segments as (
 
     select * from {{ ref("int_price_segments") }}
-    {{ touched_only("user_period") }}
+    {{ only_changed(ref("int_user_periods_changed_by_prices"), ["external_user_id", "billing_period"]) }}
 
 )
 

@@ -8,7 +8,7 @@ with
 
 users as (
 
-    select external_user_id from {{ ref("dim_users") }}
+    select external_user_id from {{ ref("int_users") }}
     where is_attributed
     union
     select external_user_id from {{ ref("int_quota_limits") }}

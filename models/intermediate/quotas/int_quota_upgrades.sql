@@ -8,7 +8,7 @@ with
 
 period as (
 
-    {{ current_period() }}
+    select * from {{ ref("int_current_period") }}
 
 ),
 
@@ -26,7 +26,7 @@ periods as (
 
 utilization as (
 
-    select * from {{ ref("fct_quota_utilization") }}
+    select * from {{ ref("int_quota_utilization") }}
     where external_user_id <> '{{ unattributed() }}'
 
 ),
@@ -75,7 +75,7 @@ tiers as (
 
 user_days as (
 
-    select * from {{ ref("fct_user_day_credits") }}
+    select * from {{ ref("int_user_days") }}
 
 ),
 

@@ -6,5 +6,5 @@ select
     line_id,
     session_id,
     usage_date,
-    credits
-from {{ ref("fct_invoice_line_usage") }}
+    {{ nano_to_credits("nano_credits") }} as credits
+from {{ ref("int_invoice_line_usage") }}

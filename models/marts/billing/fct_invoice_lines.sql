@@ -1,117 +1,24 @@
 -- Purpose: every line of every invoice: closed ones as they were frozen, open ones as they stand today.
--- Grain: one row an invoice line (line_id).
--- Open are the lines of the first open period, with all adjustments of closed ones, and of later periods.
-{%- set columns = [
-    "line_id", "invoice_id", "external_user_id", "invoice_period", "service_period", "line_type", "plan_id",
-    "price_valid_from", "tier_from_credits", "quantity_credits", "unit_price", "amount_minor", "amount", "currency",
-    "status", "closed_at_utc", "description", "currency_exponent",
-] %}
-
-with
-
-periods as (
-
-    select * from {{ ref("int_billing_periods") }}
-    where not is_closed
-
-),
-
-rated_lines as (
-
-    select * from {{ ref("int_rated_lines") }}
-
-),
-
-adjustments as (
-
-    select * from {{ ref("int_adjustments") }}
-
-),
-
-closed_lines as (
-
-    select * from {{ source("ledger", "closed_invoice_lines") }}
-
-),
-
-open_lines as (
-
-    select
-        rated_lines.line_id,
-        rated_lines.external_user_id,
-        rated_lines.billing_period as invoice_period,
-        rated_lines.billing_period as service_period,
-        rated_lines.line_type,
-        rated_lines.plan_id,
-        rated_lines.price_valid_from,
-        rated_lines.tier_from_credits,
-        rated_lines.quantity_nano,
-        rated_lines.unit_price,
-        rated_lines.amount_minor,
-        rated_lines.currency,
-        rated_lines.currency_exponent,
-        rated_lines.description
-    from rated_lines
-    inner join periods on rated_lines.billing_period = periods.billing_period
-    union all
-    select
-        {{ invoice_line_id(
-            "adjustments.external_user_id", "periods.billing_period", "adjustments.service_period", "'adjustment'",
-            "adjustments.currency", "null::string", "null::date", "null::decimal(18, 9)",
-        ) }} as line_id,
-        adjustments.external_user_id,
-        periods.billing_period as invoice_period,
-        adjustments.service_period,
-        'adjustment' as line_type,
-        null::string as plan_id,
-        null::date as price_valid_from,
-        null::decimal(18, 9) as tier_from_credits,
-        adjustments.quantity_nano,
-        null::decimal(18, 9) as unit_price,
-        adjustments.amount_minor,
-        adjustments.currency,
-        adjustments.currency_exponent,
-        'Adjustment of ' || adjustments.service_period as description
-    from adjustments
-    inner join periods on periods.is_first_open
-
-),
-
-lines as (
-
-    select
-        open_lines.line_id,
-        {{ invoice_id(
-            "open_lines.external_user_id", "open_lines.invoice_period", "open_lines.currency"
-        ) }} as invoice_id,
-        open_lines.external_user_id,
-        open_lines.invoice_period,
-        open_lines.service_period,
-        open_lines.line_type,
-        open_lines.plan_id,
-        open_lines.price_valid_from,
-        open_lines.tier_from_credits,
-        {{ nano_to_credits("open_lines.quantity_nano") }} as quantity_credits,
-        open_lines.unit_price,
-        open_lines.amount_minor,
-        {{ minor_to_amount("open_lines.amount_minor", "open_lines.currency_exponent") }} as amount,
-        open_lines.currency,
-        'open' as status,
-        null::timestamp as closed_at_utc,
-        open_lines.description,
-        open_lines.currency_exponent
-    from open_lines
-    union all
-    select
-        {%- for column in columns %}
-        {{ "'closed' as status" if column == "status" else "closed_lines." ~ column }}{{ "," if not loop.last }}
-        {%- endfor %}
-    from closed_lines
-
-)
+-- Grain: one row per invoice line (line_id).
+{{ config(materialized="view") }}
 
 select
-    {%- for column in columns %}
-    lines.{{ column }}{{ "," if not loop.last }}
-    {%- endfor %}
-from lines
+    invoice_lines.line_id,
+    invoice_lines.invoice_id,
+    invoice_lines.external_user_id,
+    invoice_lines.invoice_period,
+    invoice_lines.service_period,
+    invoice_lines.line_type,
+    invoice_lines.plan_id,
+    invoice_lines.price_valid_from,
+    invoice_lines.tier_from_credits,
+    invoice_lines.quantity_credits,
+    invoice_lines.unit_price,
+    invoice_lines.amount_minor,
+    invoice_lines.amount,
+    invoice_lines.currency,
+    invoice_lines.status,
+    invoice_lines.closed_at_utc,
+    invoice_lines.description,
+    invoice_lines.currency_exponent
+from {{ ref("int_invoice_lines") }} as invoice_lines

@@ -6,7 +6,7 @@ with
 
 lines as (
 
-    select * from {{ ref("fct_invoice_lines") }}
+    select * from {{ ref("int_invoice_lines") }}
 
 ),
 

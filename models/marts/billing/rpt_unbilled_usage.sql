@@ -6,7 +6,7 @@ with
 
 user_periods as (
 
-    select * from {{ ref("fct_user_period_credits") }}
+    select * from {{ ref("int_user_periods") }}
 
 ),
 
@@ -43,16 +43,16 @@ unbilled as (
     select
         user_periods.billing_period,
         case
-            when not user_periods.is_attributed then 'unattributed'
+            when user_periods.external_user_id = '{{ unattributed() }}' then 'unattributed'
             when user_periods.billing_period > invoiced.newest_period then 'period_not_begun'
             else 'before_first_period'
         end as reason,
         user_periods.session_count,
-        user_periods.credits
+        {{ nano_to_credits("user_periods.nano_credits") }} as credits
     from user_periods
     cross join invoiced
     where
-        not user_periods.is_attributed
+        user_periods.external_user_id = '{{ unattributed() }}'
         or invoiced.first_period is null
         or user_periods.billing_period < invoiced.first_period
         or user_periods.billing_period > invoiced.newest_period

@@ -8,7 +8,7 @@ with
 
 period as (
 
-    {{ current_period() }}
+    select * from {{ ref("int_current_period") }}
 
 ),
 
@@ -20,7 +20,7 @@ newest_load as (
 
 utilization as (
 
-    select * from {{ ref("fct_quota_utilization") }}
+    select * from {{ ref("int_quota_utilization") }}
     where quota = 'credits'
 
 ),

@@ -7,19 +7,25 @@ with
 
 period as (
 
-    {{ current_period() }}
+    select * from {{ ref("int_current_period") }}
 
 ),
 
 utilization as (
 
-    select * from {{ ref("fct_quota_utilization") }}
+    select * from {{ ref("int_quota_utilization") }}
 
 ),
 
 parts as (
 
-    select * from {{ ref("fct_session_period_credits") }}
+    select
+        session_id,
+        external_user_id,
+        billing_period,
+        part_end_at_utc,
+        {{ nano_to_credits("nano_credits") }} as credits
+    from {{ ref("int_session_periods") }}
 
 ),
 

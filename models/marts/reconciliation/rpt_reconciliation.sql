@@ -18,8 +18,8 @@ with
     select
         external_user_id,
         billing_period,
-        {{ nano_to_credits("nano_credits") }} as credits
-    from {{ ref("int_credits_by_pipeline_step") }}
+        credits
+    from {{ ref("rpt_credits_by_pipeline_step") }}
     where step = '{{ step }}'
 
 ),

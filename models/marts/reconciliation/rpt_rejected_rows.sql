@@ -1,5 +1,12 @@
--- Purpose: every current row of the vendor's that could not be used, why, and the row as it came (rule 7).
--- Grain: one row a rejected raw row (source, load_id, row_number; of a rollup, its line).
+-- Purpose: every current row of the vendor's that could not be used, with the reason and the row as it came (rule 7).
+-- Grain: one row per rejected row of raw (source, load_id, row_number); of a rollup, per line.
+{%- set sources = [
+    ("usage_sessions", "stg_miosa__usage_sessions", "session_id", "row_number", "true"),
+    ("sandboxes", "stg_miosa__sandboxes", "sandbox_id", "row_number", "is_current"),
+    ("quotas", "stg_miosa__quotas", "external_user_id", "row_number", "is_current"),
+    ("usage_rollups", "stg_miosa__usage_rollups", "external_user_id", "line_number", "true"),
+    ("usage_summaries", "stg_miosa__usage_summaries", "billing_period", "row_number", "true"),
+] %}
 
 with
 
@@ -11,71 +18,18 @@ loads as (
 
 rejected as (
 
+    {% for source, model_name, row_id, row_number, condition in sources %}
     select
-        staged.load_id,
-        'usage_sessions' as source,
-        staged.session_id as row_id,
-        staged.rejection_reason as reason,
-        staged.rejected_payload as payload,
-        staged.row_number
-    from {{ ref("stg_miosa__usage_sessions") }} as staged
-    where staged.rejection_reason is not null
-    union all
-    select
-        staged.load_id,
-        'sandboxes' as source,
-        staged.sandbox_id as row_id,
-        staged.rejection_reason as reason,
-        raw_rows.payload,
-        staged.row_number
-    from {{ ref("stg_miosa__sandboxes") }} as staged
-    inner join {{ source("raw", "sandboxes") }} as raw_rows
-        on
-            staged.load_id = raw_rows.load_id
-            and staged.row_number = raw_rows.row_number
-    where
-        staged.rejection_reason is not null
-        and staged.is_current
-    union all
-    select
-        staged.load_id,
-        'quotas' as source,
-        staged.external_user_id as row_id,
-        staged.rejection_reason as reason,
-        raw_rows.payload,
-        staged.row_number
-    from {{ ref("stg_miosa__quotas") }} as staged
-    inner join {{ source("raw", "quotas") }} as raw_rows
-        on
-            staged.load_id = raw_rows.load_id
-            and staged.row_number = raw_rows.row_number
-    where
-        staged.rejection_reason is not null
-        and staged.is_current
-    union all
-    select
-        staged.load_id,
-        'usage_rollups' as source,
-        staged.external_user_id as row_id,
-        staged.rejection_reason as reason,
-        staged.payload,
-        staged.line_number as row_number
-    from {{ ref("stg_miosa__usage_rollups") }} as staged
-    where staged.rejection_reason is not null
-    union all
-    select
-        staged.load_id,
-        'usage_summaries' as source,
-        staged.billing_period as row_id,
-        staged.rejection_reason as reason,
-        raw_rows.payload,
-        staged.row_number
-    from {{ ref("stg_miosa__usage_summaries") }} as staged
-    inner join {{ source("raw", "usage_summaries") }} as raw_rows
-        on
-            staged.load_id = raw_rows.load_id
-            and staged.row_number = raw_rows.row_number
-    where staged.rejection_reason is not null
+        load_id,
+        '{{ source }}' as source,
+        {{ row_id }} as row_id,
+        rejection_reason as reason,
+        rejected_payload as payload,
+        {{ row_number }} as row_number
+    from {{ ref(model_name) }}
+    where rejection_reason is not null and {{ condition }}
+    {{ "union all" if not loop.last }}
+    {% endfor %}
 
 )
 

@@ -1,15 +1,6 @@
 -- Purpose: what each session used and cost in each billing period.
--- Grain: one row a session and billing period in which it has a part (session_id, billing_period).
--- A view: a copy of the table behind it would cost each build as much as the split itself.
-{{ config(materialized="view", meta={"kept_by": "user_period"}) }}
-
-with
-
-session_periods as (
-
-    select * from {{ ref("int_session_periods") }}
-
-)
+-- Grain: one row per session and billing period in which it has a part (session_id, billing_period).
+{{ config(materialized="view", meta={"changes": "int_user_periods_changed_by_usage", "changed_keys": ["external_user_id", "billing_period"]}) }}
 
 select
     session_periods.session_id,
@@ -23,4 +14,4 @@ select
     session_periods.usage_seconds,
     {{ nano_to_credits("session_periods.nano_credits") }} as credits,
     session_periods.is_provisional
-from session_periods
+from {{ ref("int_session_periods") }} as session_periods

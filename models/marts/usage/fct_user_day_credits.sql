@@ -1,22 +1,12 @@
 -- Purpose: what each user used and was charged on each UTC day.
--- Grain: one row a user and UTC day with a session part (external_user_id, usage_date).
-{{ config(**kept("user_period")) }}
-
-with
-
-session_days as (
-
-    select * from {{ ref("int_session_days") }}
-    {{ touched_only("user_period") }}
-
-)
+-- Grain: one row per user and UTC day with a session part (external_user_id, usage_date).
+{{ config(materialized="view", meta={"changes": "int_user_periods_changed_by_usage", "changed_keys": ["external_user_id", "billing_period"]}) }}
 
 select
-    session_days.external_user_id,
-    session_days.usage_date,
-    session_days.billing_period,
-    count(*) as session_count,
-    sum(session_days.usage_seconds)::bigint as usage_seconds,
-    {{ nano_to_credits(wide_sum("session_days.nano_credits")) }} as credits
-from session_days
-group by session_days.external_user_id, session_days.usage_date, session_days.billing_period
+    user_days.external_user_id,
+    user_days.usage_date,
+    user_days.billing_period,
+    user_days.session_count,
+    user_days.usage_seconds,
+    {{ nano_to_credits("user_days.nano_credits") }} as credits
+from {{ ref("int_user_days") }} as user_days

@@ -1,5 +1,5 @@
--- Purpose: each answer the vendor gave about a user's quota, typed; both shapes of the answer (limits nested or flat).
--- Grain: one row a version of the answer for a user (external_user_id, load_id, row_number).
+-- Purpose: each answer of the vendor about a user's quota, typed, in both of its shapes (limits nested or flat).
+-- Grain: one row per version of the answer for a user (external_user_id, load_id, row_number).
 
 with
 
@@ -16,6 +16,7 @@ answers as (
         versions.row_number,
         versions.row_key as external_user_id,
         versions.http_status,
+        versions.payload,
         -- What a 404 says besides is not read: it may be no JSON.
         case
             when versions.http_status <> 404 then coalesce(versions.payload_normalized, versions.payload)
@@ -67,6 +68,7 @@ typed as (
         limits.external_user_id,
         limits.is_current,
         limits.http_status,
+        limits.payload,
         limits.quota,
         limits.parts.limits::string as limits_text,
         limits.limits.max_sandboxes as max_sandboxes_text,
@@ -113,5 +115,6 @@ select
             {%- if not loop.last %} or{% endif %}
             {%- endfor %}
             then 'bad_limit'
-    end as rejection_reason
+    end as rejection_reason,
+    case when rejection_reason is not null then typed.payload end as rejected_payload
 from typed

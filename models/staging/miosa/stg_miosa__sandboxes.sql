@@ -1,5 +1,5 @@
--- Purpose: what the vendor said of each sandbox and when; who owns it comes from here.
--- Grain: one row a version of a sandbox (row_key, load_id, row_number). All versions, because an owner once known stays known.
+-- Purpose: the vendor's answers about each sandbox, from which its owners are known.
+-- Grain: one row per version of a sandbox (row_key, load_id, row_number). All versions, because an owner once known stays known.
 
 with
 
@@ -16,6 +16,7 @@ parsed as (
         versions.row_number,
         versions.row_key,
         versions.has_id,
+        versions.payload,
         {{ json_fields(
             "coalesce(versions.payload_normalized, versions.payload)", values=["external_user_id"]
         ) }} as fields,
@@ -35,6 +36,7 @@ typed as (
         parsed.row_key,
         parsed.has_id,
         parsed.is_current,
+        parsed.payload,
         {{ json_id("parsed.fields.external_user_id") }} as external_user_id
     from parsed
 
@@ -50,5 +52,6 @@ select
     case
         when not typed.has_id then 'missing_id'
         when typed.external_user_id = '{{ unattributed() }}' then 'reserved_user_id'
-    end as rejection_reason
+    end as rejection_reason,
+    case when rejection_reason is not null then typed.payload end as rejected_payload
 from typed

@@ -146,7 +146,7 @@ select
     lines.credits,
     lines.storage_gb_hours,
     lines.storage_gb_hours_beyond,
-    lines.payload,
     lines.external_user_id,
-    lines.rejection_reason
+    lines.rejection_reason,
+    case when lines.rejection_reason is not null then lines.payload end as rejected_payload
 from lines

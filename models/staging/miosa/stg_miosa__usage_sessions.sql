@@ -1,8 +1,13 @@
 -- Purpose: the current version of each usage session, typed; with the reason, where it cannot be billed.
 -- Grain: one row a session id (row_key); rows without a usable id have a key of their own each.
 -- Every current row of raw is here: billable ones, rejected ones (rejection_reason) and voids (is_void).
-{{ config(**kept("session", touch="touch_new_sessions")) }}
-{%- set versions = touched_rows(source("raw", "usage_sessions"), "place") ~ " as versions" %}
+{{ config(
+    materialized="incremental",
+    incremental_strategy=replace_changed(),
+    unique_key=["row_hash"],
+    meta={"changes": "stg_miosa__changed_sessions", "changed_keys": ["row_hash", "load_id"]},
+) }}
+{%- set versions = changed_rows(source("raw", "usage_sessions"), ref("stg_miosa__changed_sessions"), ["load_id", "row_number"]) ~ " as versions" %}
 
 with
 

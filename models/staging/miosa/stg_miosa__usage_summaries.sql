@@ -1,5 +1,5 @@
--- Purpose: the vendor's own total of each billing period, of its newest answer.
--- Grain: one row a billing period.
+-- Purpose: the vendor's own total of each billing period, from its newest answer.
+-- Grain: one row per billing period (billing_period).
 
 with
 
@@ -15,6 +15,7 @@ answers as (
         versions.load_id,
         versions.row_number,
         versions.row_key as billing_period,
+        versions.payload,
         coalesce(versions.payload_normalized, versions.payload) as body
     from versions
     qualify
@@ -38,6 +39,7 @@ typed as (
         wrapped.load_id,
         wrapped.row_number,
         wrapped.billing_period,
+        wrapped.payload,
         coalesce(
             wrapped.fields.total_credits,
             ({{ json_fields("wrapped.fields.data::string", texts=["total_credits"]) }}).total_credits
@@ -55,5 +57,6 @@ select
         when
             coalesce(abs({{ vendor_figure("typed.total_credits_text") }}) >= {{ largest_vendor_figure() }}, true)
             then 'bad_credits'
-    end as rejection_reason
+    end as rejection_reason,
+    case when rejection_reason is not null then typed.payload end as rejected_payload
 from typed

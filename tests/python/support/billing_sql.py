@@ -28,23 +28,20 @@ SEEDS = (
     *("plan_quotas", "user_quota_overrides"),
 )
 
-# What the billing models read of the usage marts; sums of the parts, as the marts themselves are.
+# What the billing models read about usage: sums of the parts, as the models themselves are.
 USAGE = """
 create or replace table {database}.intermediate.int_session_days as
 select
     session_id, usage_date, strftime(usage_date, '%Y-%m') as billing_period, external_user_id,
     external_user_id <> '(unattributed)' as is_attributed, make_timestamp(part_start) as part_start_at_utc, nano_credits
 from parts;
-create or replace table {database}.marts.fct_user_day_credits as
-select external_user_id, usage_date, billing_period, (sum(nano_credits)::decimal(29, 0) * 0.000000001) as credits
-from {database}.intermediate.int_session_days group by all;
-create or replace table {database}.marts.fct_user_period_credits as
-select
-    external_user_id, billing_period, is_attributed, count(distinct session_id) as session_count,
-    (sum(nano_credits)::decimal(29, 0) * 0.000000001) as credits
+create or replace table {database}.intermediate.int_user_days as
+select external_user_id, usage_date, billing_period, sum(nano_credits) as nano_credits
 from {database}.intermediate.int_session_days group by all;
 create or replace table {database}.intermediate.int_user_periods as
-select external_user_id, billing_period, min(usage_date) filter (where nano_credits > 0) as first_credits_date
+select
+    external_user_id, billing_period, count(distinct session_id) as session_count, sum(nano_credits) as nano_credits,
+    min(usage_date) filter (where nano_credits > 0) as first_credits_date
 from {database}.intermediate.int_session_days group by all;
 -- Later than all usage, so that no part lies beyond the newest load's month (rule 37).
 create or replace table {database}.staging.stg_miosa__loads as select timestamp '9999-12-31' as started_at_utc;
@@ -74,10 +71,10 @@ class CompiledModels:
     def statements(self) -> list[tuple[str, str]]:
         """Name and SQL of each model that is built from the seeds, the ledger or the parts."""
         given = {
-            *("int_session_days", "int_user_periods", "fct_user_day_credits", "fct_user_period_credits"),
+            *("int_session_days", "int_user_days", "int_user_periods"),
             *("stg_miosa__loads", "stg_miosa__usage_sessions", "int_sandbox_owners"),
         }
-        models = {name for name, node in self._models.items() if "billing" in node["fqn"]}
+        models = {name for name, node in self._models.items() if {"billing", "ledger"} & set(node["fqn"])}
         assert {parent for name in models for parent in self._parents(name)} >= given
         return self._ordered(models)
 

@@ -274,7 +274,9 @@ def differing_tables(one: Path, other: Path) -> Iterator[str]:
         names = connection.execute(
             "select table_schema || '.' || table_name from information_schema.tables"
             " where table_catalog = 'one' and table_schema in ('staging', 'intermediate', 'marts')"
-            " and table_type = 'BASE TABLE' order by all"
+            " and table_type = 'BASE TABLE'"
+            # What a partial build had to do, which a build in full knows nothing of.
+            " and not contains(table_name, 'changed') order by all"
         ).fetchall()
         assert len(names) > 50
         for (name,) in names:

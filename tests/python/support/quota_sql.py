@@ -24,7 +24,7 @@ TARGETS = (
     *("rpt_quota_alerts", "rpt_quota_counters", "fct_quota_forecast"),
 )
 GIVEN = {
-    *("int_sessions", "int_sandbox_owners", "dim_billing_periods"),
+    *("int_sessions", "int_sandbox_owners", "int_usage_periods"),
     *("stg_miosa__loads", "stg_miosa__quotas"),
 }
 KEYS = {
@@ -88,7 +88,7 @@ class QuotaWarehouse:
         )
         self._table("intermediate.int_sandbox_owners", ["sandbox_id varchar", "external_user_id varchar"], ())
         self._table(
-            "marts.dim_billing_periods",
+            "intermediate.int_usage_periods",
             [
                 *("billing_period varchar", "period_start_at_utc timestamp", "period_end_at_utc timestamp"),
                 "is_complete boolean",
@@ -133,7 +133,7 @@ class QuotaWarehouse:
         for relation, sql in self.statements:
             sql = with_variables(sql, scene.prices).replace(AS_OF_DAY, scene.as_of_day)
             self.connection.execute(f"create or replace table {relation} as {sql}")
-            if "_faults" in relation:
+            if "_errors" in relation:
                 faults = self.connection.execute(f"select message from {relation}").fetchall()
                 assert not faults, faults
 

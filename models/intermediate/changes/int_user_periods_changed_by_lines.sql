@@ -1,0 +1,61 @@
+-- Purpose: the periods of users with changed usage or prices, or with other rated lines than before.
+-- Grain: one row per user, billing period and cause (external_user_id, billing_period, cause). Empty in a build in full.
+{{ config(tags=["changes"]) }}
+{%- set changed_before = ref("int_user_periods_changed_by_prices") %}
+{%- set today = ref("int_rated_lines") %}
+{%- set before = source("previous_intermediate", "int_rated_lines_snapshot") %}
+{%- set columns = ["external_user_id", "billing_period", "line_id", "start_nano", "end_nano"] %}
+{%- set unfinished = is_unfinished() %}
+
+{% if is_partial_build() %}
+with
+
+-- Counted rather than compared by EXCEPT ALL, which would number the rows of both sides.
+compared as (
+
+    select
+        {{ columns | join(", ") }},
+        1 as row_count
+    from {{ today }}
+    where end_nano > start_nano
+    union all
+    select
+        {{ columns | join(", ") }},
+        -1 as row_count
+    from {{ before }}
+
+),
+
+different as (
+
+    select {{ columns | join(", ") }}
+    from compared
+    group by {{ columns | join(", ") }}
+    having sum(row_count) <> 0
+
+)
+
+select
+    external_user_id,
+    billing_period,
+    cause,
+    '{{ invocation_id }}' as invocation_id
+from {{ changed_before }}
+union
+select
+    different.external_user_id,
+    different.billing_period,
+    'lines' as cause,
+    '{{ invocation_id }}' as invocation_id
+from different
+union
+select
+    earlier.external_user_id,
+    earlier.billing_period,
+    earlier.cause,
+    '{{ invocation_id }}' as invocation_id
+from {{ this }} as earlier
+where earlier.{{ unfinished }}
+{% else %}
+{{ no_changed_user_periods() }}
+{% endif %}

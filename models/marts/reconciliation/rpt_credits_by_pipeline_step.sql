@@ -1,0 +1,26 @@
+-- Purpose: what each step of the pipeline comes to by user and billing period, to compare each with the one before (rule 32).
+-- Grain: one row per step, user and billing period that the step has (step, external_user_id, billing_period).
+{{ config(
+    materialized="incremental",
+    incremental_strategy=replace_changed(),
+    unique_key=["external_user_id", "billing_period"],
+    meta={"changes": "int_user_periods_changed_by_recount"},
+) }}
+{%- set steps = [
+    ("raw", "int_independent_session_periods", nano_to_credits(wide_sum("nano_credits"))),
+    ("staging", "int_session_periods", nano_to_credits(wide_sum("nano_credits"))),
+    ("session_periods", "fct_session_period_credits", "sum(credits)::decimal(38, 9)"),
+    ("user_days", "fct_user_day_credits", "sum(credits)::decimal(38, 9)"),
+] %}
+
+{% for step, model_name, credits in steps %}
+select
+    '{{ step }}' as step,
+    external_user_id,
+    billing_period,
+    {{ credits }} as credits
+from {{ ref(model_name) }}
+{{ only_changed(ref("int_user_periods_changed_by_recount"), ["external_user_id", "billing_period"]) }}
+group by external_user_id, billing_period
+{{ "union all" if not loop.last }}
+{% endfor %}

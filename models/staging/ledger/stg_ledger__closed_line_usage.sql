@@ -1,0 +1,11 @@
+-- Purpose: the sessions and days that closed invoice lines bill.
+-- Grain: one row per closed invoice line, session and UTC day (line_id, session_id, usage_date).
+{{ config(materialized="view") }}
+
+select
+    closed_line_usage.line_id,
+    closed_line_usage.session_id,
+    closed_line_usage.usage_date,
+    closed_line_usage.credits,
+    closed_line_usage.invoice_period
+from {{ source("ledger", "closed_line_usage") }} as closed_line_usage
