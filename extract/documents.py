@@ -103,5 +103,5 @@ def _fetch(context: RunContext, request: DocumentRequest) -> _Document:
     )
     if context.pseudonyms and payload is not None:
         # An error's words may name the user anywhere. Nothing but its status counts.
-        payload, normalized = (None, None) if status == 404 else storable(context.pseudonyms.text(payload))
+        payload, normalized = (None, None) if status == 404 else storable(context.pseudonyms.hide_in_text(payload))
     return _Document(status, payload, normalized, started_at, utc_now())

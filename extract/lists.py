@@ -102,7 +102,7 @@ class _ListReader:
         for page in pages:
             if window:
                 refuse_unselected(page, window)
-            yield pseudonyms.page(page) if pseudonyms else page
+            yield pseudonyms.hide_in_page(page) if pseudonyms else page
 
     def _take(self, arrival: Arrival[ListToRead], *, is_last: bool) -> list[ListToRead]:
         """Stage a page, or finish a list. Returns the lists to read again."""

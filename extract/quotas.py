@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from datetime import timedelta
 
-from core.api.quotas import ACCEPTED, quota_path, take_quota
+from core.api.quotas import ACCEPTED, quota_path, read_quota_answer
 from core.clock import utc_now
 from extract.context import RunContext
 from extract.documents import DocumentLoad, DocumentRequest
@@ -38,7 +38,7 @@ def quota_loads(context: RunContext) -> list[DocumentLoad]:
             too_long += 1
         else:
             label = f"/quotas/external/{user}" if context.pseudonyms else None
-            requests.append(DocumentRequest(user, path, {}, take_quota, ACCEPTED, label))
+            requests.append(DocumentRequest(user, path, {}, read_quota_answer, ACCEPTED, label))
     if forgotten:
         logger.warning(
             "%d users have only a pseudonym since an earlier run, so their quota could not be read anew: what was "

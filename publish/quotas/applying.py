@@ -15,7 +15,7 @@ from decimal import Decimal
 from typing import TypeVar
 
 from core.api.client import Client
-from core.api.quotas import ACCEPTED, quota_path, take_quota
+from core.api.quotas import ACCEPTED, quota_path, read_quota_answer
 from core.canonical import spell_surrogates
 from core.clock import utc_now
 from core.errors import ApiError, ExtractError, GivenUpError, RefusedKeyError
@@ -175,7 +175,7 @@ class Applying:
     def _look(self, user: str) -> _Answer:
         """Ask for a user's quota (in a thread)."""
         started_at = utc_now()
-        status, payload, normalized = self._client.get(_path(user), {}, take_quota, accepted=ACCEPTED)
+        status, payload, normalized = self._client.get(_path(user), {}, read_quota_answer, accepted=ACCEPTED)
         quota = _read(status, payload if normalized is None else normalized)
         return _Answer(status, payload, normalized, started_at, utc_now(), quota)
 

@@ -13,7 +13,7 @@ from core import canonical
 from core.api.bodies import read_document
 from core.api.client import Client
 from core.api.exchange import Answer
-from core.api.quotas import ACCEPTED, quota_path, take_quota
+from core.api.quotas import ACCEPTED, quota_path, read_quota_answer
 from core.api.rollups import rollup_lines, rollup_params
 from core.clock import utc_now
 from core.errors import ApiError, WarehouseError
@@ -147,7 +147,7 @@ def check_api(client: Client, user: str) -> Standing | None:
         return None
     now = utc_now()
     month = datetime(now.year, now.month, 1)
-    status, payload, normalized = client.get(path, {}, take_quota, accepted=ACCEPTED)
+    status, payload, normalized = client.get(path, {}, read_quota_answer, accepted=ACCEPTED)
     quota = read_quota(status, payload if normalized is None else normalized)
     rollup = client.get("/usage", rollup_params(month), _read_rollup)
     own = [line for line in rollup if isinstance(line, dict) and line.get("external_user_id") == user]
