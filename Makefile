@@ -22,10 +22,9 @@ $(BIN)/python:
 		|| { echo "make: Python 3.11 or newer is needed; say which with make PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-# dbt looks on its path for modules that it runs before it parses (tools/dbt_start); these import the project.
-$(VENV)/.linked: tools/dbt_start/dbt_miosa_billing.py | $(BIN)/python
-	@printf '%s\n' "$(CURDIR)" "$(CURDIR)/tools/dbt_start" \
-		> "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/miosa_billing.pth"
+# dbt looks on its path for packages that it imports before it parses (dbt_miosa_billing).
+$(VENV)/.linked: | $(BIN)/python
+	@echo "$(CURDIR)" > "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/miosa_billing.pth"
 	@touch $@
 
 $(VENV)/.run-installed: requirements.lock | $(BIN)/python
@@ -56,11 +55,12 @@ test-spark: $(SPARK_VENV)/.installed ## the same models on a Spark cluster of th
 test-full: setup-dev lint ## the same, with the long property tests (20,000 sessions, 5 seeds)
 	$(BIN)/python -m pytest --full
 
-lint: setup-dev ## ruff, mypy and sqlfluff
+lint: setup-dev ## ruff, mypy, sqlfluff and the rules of the dbt project
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m tools.lint_sql
+	$(BIN)/python -m tools.lint_project
 
 audit: setup-dev ## locks have hashes, no secret in the tree, no SQL built from strings
 	$(BIN)/python -m tools.audit

@@ -89,7 +89,7 @@ def compiled(folder: Path) -> str:
     """The model's SQL as dbt compiles it."""
     warehouse = folder / "forecast.duckdb"
     with duckdb.connect(warehouse) as connection:
-        connection.execute((ROOT / "extract" / "schema.sql").read_text(encoding="utf-8"))
+        connection.execute((ROOT / "core" / "raw" / "schema.sql").read_text(encoding="utf-8"))
     environment = os.environ | {"WAREHOUSE_PATH": str(warehouse), "DBT_TARGET_PATH": str(folder / "target")}
     environment |= {"DBT_LOG_PATH": str(folder / "logs"), "DBT_SEND_ANONYMOUS_USAGE_STATS": "false"}
     command = [str(Path(sys.executable).with_name("dbt")), "--quiet", "compile", "--select", "fct_quota_forecast"]

@@ -9,18 +9,15 @@ from __future__ import annotations
 import ipaddress
 import math
 import os
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 import click
 
-from core.clock import utc_now
-from core.database_path import check_place
+from core.database.path import check_database_path
 from core.errors import ConfigurationError
 
 API_PATH = "/api/v1"
@@ -28,7 +25,6 @@ DEFAULT_BASE_URL = "https://api.miosa.ai" + API_PATH
 _HASH_KEY_BYTES = 16
 # Before the API has ever answered, a wrong address is likelier than a bad minute: these take some 4 seconds.
 _FIRST_CONTACT_TRIES = 5
-_MONTH = re.compile(r"20\d\d-(0[1-9]|1[0-2])")
 
 Kind = TypeVar("Kind", bound="FileSettings")
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -66,7 +62,7 @@ class _Spec(NamedTuple):
     most: float = math.inf
 
 
-def _option(default: Any, help: str, **more: Any) -> Any:  # noqa: A002 - what click calls it
+def option(default: Any, help: str, **more: Any) -> Any:  # noqa: A002 - what click calls it
     """A setting that the command line and the environment may give, as `_Spec` tells."""
     return field(default=default, metadata={_Spec: _Spec(help, **more)})
 
@@ -77,15 +73,15 @@ class FileSettings:
 
     api_key: Secret | None
     id_hash_key: Secret | None
-    warehouse: Path = _option(  # noqa: RUF009 - a field
+    warehouse: Path = option(  # noqa: RUF009 - a field
         Path("warehouse.duckdb"),
         "The DuckDB file. [env: WAREHOUSE_PATH; default: warehouse.duckdb]",
         environment="WAREHOUSE_PATH",
     )
-    lock_seconds: float = _option(
+    lock_seconds: float = option(
         30.0, "Seconds to wait for a file that another process holds. [default: 30]", least=0, most=3600
     )
-    verbose: bool = _option(False, "Tell of each request and retry.")
+    verbose: bool = option(False, "Tell of each request and retry.")
     given: frozenset[str] = frozenset()
     """The settings that were not left to their defaults."""
 
@@ -95,7 +91,7 @@ class FileSettings:
         for name, spec in _specs(type(self)).items():
             if isinstance(value := getattr(self, name), int | float):
                 _check_number(spec, name, value)
-        check_place(self.warehouse)
+        check_database_path(self.warehouse)
 
     def _check_id_hash_key(self) -> None:
         """Pseudonyms under a key that is short hide nothing. Without a key, ids are stored as they are."""
@@ -117,16 +113,16 @@ class FileSettings:
 class ApiSettings(FileSettings):
     """What a command needs that sends requests as well."""
 
-    base_url: str = _option(DEFAULT_BASE_URL, "The API's address. [env: MIOSA_BASE_URL]", environment="MIOSA_BASE_URL")
-    threads: int = _option(
+    base_url: str = option(DEFAULT_BASE_URL, "The API's address. [env: MIOSA_BASE_URL]", environment="MIOSA_BASE_URL")
+    threads: int = option(
         0, "Requests at a time. [default: 4 to 32, more where the API takes longer]", least=0, most=64
     )
-    max_tries: int = _option(
+    max_tries: int = option(
         12, "Tries a request. [default: 12; 5 while the API has never answered]", least=1, most=1000
     )
-    max_seconds: float = _option(600.0, "Seconds a request, its retries included. [default: 600]", above=0, most=86_400)
-    request_seconds: float = _option(120.0, "Seconds a single try. [default: 120]", above=0, most=3600)
-    max_body_mib: int = _option(256, "Most MiB of an answer, unpacked. [default: 256]", least=1, most=4096)
+    max_seconds: float = option(600.0, "Seconds a request, its retries included. [default: 600]", above=0, most=86_400)
+    request_seconds: float = option(120.0, "Seconds a single try. [default: 120]", above=0, most=3600)
+    max_body_mib: int = option(256, "Most MiB of an answer, unpacked. [default: 256]", least=1, most=4096)
 
     def __post_init__(self) -> None:
         """Check every setting, and complete the address."""
@@ -145,63 +141,6 @@ class ApiSettings(FileSettings):
         if self.api_key is None:
             raise ConfigurationError("MIOSA_API_KEY is not set: export the key of your MIOSA account in it")
         return self.api_key.reveal()
-
-
-@dataclass(frozen=True)
-class Settings(ApiSettings):
-    """Everything a run of the extractor depends on."""
-
-    first_month: str = _option(
-        "", "First month to land. Default: the last whole month.", flag="--from", metavar="YYYY-MM"
-    )
-    last_month: str = _option(
-        "", "Last month to land, inclusive. One alone means that month.", flag="--to", metavar="YYYY-MM"
-    )
-    parquet: Path | None = _option(  # noqa: RUF009 - a field
-        None, "A folder that is to hold every load as Parquet files too, by month, for Spark. Default: none."
-    )
-    look_back_days: int = _option(35, "Days asked for before the first month. [default: 35]", least=0, most=3660)
-    look_ahead_days: int = _option(
-        35,
-        "Days asked for after the last month, up to today, unless the API is seen not to select by end. [default: 35]",
-        least=0,
-        most=3660,
-    )
-    window_days: int = _option(1, "Days in a window. [default: 1]", least=1, most=366)
-    page_size: int = _option(100, "Rows asked for in a page. [default: 100]", least=1, most=10_000)
-    max_passes: int = _option(3, "Readings of a list that does not prove complete. [default: 3]", least=1, most=20)
-    allow_voids: bool = _option(False, "Void however many sessions the API no longer lists.")
-    void_share: float = _option(
-        20.0, "Per cent of covered sessions a run may void unasked. [default: 20]", least=0, most=100
-    )
-
-    def __post_init__(self) -> None:
-        """Check every setting. One month alone means that month; none means the last whole one."""
-        super().__post_init__()
-        first, last = self.first_month, self.last_month
-        if not first and not last:
-            first = last = f"{utc_now().replace(day=1) - timedelta(days=1):%Y-%m}"
-        first, last = first or last, last or first
-        for flag, month in (("--from", first), ("--to", last)):
-            if not _MONTH.fullmatch(month):
-                raise ConfigurationError(f"{flag} {month[:20]!r} is not a month: write it like 2026-10")
-        if first > last:
-            raise ConfigurationError(f"--from {first} is after --to {last}: swap them")
-        # A day of slack forgives a clock that is behind.
-        if month_start(last) > utc_now() + timedelta(days=1):
-            raise ConfigurationError(f"{last} has not begun: ask for a month up to {utc_now():%Y-%m}")
-        object.__setattr__(self, "first_month", first)
-        object.__setattr__(self, "last_month", last)
-
-    @property
-    def start(self) -> datetime:
-        """Where the first month begins, in UTC."""
-        return month_start(self.first_month)
-
-    @property
-    def end(self) -> datetime:
-        """Where the last month ends, in UTC, exclusive."""
-        return next_month(month_start(self.last_month))
 
 
 def _specs(kind: type[FileSettings]) -> dict[str, _Spec]:
@@ -241,11 +180,6 @@ class _Option(click.Option):
     def resolve_envvar_value(self, ctx: click.Context) -> str | None:
         """What the environment says."""
         return os.environ.get(str(self.envvar))
-
-
-def read_settings(**options: Any) -> Settings:
-    """Read the extractor's settings, as `read_settings_as`."""
-    return read_settings_as(Settings, **options)
 
 
 def read_settings_as(kind: type[Kind], **options: Any) -> Kind:
@@ -320,21 +254,3 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def month_start(month: str) -> datetime:
-    """The first instant of a month named `YYYY-MM`, in UTC without a zone.
-
-    >>> month_start("2026-10")
-    datetime.datetime(2026, 10, 1, 0, 0)
-    """
-    return datetime(int(month[:4]), int(month[5:]), 1)
-
-
-def next_month(start: datetime) -> datetime:
-    """The first instant of the month after.
-
-    >>> next_month(datetime(2026, 12, 1))
-    datetime.datetime(2027, 1, 1, 0, 0)
-    """
-    return datetime(start.year + start.month // 12, start.month % 12 + 1, 1)

@@ -1,16 +1,16 @@
 """`python -m extract`."""
 
-import gc
-
-from core import early
+import contextlib
+import sys
 
 if __name__ == "__main__":
-    early.guard("extract")
-    # What is imported stays, so looking for garbage in it, now and later, would be in vain.
-    gc.disable()
+    # `main` handles signals itself. Until it does, Ctrl-C raises KeyboardInterrupt, perhaps in the middle of an import.
+    try:
+        from extract.cli import main
 
-    from extract.cli import main
-
-    gc.freeze()
-    gc.enable()
-    main()
+        main()
+    except KeyboardInterrupt:
+        if sys.stderr:  # None if the stream is closed
+            with contextlib.suppress(OSError):
+                print("extract: stopped before anything was asked", file=sys.stderr)  # noqa: T201
+        sys.exit(130)

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
-from importlib import import_module
 from typing import Any, NoReturn
 
 import click
 
 from core import __version__, command_line
 from core.api.client import Client
-from core.checkpoint import Folding
 from core.command_line import say, working
+from core.database.checkpoint import CheckpointProcess
 from core.progress import bars
-from core.settings import Settings, options_of, read_settings
+from core.settings import options_of
 from extract.context import RunContext, Summary
 from extract.parquet import ParquetFolder
 from extract.pseudonyms import Pseudonyms
 from extract.run import land_everything
+from extract.settings import Settings, read_settings
 from extract.warehouse import Warehouse
 
 
@@ -34,21 +33,19 @@ def command(**options: Any) -> None:
     settings = read_settings(**options)
     with working("extract", settings):
         summary = _run(settings)
-    _tell(summary, settings)
+    print_summary(summary, settings)
 
 
 def _run(settings: Settings) -> Summary:
     """Run with everything open that a run needs."""
-    # The larger half of the HTTP library, which it imports with its first connection: here beside opening the file.
-    threading.Thread(target=import_module, args=("httpcore",), daemon=True).start()
     pseudonyms = Pseudonyms.of_settings(settings)
     with (
-        Folding(settings.warehouse) as folding,
+        CheckpointProcess(settings.warehouse) as process,
         Warehouse(
             settings.warehouse,
             settings.lock_seconds,
             pseudonyms.check_value if pseudonyms else None,
-            on_close=folding.fold,
+            on_close=process.checkpoint,
         ) as warehouse,
         Client(settings) as client,
         bars() as shown,
@@ -60,7 +57,7 @@ def _run(settings: Settings) -> Summary:
         return summary
 
 
-def _tell(summary: Summary, settings: Settings) -> None:
+def print_summary(summary: Summary, settings: Settings) -> None:
     """Say what was done, and what comes next."""
     say(
         f"{settings.first_month} to {settings.last_month}: {summary.loads} loads, {summary.rows_listed:,} rows listed, "

@@ -8,9 +8,10 @@ from datetime import datetime
 
 from core.api.client import Client
 from core.progress import Bars
-from core.settings import Settings
+from core.raw.load import Load
 from extract.pseudonyms import Pseudonyms
-from extract.warehouse import Load, Warehouse
+from extract.settings import Settings
+from extract.warehouse import Warehouse
 
 Window = tuple[datetime, datetime]
 """From a moment to another one, exclusive; both in UTC without a zone."""
@@ -51,8 +52,8 @@ class RunContext:
         start, end = window or (None, None)
         return Load(resource, self._loads, start, end)
 
-    def land(self, loads: Sequence[Load], *, notes_asked: bool = False) -> None:
+    def land(self, loads: Sequence[Load]) -> None:
         """Land examined loads of one resource in one transaction, and count them."""
-        self.warehouse.land(loads, notes_asked=notes_asked)
+        self.warehouse.land(loads)
         for load in loads:
             self.summary.count(load)

@@ -13,8 +13,8 @@ from core.canonical import storable
 from core.clock import utc_now
 from core.errors import ExtractError
 from core.parallel import map_ahead
+from core.raw.load import Load
 from extract.context import RunContext
-from extract.warehouse import Load
 
 _MOST_AHEAD = 128
 # Loads are landed together until they hold so many rows: one transaction for each would take longer than the requests.
@@ -91,8 +91,8 @@ def _land(context: RunContext, complete: list[Load]) -> None:
     loads = complete.copy()
     complete.clear()
     context.warehouse.examine(loads)
-    for resource, of_resource in groupby(loads, key=lambda load: load.resource):
-        context.land(list(of_resource), notes_asked=resource == "quotas")
+    for _, of_resource in groupby(loads, key=lambda load: load.resource):
+        context.land(list(of_resource))
 
 
 def _fetch(context: RunContext, request: DocumentRequest) -> _Document:

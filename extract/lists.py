@@ -12,10 +12,10 @@ from core.api.client import MOST_THREADS
 from core.api.pages import Page
 from core.errors import ExtractError, IncompleteError, StaleCursorError
 from core.progress import Bar
+from core.raw.load import Load
 from extract.context import RunContext, Window
 from extract.page_streams import Arrival, PageStreams
 from extract.paging import ListPass
-from extract.warehouse import Load
 from extract.windows import refuse_unselected
 
 logger = logging.getLogger("miosa_billing")

@@ -1,8 +1,8 @@
-"""The raw layer once more as Parquet files by month, for engines that cannot read the warehouse's file.
+"""A copy of the raw layer as Parquet files by month, for engines that cannot read the warehouse file.
 
 `FOLDER/<table>/month=YYYY-MM/load_<load_id>.parquet`, columns and types as in schema.sql. The month is that of a
-session's start; where there is none, and of everything else, see `_TABLES`. A load is there when its file in `loads/`
-is: that one is written last, and no file of such a load is ever written again.
+session's start (none if the start is unreadable); for all other tables, that of the end of the load. A load is complete
+once its file in `loads/` exists: that file is written last, and then no file of the load is ever written again.
 """
 
 from __future__ import annotations
@@ -18,39 +18,22 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import WarehouseError
-from extract.warehouse import Warehouse
+from core.raw.writer import RawWriter
+from core.sql_files import sql_files
+
+sql = sql_files(__file__)
 
 _NO_MONTH = "__HIVE_DEFAULT_PARTITION__"
-"""What readers of such folders take for null."""
+"""What readers of such folders read as null."""
 # Loads whose files become visible, and safe from a power cut, together.
 _LOADS_AT_A_TIME = 200
+# Groups of rows that a million rows can be sorted and written in within the memory limit.
+_FORMAT = "format parquet, compression zstd, row_group_size 20480, use_tmp_file false"
 _NAME = re.compile(r"load_([0-9]+)\.parquet")
 
-_LOADS = """
-select load_id, case resource when 'session_voids' then 'usage_sessions' else resource end, rows_added > 0,
-    strftime(ended_at_utc, '%Y-%m')
-from raw.loads
-where load_id not in (select unnest($1::bigint[]))
-order by load_id
-"""
+_IS_LOAD_OF_RUN = "select count(*) > 0 from raw.loads where load_id = $1 and run_id = $2"
 
-_IS_OURS = "select count(*) > 0 from raw.loads where load_id = $1 and run_id = $2"
-
-_WRITTEN_BY = "select run_id from read_parquet($1) where load_id = $2"
-
-_SESSION_MONTHS = """
-select distinct strftime(started_at_utc, '%Y-%m') as month
-from raw.usage_sessions
-where load_id = $1
-order by month nulls last
-"""
-
-_SESSIONS = """
-select *
-from raw.usage_sessions
-where load_id = $1 and strftime(started_at_utc, '%Y-%m') is not distinct from $2
-order by row_number
-"""
+_RUN_OF_LOAD = "select run_id from read_parquet($1) where load_id = $2"
 
 _ROWS = {
     "loads": "select * from raw.loads where load_id = $1",
@@ -63,23 +46,26 @@ _ROWS = {
 
 @dataclass(frozen=True, slots=True)
 class _File:
-    """A file to write: its place, and the rows of it."""
+    """A file to write: its path, and the statement whose rows it holds."""
 
     path: Path
-    sql: str
+    statement: str
     values: Sequence[Any]
 
     @property
     def part(self) -> Path:
-        """Where it is written until it is whole: readers pass over names that begin so."""
+        """The path while it is written: readers ignore names that begin with an underscore."""
         return self.path.with_name(f"_{self.path.name}.part")
 
 
 class ParquetFolder:
-    """A folder that holds every load of a warehouse as Parquet; it is whoever's holds the warehouse for writing."""
+    """A folder that holds every load of a warehouse as Parquet. Only the process that holds the warehouse writes it."""
 
-    def __init__(self, folder: Path, warehouse: Warehouse) -> None:
-        """Make the folder where it is missing. Raises `WarehouseError` where it cannot be written, or is another's."""
+    def __init__(self, folder: Path, warehouse: RawWriter) -> None:
+        """Create the folder if it is missing.
+
+        Raises `WarehouseError` if it cannot be written, or belongs to another warehouse.
+        """
         self._folder = folder
         self._warehouse = warehouse
         try:
@@ -98,8 +84,8 @@ class ParquetFolder:
         self._refuse_others()
 
     def complete(self) -> int:
-        """Write every load that the folder has not. Returns how many. Raises `WarehouseError`."""
-        loads = self._warehouse.query(_LOADS, [[*self._present]])
+        """Write every load that the folder does not hold. Returns how many. Raises `WarehouseError`."""
+        loads = self._warehouse.database.query(sql("parquet_missing_loads"), [[*self._present]])
         try:
             for first in range(0, len(loads), _LOADS_AT_A_TIME):
                 batch = loads[first : first + _LOADS_AT_A_TIME]
@@ -120,43 +106,45 @@ class ParquetFolder:
         return len(loads)
 
     def _find(self) -> dict[int, Path]:
-        """The loads that are there, with their files in `loads/`."""
+        """The complete loads, with their files in `loads/`."""
         found = (self._folder / "loads").glob("month=*/load_*.parquet")
         return {int(match[1]): path for path in found if (match := _NAME.fullmatch(path.name))}
 
     def _refuse_others(self) -> None:
-        """Refuse a folder of another warehouse, whose loads have the same numbers: the newest one tells."""
+        """Refuse a folder of another warehouse, whose loads have the same ids: compare the run of the newest load."""
         if not self._present:
             return
         load_id = max(self._present)
-        wrote = self._warehouse.query(_WRITTEN_BY, [glob.escape(str(self._present[load_id])), load_id])
-        if not wrote or self._warehouse.query(_IS_OURS, [load_id, wrote[0][0]]) != [(True,)]:
+        wrote = self._warehouse.database.query(_RUN_OF_LOAD, [glob.escape(str(self._present[load_id])), load_id])
+        if not wrote or self._warehouse.database.query(_IS_LOAD_OF_RUN, [load_id, wrote[0][0]]) != [(True,)]:
             raise WarehouseError(
                 f"{self._folder} holds loads that this warehouse does not: give --parquet an empty folder, or set "
                 "WAREHOUSE_PATH to the warehouse that they are of"
             )
 
     def _files(self, load_id: int, table: str, month: str) -> list[_File]:
-        """The files of a load's rows."""
+        """The files for the rows of a load."""
         if table != "usage_sessions":
             return [self._file(table, month, load_id, _ROWS[table], [load_id])]
-        months = [found for (found,) in self._warehouse.query(_SESSION_MONTHS, [load_id])]
-        return [self._file(table, found, load_id, _SESSIONS, [load_id, found]) for found in months]
+        months = [found for (found,) in self._warehouse.database.query(sql("parquet_session_months"), [load_id])]
+        return [self._file(table, found, load_id, sql("parquet_sessions"), [load_id, found]) for found in months]
 
-    def _file(self, table: str, month: str | None, load_id: int, sql: str, values: Sequence[Any]) -> _File:
-        """A file of a table's month."""
-        return _File(self._folder / table / f"month={month or _NO_MONTH}" / f"load_{load_id}.parquet", sql, values)
+    def _file(self, table: str, month: str | None, load_id: int, statement: str, values: Sequence[Any]) -> _File:
+        """The file of a load for a table and month."""
+        return _File(
+            self._folder / table / f"month={month or _NO_MONTH}" / f"load_{load_id}.parquet", statement, values
+        )
 
     def _write(self, files: Iterable[_File]) -> None:
-        """Write files whole, then give them their names, so that neither a kill nor a power cut leaves half of one."""
+        """Write files under temporary names, then rename them, so that no kill or power cut leaves half a file."""
         written: list[_File] = []
         for file in files:
             if not file.path.parent.exists():
                 file.path.parent.mkdir(mode=0o700, exist_ok=True)
                 _sync(file.path.parent.parent)
-            # The owner's alone from the start, whatever the umask; a part that a kill left is written anew.
+            # For its owner only from the start, whatever the umask. A part that a kill left is overwritten.
             os.close(os.open(file.part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))
-            self._warehouse.write_parquet(file.sql, file.values, file.part)
+            self._warehouse.database.copy_to(file.statement, file.values, file.part, _FORMAT)
             _sync(file.part)
             written.append(file)
         for file in written:
@@ -166,7 +154,7 @@ class ParquetFolder:
 
 
 def _sync(path: Path) -> None:
-    """Have what was written of a file or folder survive a power cut."""
+    """Make what was written of a file or folder survive a power cut."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -16,7 +16,7 @@ from functools import lru_cache
 
 from core.api.pages import Page
 from core.canonical import spell_surrogates, storable
-from core.settings import Settings
+from core.settings import FileSettings
 
 UNATTRIBUTED = "(unattributed)"
 """Not an id, but the warehouse's name for nobody. A row that claims it must stay recognisable, to be rejected."""
@@ -45,7 +45,7 @@ class Pseudonyms:
         self._ids: dict[str, str] = {}
 
     @classmethod
-    def of_settings(cls, settings: Settings) -> Pseudonyms | None:
+    def of_settings(cls, settings: FileSettings) -> Pseudonyms | None:
         """The pseudonyms that the settings ask for; None if ids are stored as they are."""
         key = settings.id_hash_key
         return None if key is None else cls(os.fsencode(key.reveal()))

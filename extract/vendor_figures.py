@@ -9,11 +9,11 @@ from typing import Any
 from core.api.bodies import read_document
 from core.api.exchange import Answer
 from core.api.quotas import check_object
-from core.api.rollups import rollup_lines, rollup_params
-from core.clock import to_text
-from core.settings import Settings, next_month
+from core.api.usage import rollup_lines, rollup_params, summary_params
+from core.months import next_month
 from extract.context import RunContext
 from extract.documents import DocumentLoad, DocumentRequest
+from extract.settings import Settings
 
 
 def figure_loads(context: RunContext) -> list[DocumentLoad]:
@@ -22,7 +22,7 @@ def figure_loads(context: RunContext) -> list[DocumentLoad]:
     return [
         *(_load(context, month, "usage_rollups", "/usage", rollup_params(month), rollup_lines) for month in months),
         *(
-            _load(context, month, "usage_summaries", "/usage/summary", _summary_params(month), check_object)
+            _load(context, month, "usage_summaries", "/usage/summary", summary_params(month), check_object)
             for month in months
         ),
     ]
@@ -45,11 +45,6 @@ def _load(
 
     load = context.new_load(resource, (month, next_month(month)))
     return DocumentLoad(load, [DocumentRequest(f"{month:%Y-%m}", path, params, read)])
-
-
-def _summary_params(month: datetime) -> dict[str, str]:
-    """The query for a month's summary."""
-    return {"period_start": to_text(month), "period_end": to_text(next_month(month))}
 
 
 def _months_asked(settings: Settings) -> list[datetime]:

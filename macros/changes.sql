@@ -20,6 +20,8 @@
         {{ return(graph["is_partial_build"]) }}
     {%- elif flags.FULL_REFRESH or period_to_close() is not none or not keeps_history() -%}
         {{ return(false) }}
+    {%- elif adapter.get_relation(database=target.database, schema="build_state", identifier="whole_builds") is none -%}
+        {{ return(false) }}
     {%- endif -%}
     {{ return(first_row("select 1 from build_state.whole_builds") is not none) }}
 {% endmacro %}

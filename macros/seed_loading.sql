@@ -1,4 +1,4 @@
-{#- How dbt loads this project's seeds. -#}
+{#- How dbt loads this project's seeds. These macros override dbt's own, but for seeds of other packages. -#}
 
 {#- The seed's columns as dbt_project.yml declares them. Stops the run where the file's header differs: a lost column would be null
     everywhere. Columns without a name at the end of a header are left out; agate names those by their place (d, e, …). -#}
@@ -14,7 +14,7 @@
     {{ return(declared or agate_table.column_names | list) }}
 {% endmacro %}
 
-{#- Creates a seed's table with its declared columns, as text; seeds of other packages as dbt does. -#}
+{#- Creates a seed's table with its declared columns, as text. -#}
 {% macro duckdb__create_csv_table(model, agate_table) %}
     {%- if model["package_name"] != project_name -%}
         {{ return(dbt.default__create_csv_table(model, agate_table)) }}
@@ -28,7 +28,9 @@
 
 {#- dbt-spark's own macro, after a look at the header: Spark has no plugin that reads the file first. -#}
 {% macro spark__create_csv_table(model, agate_table) %}
-    {%- do seed_columns(model, agate_table) -%}
+    {%- if model["package_name"] == project_name -%}
+        {%- do seed_columns(model, agate_table) -%}
+    {%- endif -%}
     {{ return(dbt.spark__create_csv_table(model, agate_table)) }}
 {% endmacro %}
 
@@ -36,6 +38,9 @@
     null; a row of empty cells, as spreadsheets leave them at the end, is no row. extract/seed_files.py has read the file by
     strict rules before; DuckDB's own would refuse a line break within quotes, and mistake rows where line ends are mixed. -#}
 {% macro duckdb__load_csv_rows(model, agate_table) %}
+    {%- if model["package_name"] != project_name -%}
+        {{ return(dbt.duckdb__load_csv_rows(model, agate_table)) }}
+    {%- endif -%}
     {%- set columns, file_columns = [], [] -%}
     {%- for column in seed_columns(model, agate_table) -%}{%- do columns.append(adapter.quote(column)) -%}{%- endfor -%}
     {%- for column in agate_table.column_names -%}{%- do file_columns.append(text_literal(column) ~ ": 'varchar'") -%}{%- endfor -%}
@@ -57,7 +62,9 @@
     SEEDS_PATH leads out of that folder, to the seed itself, and what people typed would be written over. -#}
 {% macro noop_statement(name=none, message=none, code=none, rows_affected=none, res=none) -%}
     {%- set sql = caller() -%}
-    {%- if name is not none -%}
+    {%- if model["package_name"] != project_name -%}
+        {% call dbt.noop_statement(name, message, code, rows_affected, res) %}{{ sql }}{% endcall %}
+    {%- elif name is not none -%}
         {{ store_raw_result(name, message=message, code=code, rows_affected=rows_affected, agate_table=res) }}
     {%- endif -%}
 {%- endmacro %}

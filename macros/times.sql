@@ -59,7 +59,7 @@
 {%- endmacro %}
 
 {#- The UTC day on which a half-open interval ends: an end on midnight belongs to the day before (rule 13). -#}
-{% macro last_day(start_ts, end_ts) -%}
+{% macro last_day_of_span(start_ts, end_ts) -%}
     case
         when {{ end_ts }} > {{ start_ts }} then {{ from_epoch_us(epoch_us(end_ts) ~ " - 1") }}::date
         else ({{ start_ts }})::date

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import sys
 from datetime import datetime
 from typing import Any, get_args
@@ -83,8 +82,6 @@ def main(
         tenant = generate_tenant(seed, users, months, sessions, last_month, edge_cases, now)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
-    # The rows live as long as the process: no collection needs to walk them.
-    gc.freeze()
     try:
         listener = bind(port)
     except OSError as error:

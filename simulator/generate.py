@@ -6,9 +6,6 @@ row is one formatted string whose facts are known and never parsed. Money is int
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import cache
@@ -67,15 +64,14 @@ def generate_tenant(
     homes, sandboxes = _homes(random, names, first)
     quotas = _quotas(names, sessions // (users * months))
     storage = {name: Decimal(random.randrange(0, 50_000)).scaleb(-3) for name in names}
-    with _without_collector():
-        rows = _sessions(random, homes, to_microseconds(first), to_microseconds(end), sessions)
-        if edge_cases:
-            edges = edge_sessions(last)
-            rows.extend(read_session(edge.text.encode()) for edge in edges)
-            sandboxes.extend(read_sandbox(text.encode()) for text in edge_sandboxes(first))
-            for number, user in enumerate(HOSTILE_USERS):
-                quotas[user] = {"max_sandboxes": number, "max_credit_cents": 100 * number}
-        return Tenant(rows, sandboxes, quotas, now or end + timedelta(days=2, hours=9), storage)
+    rows = _sessions(random, homes, to_microseconds(first), to_microseconds(end), sessions)
+    if edge_cases:
+        edges = edge_sessions(last)
+        rows.extend(read_session(edge.text.encode()) for edge in edges)
+        sandboxes.extend(read_sandbox(text.encode()) for text in edge_sandboxes(first))
+        for number, user in enumerate(HOSTILE_USERS):
+            quotas[user] = {"max_sandboxes": number, "max_credit_cents": 100 * number}
+    return Tenant(rows, sandboxes, quotas, now or end + timedelta(days=2, hours=9), storage)
 
 
 def _sessions(random: Random, homes: list[_Home], first: int, end: int, count: int) -> list[Session]:
@@ -216,15 +212,3 @@ def _quotas(names: list[str], sessions_per_month: int) -> dict[str, dict[str, Li
                 "max_credit_cents": spend * (shape - 3) // 2,
             }
     return quotas
-
-
-@contextmanager
-def _without_collector() -> Iterator[None]:
-    """Keep the cycle collector from walking a growing million rows again and again: they hold no cycles."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()

@@ -2,8 +2,10 @@
 
 A row is kept as the JSON text that is served, byte for byte, whatever it holds. Beside the text stand the facts read
 from it, once. The reading follows the billing rules (1, 7, 8, 9), because the vendor's own rollup is compared with the
-warehouse: a row that the warehouse must reject has to count nothing here as well. It is written on its own, in plain
-integers, and shares no code with the warehouse, so that an error in one shows as a difference.
+warehouse: a row that the warehouse must reject has to count nothing here as well.
+
+This reading is the vendor's. It shares no code with the warehouse, nor with the tests' own reading in
+`tests/python/support/oracle.py`, so an error in one of the three shows as a difference.
 """
 
 from __future__ import annotations

@@ -18,6 +18,8 @@ from detect_secrets.settings import transient_settings
 
 ROOT = Path(__file__).resolve().parents[1]
 LOCKS = ("requirements.lock", "requirements-dev.lock", "benchmarks/requirements-dlt.lock")
+PRODUCT = ("core", "dbt_miosa_billing", "extract", "publish")
+"""The packages that run in production."""
 # High-entropy strings are left out: hashes in lock files and ids in tests are nothing else.
 SECRET_PLUGINS = [
     {"name": "MiosaKeyDetector", "path": (ROOT / "tools" / "key_plugin.py").as_uri()},
@@ -83,7 +85,7 @@ def secrets(root: Path) -> Iterator[str]:
 
 def built_sql(root: Path) -> Iterator[str]:
     """SQL put together from strings in what runs in production; each exemption in the code says why it is safe."""
-    packages = [str(root / name) for name in ("core", "extract", "publish") if (root / name).is_dir()]
+    packages = [str(root / name) for name in PRODUCT if (root / name).is_dir()]
     if not packages:
         return
     checked = subprocess.run(

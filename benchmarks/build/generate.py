@@ -187,7 +187,7 @@ class Generator:
         self.year, self.month = first
         self.load_id = 0
         with self._connected() as connection:
-            connection.execute((ROOT / "extract" / "schema.sql").read_text(encoding="utf-8"))
+            connection.execute((ROOT / "core" / "raw" / "schema.sql").read_text(encoding="utf-8"))
             connection.execute("create or replace table aside.figures (period varchar, u varchar, nano hugeint)")
 
     @classmethod

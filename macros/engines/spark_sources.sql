@@ -1,10 +1,10 @@
 {#-
     What Spark builds from: raw as Parquet (`python -m extract --parquet`), and the ledger as `make backup-ledger` wrote it. Each
-    run declares both anew as external tables, with the types of extract/schema.sql and of ledger_tables(). Their files are never
+    run declares both anew as external tables, with the types of core/raw/schema.sql and of ledger_tables(). Their files are never
     written from here. A load is there when its file in `loads` is, which comes last: `raw` is views that show no other rows.
 -#}
 
-{#- The columns of the raw tables that models read, in order: those of extract/schema.sql. -#}
+{#- The columns of the raw tables that models read, in order: those of core/raw/schema.sql. -#}
 {% macro raw_tables() %}
     {%- set row = {"load_id": "bigint", "row_number": "bigint", "row_key": "string", "has_id": "boolean", "row_hash": "bigint"} -%}
     {%- set payload = {"payload": "string", "payload_normalized": "string"} -%}

@@ -21,7 +21,9 @@ from core.clock import utc_now
 from core.errors import ApiError, ExtractError, GivenUpError, RefusedKeyError
 from core.parallel import map_ahead
 from core.progress import Bar
-from extract.warehouse import Load, QuotaChange, Warehouse
+from core.raw.load import Load
+from core.raw.writer import RawWriter
+from publish.quotas.changes import QuotaChange, record_changes
 from publish.quotas.comparison import Wanted
 from publish.quotas.limits import FIELDS, Quota, quota_body, read_quota
 
@@ -86,7 +88,7 @@ class Applying:
     """One run of changes. Threads ask and send, this thread writes."""
 
     def __init__(
-        self, client: Client, warehouse: Warehouse, bar: Bar, redact: Callable[[str], str], threads: int = 0
+        self, client: Client, warehouse: RawWriter, bar: Bar, redact: Callable[[str], str], threads: int = 0
     ) -> None:
         """Prepare; nothing is asked yet. `redact` blots secrets out of what is written down."""
         self._client = client
@@ -132,7 +134,7 @@ class Applying:
 
     def _change(self, targets: Sequence[_Target], outcome: Outcome) -> None:
         """Change quotas, having written down that this is about to happen, and look at them again."""
-        self._warehouse.record_changes("intent", [target.change for target in targets])
+        record_changes(self._warehouse.database, "intent", [target.change for target in targets])
         done: list[QuotaChange] = []
         seen: dict[str, _Answer] = {}
         for target, written in self._each(self._write, targets):
@@ -147,7 +149,7 @@ class Applying:
                 self._bar.advance()
             elif not self._goes_on(target.user, written.failure, outcome):
                 break
-        self._warehouse.record_changes("outcome", done)
+        record_changes(self._warehouse.database, "outcome", done)
         self._land(seen)
 
     def _each(

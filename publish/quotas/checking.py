@@ -14,48 +14,16 @@ from core.api.bodies import read_document
 from core.api.client import Client
 from core.api.exchange import Answer
 from core.api.quotas import ACCEPTED, quota_path, read_quota_answer
-from core.api.rollups import rollup_lines, rollup_params
+from core.api.usage import rollup_lines, rollup_params
 from core.clock import utc_now
+from core.database.connection import Query
 from core.errors import ApiError, WarehouseError
-from core.settings import next_month
-from extract.warehouse import Query
+from core.months import next_month
+from core.sql_files import sql_files
 from publish.quotas.comparison import in_force, limit_json, require_built
 from publish.quotas.limits import EXACT, FIELDS, Limit, Quota, number, number_text, read_quota
 
-_KNOWN = """
-select
-    exists (select 1 from marts.dim_users where external_user_id = $1 and is_attributed)
-    or exists (select 1 from intermediate.int_desired_quota_limits where external_user_id = $1)
-    or exists (select 1 from raw.quotas where row_key = $1 and http_status <> 404)
-"""
-
-# The current period, as the marts take it: the newest complete one, because a session that crosses a month's end makes
-# the next month a period before it was asked for. Who used nothing in it and has no quota stands in no row of it;
-# sandboxes are counted for good.
-_USED = """
-with current_period as (
-    select arg_max(billing_period, {'is_complete': is_complete, 'billing_period': billing_period}) as billing_period
-    from marts.dim_billing_periods
-)
-select
-    current_period.billing_period,
-    quotas.quota,
-    coalesce(
-        used.used_value,
-        case when quotas.quota = 'sandboxes' then users.sandbox_count end,
-        0
-    )::decimal(38, 9),
-    used.limit_value,
-    used.reached_limit_at_utc
-from current_period
-cross join unnest($2::varchar[]) as quotas (quota)
-left join marts.fct_quota_utilization as used
-    on
-        current_period.billing_period = used.billing_period
-        and quotas.quota = used.quota
-        and used.external_user_id = $1
-left join marts.dim_users as users on users.external_user_id = $1
-"""
+sql = sql_files(__file__)
 
 _PLACES = Decimal("0.000000001")
 
@@ -123,12 +91,12 @@ def check_warehouse(query: Query, warehouse: Path, user: str) -> Standing | None
     Raises `WarehouseError`, also where the user's quota was never read.
     """
     require_built(query, warehouse)
-    if query(_KNOWN, [user]) != [(True,)]:
+    if query(sql("is_known_user"), [user]) != [(True,)]:
         return None
     quota = in_force(query, [user]).get(user)
     if quota is None:
         raise WarehouseError("this user's quota was never read: run `python -m extract`, or check with --live")
-    used = {row[1]: row for row in query(_USED, [user, list(FIELDS)])}
+    used = {row[1]: row for row in query(sql("usage_of_user"), [user, list(FIELDS)])}
     lines, period = [], None
     for name in FIELDS:
         period, _, amount, limit_then, reached_at = used[name]

@@ -16,13 +16,15 @@ from rich.table import Table
 from rich.text import Text
 
 from core.api.client import Client
-from core.checkpoint import Folding
 from core.clock import utc_now
 from core.command_line import redacted, say, show, working
+from core.database.checkpoint import CheckpointProcess
+from core.database.connection import Query
+from core.database.opening import open_for_reading
 from core.errors import ConfigurationError, ExtractError
 from core.progress import bars
+from core.raw.writer import RawWriter
 from core.settings import ApiSettings, FileSettings, options_of, read_settings_as
-from extract.warehouse import Query, Warehouse, reading
 from publish.quotas.applying import BRAKE_PERCENT, Applying, Outcome
 from publish.quotas.checking import Standing, check_api, check_warehouse
 from publish.quotas.comparison import Comparison, compare
@@ -59,8 +61,8 @@ def diff(as_json: bool, **options: Any) -> int:
     """
     settings = read_settings_as(FileSettings, **options)
     with working("publish", settings):
-        with reading(settings.warehouse, settings.lock_seconds) as query:
-            comparison = compare(query, settings.warehouse, utc_now().date())
+        with open_for_reading(settings.warehouse, settings.lock_seconds) as database:
+            comparison = compare(database.query, settings.warehouse, utc_now().date())
         show(
             json.dumps(comparison.as_json(), ensure_ascii=False, indent=2) if as_json else _comparison_text(comparison)
         )
@@ -84,9 +86,9 @@ def apply(yes: bool, limit: int | None, force: bool, **options: Any) -> int:
         raise ConfigurationError("this is no terminal to confirm on: look at `publish quotas diff`, then give --yes")
     with working("publish", settings, "raw.quota_changes tells what was sent"):
         day = utc_now().date()
-        with reading(settings.warehouse, settings.lock_seconds) as query:
-            comparison = compare(query, settings.warehouse, day)
-            _refuse_pseudonyms(settings, query)
+        with open_for_reading(settings.warehouse, settings.lock_seconds) as database:
+            comparison = compare(database.query, settings.warehouse, day)
+            _refuse_pseudonyms(settings, database.query)
         comparison = comparison if limit is None else comparison.first(limit)
         # What is to be confirmed has to be seen.
         (say if yes else show)(_comparison_text(comparison))
@@ -102,7 +104,7 @@ def apply(yes: bool, limit: int | None, force: bool, **options: Any) -> int:
             say("Nothing was changed.")
             return DIFFERS
         with _open(settings) as (warehouse, client):
-            again = compare(warehouse.query, settings.warehouse, day)
+            again = compare(warehouse.database.query, settings.warehouse, day)
             again = again if limit is None else again.first(limit)
             if again.differences != comparison.differences:
                 raise ExtractError("what differs is no longer what was shown: nothing was changed; run again")
@@ -133,8 +135,8 @@ def check(user: str, as_json: bool, live: bool, **options: Any) -> int:
             standing = check_api(client, user)
     else:
         settings = read_settings_as(FileSettings, **options)
-        with working("publish", settings), reading(settings.warehouse, settings.lock_seconds) as query:
-            standing = check_warehouse(query, settings.warehouse, user)
+        with working("publish", settings), open_for_reading(settings.warehouse, settings.lock_seconds) as database:
+            standing = check_warehouse(database.query, settings.warehouse, user)
     if standing is None:
         where = "the API has no quota and no use this month of it" if live else "the warehouse does not name it"
         say(f"publish: unknown user {_shown(user)}: {where}", err=True)
@@ -144,11 +146,11 @@ def check(user: str, as_json: bool, live: bool, **options: Any) -> int:
 
 
 @contextmanager
-def _open(settings: ApiSettings) -> Iterator[tuple[Warehouse, Client]]:
+def _open(settings: ApiSettings) -> Iterator[tuple[RawWriter, Client]]:
     """The warehouse for writing, and the API."""
     with (
-        Folding(settings.warehouse) as folding,
-        Warehouse(settings.warehouse, settings.lock_seconds, on_close=folding.fold) as warehouse,
+        CheckpointProcess(settings.warehouse) as process,
+        RawWriter(settings.warehouse, settings.lock_seconds, on_close=process.checkpoint) as warehouse,
         Client(settings) as client,
     ):
         yield warehouse, client

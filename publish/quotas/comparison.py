@@ -9,41 +9,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from core.database.connection import Query
 from core.errors import ApiError, WarehouseError
-from extract.warehouse import Query
+from core.sql_files import sql_files
 from publish.quotas.limits import UNKNOWN, Limit, Quota, number_text, read_quota
 
-_BUILT = """
-select count(*) = 4
-from information_schema.tables
-where
-    (table_schema = 'intermediate' and table_name = 'int_desired_quota_limits')
-    or (table_schema = 'marts' and table_name in ('dim_users', 'dim_billing_periods', 'fct_quota_utilization'))
-"""
-
-_WANTED = """
-select external_user_id, quota, limit_value, wanted_by, plan_id
-from intermediate.int_desired_quota_limits
-where (valid_from is null or valid_from <= $1) and (valid_to is null or $1 < valid_to)
-order by external_user_id, quota
-"""
-
-# The newest answer there is, so that what was read back after a change counts before the next build.
-_IN_FORCE = """
-select row_key, http_status, case when http_status <> 404 then coalesce(payload_normalized, payload) end
-from raw.quotas
-where row_key in (select unnest($1::varchar[]))
-qualify row_number() over (partition by row_hash, row_key order by load_id desc, row_number desc) = 1
-"""
-
-_USERS = """
-select count(*)
-from (
-    select external_user_id from marts.dim_users where is_attributed
-    union
-    select external_user_id from intermediate.int_desired_quota_limits
-)
-"""
+sql = sql_files(__file__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +101,7 @@ def limit_json(limit: Limit) -> dict[str, str | None]:
 
 def require_built(query: Query, warehouse: Path) -> None:
     """Refuse a warehouse whose models are not built. Raises `WarehouseError`."""
-    if query(_BUILT, []) != [(True,)]:
+    if query(sql("models_exist"), []) != [(True,)]:
         raise WarehouseError(f"the models in {warehouse} are not built: run `dbt build`")
 
 
@@ -138,7 +109,7 @@ def compare(query: Query, warehouse: Path, day: date) -> Comparison:
     """Compare what is wanted on a day (UTC) with the newest answers about quotas. Raises `WarehouseError`."""
     require_built(query, warehouse)
     wanted: dict[str, dict[str, Wanted]] = {}
-    for user, quota, cap, wanted_by, plan_id in query(_WANTED, [day]):
+    for user, quota, cap, wanted_by, plan_id in query(sql("desired_limits"), [day]):
         wanted.setdefault(user, {})[quota] = Wanted(cap, wanted_by, plan_id)
     known = in_force(query, wanted)
     differences = [
@@ -147,13 +118,13 @@ def compare(query: Query, warehouse: Path, day: date) -> Comparison:
         for quota, each in quotas.items()
         if not each.is_met_by(limit := known[user].limit(quota) if user in known else UNKNOWN)
     ]
-    return Comparison(day, wanted, differences, query(_USERS, [])[0][0])
+    return Comparison(day, wanted, differences, query(sql("count_users"), [])[0][0])
 
 
 def in_force(query: Query, users: Iterable[str]) -> dict[str, Quota]:
     """The quota of each of these users by the newest answer. Whose answer is missing or unreadable is left out."""
     found: dict[str, Quota] = {}
-    for user, status, text in query(_IN_FORCE, [list(users)]):
+    for user, status, text in query(sql("effective_quotas"), [list(users)]):
         try:
             found[user] = read_quota(status, text)
         except (ApiError, ValueError, RecursionError):

@@ -20,9 +20,9 @@ import pytest
 
 from core import command_line
 from core.errors import ConfigurationError, ExtractError
-from core.settings import Settings
 from extract import cli
 from extract.cli import outcome
+from extract.settings import Settings
 from simulator.server import Server
 from test_extract_support import (
     ROOT,

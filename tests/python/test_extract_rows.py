@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from core import canonical
 from core.api.bodies import read_document
 from core.api.pages import SEPARATOR, read_page
-from core.api.rollups import rollup_lines
+from core.api.usage import rollup_lines
 from core.errors import ApiError, ErrorBodyError, IncompleteError, TransientError
 
 ROWS = ['{"id":"a","credit_cost":0.10}', '{ "id" : "b" }', "5", '"x"', "null", "[1,{}]"]

@@ -446,14 +446,14 @@ def test_rule_6_what_any_windows_cover(
     }
     with TemporaryDirectory() as folder, Warehouse(Path(folder) / "w.duckdb") as held:
         for place, (start, end, runs, is_listed) in enumerate(sessions):
-            held.query(
+            held.database.query(
                 "insert into raw.usage_sessions values (1, ?, ?, true, ?, false, ?, ?, ?, null, '{}', null)",
                 [place, f"s{place}", place % 7, runs, at(start), at(end)],
             )
             if is_listed:
-                held.query("insert into listed values (?, ?, true)", [place % 7, f"s{place}"])
+                held.database.query("insert into listed values (?, ?, true)", [place % 7, f"s{place}"])
         unlisted, covered = held.find_unlisted(coalesce(asked), None if until is None else at(until))
-        found = {key for (key,) in held.query("select row_key from unlisted")}
+        found = {key for (key,) in held.database.query("select row_key from unlisted")}
     expected = {f"s{n}" for n, session in enumerate(sessions) if known_covered[f"s{n}"] and not session[3]}
     assert found == expected
     assert unlisted == len(expected)

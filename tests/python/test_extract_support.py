@@ -22,10 +22,10 @@ from starlette.responses import Response
 from core.api.client import Client
 from core.api.transport import proxy_for
 from core.progress import bars
-from core.settings import Settings, read_settings
 from extract.context import RunContext, Summary
 from extract.pseudonyms import Pseudonyms
 from extract.run import land_everything
+from extract.settings import Settings, read_settings
 from extract.warehouse import Warehouse
 from simulator import Options, Tenant, serve
 from simulator.app import DEFAULT_API_KEY

@@ -13,11 +13,11 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from core.checkpoint import NEVER_CHECKPOINT, Folding, create
-from core.database_path import check_place, database_name
+from core.database.checkpoint import NEVER_CHECKPOINT, CheckpointProcess
+from core.database.locks import holder, open_when_free
+from core.database.opening import create_database, hold_for_dbt
+from core.database.path import check_database_path, database_name
 from core.errors import ConfigurationError, WarehouseError
-from core.file_locks import holder, open_when_free
-from extract.warehouse import hold_for_dbt
 from pipeline import dbt, extract, query, start_dbt
 from simulator.server import serve
 from tenants import Span, seeded_rows
@@ -46,7 +46,7 @@ def leave_a_large_log(warehouse: Path) -> None:
 
 def test_a_large_log_that_a_build_left_is_folded_in_before_a_run(tmp_path: Path) -> None:
     warehouse = tmp_path / "usage.duckdb"
-    create(warehouse)
+    create_database(warehouse)
     leave_a_large_log(warehouse)
     with serve(seeded_rows(1, 100, clock_ends=False).tenant()) as server:
         extract(server.base_url, warehouse, span=Span())
@@ -56,7 +56,7 @@ def test_a_large_log_that_a_build_left_is_folded_in_before_a_run(tmp_path: Path)
 
 def test_a_large_log_is_folded_in_when_dbt_ends(tmp_path: Path) -> None:
     warehouse = tmp_path / "usage.duckdb"
-    create(warehouse)
+    create_database(warehouse)
     leave_a_large_log(warehouse)
     assert dbt(warehouse, "show", "--inline", "select count(*) from history.rows").returncode == 0
     assert not list(tmp_path.glob("*.wal"))
@@ -65,26 +65,26 @@ def test_a_large_log_is_folded_in_when_dbt_ends(tmp_path: Path) -> None:
 
 def test_a_half_made_file_of_a_killed_run_is_made_anew(tmp_path: Path) -> None:
     (tmp_path / "usage.duckdb.new").write_bytes(b"half")
-    create(tmp_path / "usage.duckdb")
+    create_database(tmp_path / "usage.duckdb")
     assert [path.name for path in tmp_path.iterdir()] == ["usage.duckdb"]
     duckdb.connect(str(tmp_path / "usage.duckdb")).close()
 
 
 def test_a_file_that_is_there_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "usage.duckdb").write_bytes(b"anything")
-    create(tmp_path / "usage.duckdb")
+    create_database(tmp_path / "usage.duckdb")
     assert (tmp_path / "usage.duckdb").read_bytes() == b"anything"
 
 
 def test_a_log_without_its_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "usage.duckdb.wal").write_bytes(b"log")
     with pytest.raises(WarehouseError, match="bring that file back, or move the log away"):
-        create(tmp_path / "usage.duckdb")
+        create_database(tmp_path / "usage.duckdb")
     assert not (tmp_path / "usage.duckdb").exists()
 
 
 def test_nothing_is_folded_without_a_word(tmp_path: Path) -> None:
-    with Folding(tmp_path / "usage.duckdb"):
+    with CheckpointProcess(tmp_path / "usage.duckdb"):
         pass
     assert not list(tmp_path.iterdir())
 
@@ -111,7 +111,7 @@ def test_nothing_is_folded_without_a_word(tmp_path: Path) -> None:
 )
 def test_names_that_duckdb_or_dbt_take_for_another_are_refused(name: str, words: str) -> None:
     with pytest.raises(ConfigurationError, match="WAREHOUSE_PATH") as caught:
-        check_place(Path("/data") / name)
+        check_database_path(Path("/data") / name)
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -120,7 +120,7 @@ def test_names_that_duckdb_or_dbt_take_for_another_are_refused(name: str, words:
     "name", ["a.b.duckdb", ".duckdb", "..x", "x.raw", "UPPER.db", "a b", "-dash.duckdb", "1.2", "a."]
 )
 def test_a_database_has_the_name_that_duckdb_gives_it(tmp_path: Path, name: str) -> None:
-    check_place(tmp_path / name)
+    check_database_path(tmp_path / name)
     with closing(duckdb.connect(str(tmp_path / name))) as connection:
         assert connection.execute("select current_database()").fetchone() == (database_name(tmp_path / name),)
 
@@ -132,10 +132,10 @@ def test_what_the_path_is_relative_to_counts_where_the_log_lies_beside_it(
         (tmp_path / folder).mkdir()
         monkeypatch.chdir(tmp_path / folder)
         if is_fine:
-            check_place(Path("w.duckdb"))
+            check_database_path(Path("w.duckdb"))
         else:
             with pytest.raises(ConfigurationError, match=r"holds \? "):
-                check_place(Path("w.duckdb"))
+                check_database_path(Path("w.duckdb"))
 
 
 def test_every_other_name_works_in_both_commands(tmp_path: Path) -> None:
@@ -198,7 +198,7 @@ def test_dbt_names_who_holds_the_file_and_gives_up_with_one_line(
 ) -> None:
     """Once, however many connections it asks for."""
     warehouse = tmp_path / "usage.duckdb"
-    create(warehouse)
+    create_database(warehouse)
     with held(warehouse, read_only=read_only) as other:
         began = time.monotonic()
         done = dbt(warehouse, *arguments, environment={"DBT_LOCK_SECONDS": "3"})
@@ -215,7 +215,7 @@ def test_dbt_names_who_holds_the_file_and_gives_up_with_one_line(
 
 def test_dbt_goes_on_when_the_file_is_let_go(tmp_path: Path) -> None:
     warehouse = tmp_path / "usage.duckdb"
-    create(warehouse)
+    create_database(warehouse)
     with held(warehouse, read_only=True) as reader:
         started = start_dbt(warehouse, "show", "--inline", "select 42 as answer")
         said = started.stdout.with_name("stderr")

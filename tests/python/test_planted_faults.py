@@ -26,7 +26,6 @@ from typing import Any
 
 import duckdb
 import pytest
-from dbt.cli.main import dbtRunner
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -179,7 +178,7 @@ class Project:
         self.warehouse = warehouse
         self.connection = connection
         target = warehouse.parent / "target"
-        self.manifest: Manifest = json.loads((target / "manifest.json").read_text())
+        self.manifest: Manifest = pipeline.manifest()
         results = json.loads((target / "run_results.json").read_text())["results"]
         self._compiled = {result["unique_id"]: result["compiled_code"] for result in results}
 
@@ -313,7 +312,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pipeline.extract(server.base_url, warehouse, span=SPAN)
     pipeline.write_seeds(seeds, **SEEDS | DEARER)
     # In full: what dbt compiles then reads whole tables.
-    pipeline.build(warehouse, "--full-refresh", "--exclude-resource-type", "unit_test", seeds=seeds, parses=True)
+    pipeline.build(warehouse, "--full-refresh", "--write-json", seeds=seeds)
     return warehouse
 
 
@@ -1818,11 +1817,11 @@ def test_there_is_a_fault_for_each_data_test(project: Project) -> None:
 def results(warehouse: Path) -> dict[str, str]:
     """What became of each node of the last run, by name."""
     run = json.loads((warehouse.parent / "target" / "run_results.json").read_text())
-    manifest: Manifest = json.loads((warehouse.parent / "target" / "manifest.json").read_text())
+    nodes = pipeline.manifest()["nodes"]
     return {
-        manifest["nodes"][result["unique_id"]]["name"]: result["status"]
+        nodes[result["unique_id"]]["name"]: result["status"]
         for result in run["results"]
-        if result["unique_id"] in manifest["nodes"]
+        if result["unique_id"] in nodes
     }
 
 
@@ -1837,7 +1836,7 @@ def in_place(project: Project, check: Check) -> Fault:
     return min(faults, key=lambda planted: planted.sql.startswith("delete"))
 
 
-def test_dbt_fails_on_each_data_test(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dbt_fails_on_each_data_test(copy: Path) -> None:
     """All faults at once: no test is switched off, turned into a warning, or looks at another warehouse."""
     with closing(connect(copy)) as connection:
         broken = Project(copy, connection)
@@ -1850,12 +1849,8 @@ def test_dbt_fails_on_each_data_test(copy: Path, monkeypatch: pytest.MonkeyPatch
         for check in broken.checks.values():
             for plant in plants(check):
                 plant(broken, check)
-    monkeypatch.setenv("WAREHOUSE_PATH", str(copy))
-    paths = {"project-dir": pipeline.ROOT, "profiles-dir": pipeline.ROOT, "log-path": copy.parent / "logs"}
-    options = [f"--{name}={path}" for name, path in {**paths, "target-path": copy.parent / "target"}.items()]
-    done = dbtRunner().invoke(["--quiet", "test", "--select", "test_type:data", *options])
-    assert not done.success
-    assert done.exception is None
+    done = pipeline.dbt(copy, "test", "--select", "test_type:data", "--write-json")
+    assert done.returncode == 1
     statuses = results(copy)
     assert {name: statuses[name] for name in broken.checks if statuses[name] != "fail"} == {}
 

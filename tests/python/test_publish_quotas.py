@@ -109,22 +109,27 @@ class World:
     def want(self, wanted: Mapping[str, Caps], others: int = 0) -> None:
         """Have these limits wanted, and so many other users."""
         with duckdb.connect(str(self.warehouse)) as connection:
-            connection.execute("create schema if not exists intermediate; create schema if not exists marts")
+            connection.execute("create schema if not exists marts")
             connection.execute(
-                "create or replace table intermediate.int_desired_quota_limits ("
+                "create or replace table marts.dim_desired_quota_limits ("
                 "external_user_id varchar, quota varchar, valid_from date, valid_to date,"
                 " limit_value decimal(38, 9), wanted_by varchar, plan_id varchar)"
             )
             for user, caps in wanted.items():
                 for name, cap in caps.items():
                     connection.execute(
-                        "insert into intermediate.int_desired_quota_limits values (?, ?, null, null, ?, 'plan', 'pro')",
+                        "insert into marts.dim_desired_quota_limits values (?, ?, null, null, ?, 'plan', 'pro')",
                         [user, name, None if cap is None else Decimal(cap)],
                     )
             connection.execute(
                 "create or replace table marts.dim_users as select 'other-' || i as external_user_id,"
                 " true as is_attributed, 1 as sandbox_count from range(?) as numbers (i)",
                 [others or 1000],
+            )
+            connection.execute(
+                "create or replace view marts.dim_quota_answers as select row_key as external_user_id, http_status,"
+                " case when http_status <> 404 then coalesce(payload_normalized, payload) end as answer from raw.quotas"
+                " qualify row_number() over (partition by row_key order by load_id desc, row_number desc) = 1"
             )
             connection.execute(
                 "create or replace table marts.dim_billing_periods as select * from"
@@ -261,7 +266,7 @@ def test_diff_json_is_a_document_with_amounts_as_text_and_why(
 ) -> None:
     monkeypatch.delenv("MIOSA_API_KEY")
     world.want({"u1": {"storage_gb": "0.500000001", "concurrent": 2}})
-    world.write("update intermediate.int_desired_quota_limits set wanted_by = 'override', plan_id = null")
+    world.write("update marts.dim_desired_quota_limits set wanted_by = 'override', plan_id = null")
     assert outcome(["quotas", "diff", "--json"]) == (3, "")
     said = json.loads(capsys.readouterr().out)
     assert said.pop("as_of")
@@ -299,9 +304,7 @@ def test_what_is_wanted_is_that_of_today(world: World, capsys: pytest.CaptureFix
         ("null", "current_date", False),
         ("current_date - 1", "current_date + 1", True),
     ):
-        world.write(
-            f"update intermediate.int_desired_quota_limits set valid_from = {valid_from}, valid_to = {valid_to}"
-        )
+        world.write(f"update marts.dim_desired_quota_limits set valid_from = {valid_from}, valid_to = {valid_to}")
         assert bool(differences(capsys)) == is_today, (valid_from, valid_to)
 
 
@@ -631,7 +634,7 @@ def test_pseudonyms_cannot_be_applied(world: World, monkeypatch: pytest.MonkeyPa
 def test_a_warehouse_that_is_missing_or_not_built_says_what_to_do(
     world: World, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
 ) -> None:
-    world.write("drop table intermediate.int_desired_quota_limits")
+    world.write("drop table marts.dim_desired_quota_limits")
     status, line = outcome(["quotas", *command])
     assert (status, "are not built: run `dbt build`" in line) == (1, True)
     monkeypatch.setenv("WAREHOUSE_PATH", str(world.warehouse.with_name("none.duckdb")))
@@ -765,7 +768,7 @@ def test_from_seeds_to_the_vendor_and_back_into_the_marts(
             monkeypatch.setenv(name, value)
         assert command("--from", "2026-10", "--window-days", "31", environment=dict(os.environ)).returncode == 0
         models = ("--exclude-resource-type", "unit_test", "test", "--select")
-        build(warehouse, *models, "+dim_quota_limits", "+fct_quota_utilization", seeds=seeds)
+        build(warehouse, *models, "+dim_quota_limits", "+exposure:quotas_at_the_vendor", seeds=seeds)
         drifted = "select external_user_id, quota from marts.dim_quota_limits where is_drifted order by all"
         expected = [
             *(("a/b?c", "concurrent"), ("a/b?c", "credits")),

@@ -13,7 +13,8 @@ GLOSSARY = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
 DEFINED = {
     int(number): text for number, text in re.findall(r'<a id="rule-(\d+)"></a>(.*?)(?=<a id=|\n## |\Z)', RULES, re.S)
 }
-CITING = ("models", "macros", "tests", "core", "extract", "publish", "simulator", "docs", "tools", "benchmarks")
+PACKAGES = ("core", "dbt_miosa_billing", "extract", "publish", "simulator", "tools", "benchmarks")
+CITING = ("models", "macros", "tests", "docs", *PACKAGES)
 SUFFIXES = {".sql", ".py", ".yml", ".md"}
 CITATION = re.compile(r"\brules? (\d+(?:(?:, and |, | and | to |-| )\d+)*)", re.I)
 

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import pipeline
-from extract.seed_files import SeedError, check_seeds, configured_columns, file_errors
+from dbt_miosa_billing.seed_files import SeedError, check_seeds, configured_columns, file_errors
 
 ROOT = Path(__file__).resolve().parents[2]
 COLUMNS = configured_columns(ROOT)

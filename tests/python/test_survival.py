@@ -307,7 +307,7 @@ class Halving:
         return getattr(self.connection, name)
 
     def execute(self, sql, *values):
-        if sql.lstrip().startswith("insert into raw.loads"):
+        if "insert into raw.loads" in sql:
             self.connection.execute("commit")
             print("half", flush=True)
             time.sleep(30)

@@ -5,7 +5,7 @@
 -- session: to look for each part's version among millions would cost as much as to make the parts.
 {%- set staged = ref("stg_miosa__usage_sessions") %}
 {%- set usable = "not is_void and rejection_reason is null" %}
-{%- set last_day_sql = last_day("started_at_utc", "end_at_utc") %}
+{%- set last_day_sql = last_day_of_span("started_at_utc", "end_at_utc") %}
 {#- How many rows a session has in each table, told from its interval. -#}
 {%- set day_count = days_between("started_at_utc::date", last_day_sql) ~ " + 1" %}
 {%- set period_count %}

@@ -26,7 +26,7 @@ months as (
         changed.external_user_id,
         {{ each_step(
             "date_trunc('month', changed.started_at_utc)",
-            last_day("changed.started_at_utc", "changed.end_at_utc") ~ "::timestamp",
+            last_day_of_span("changed.started_at_utc", "changed.end_at_utc") ~ "::timestamp",
             "1 month",
         ) }} as month_start_at_utc
     from changed

@@ -21,7 +21,7 @@ days as (
     select
         sessions.*,
         {{ each_day(
-            "sessions.started_at_utc::date", last_day("sessions.started_at_utc", "sessions.end_at_utc")
+            "sessions.started_at_utc::date", last_day_of_span("sessions.started_at_utc", "sessions.end_at_utc")
         ) }} as usage_date
     from sessions
 

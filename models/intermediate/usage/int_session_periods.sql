@@ -24,7 +24,7 @@ months as (
         sessions.*,
         {{ each_step(
             "date_trunc('month', sessions.started_at_utc)",
-            last_day("sessions.started_at_utc", "sessions.end_at_utc") ~ "::timestamp",
+            last_day_of_span("sessions.started_at_utc", "sessions.end_at_utc") ~ "::timestamp",
             "1 month",
         ) }} as month_start_at_utc
     from sessions

@@ -21,7 +21,7 @@ from functools import cached_property, lru_cache
 from itertools import combinations
 from typing import Any, NamedTuple
 
-from oracle import NANO, UNATTRIBUTED, Mart, round_half_away
+from oracle import NANO, UNATTRIBUTED, Mart, Session, day_name, day_parts, month_name, month_number, round_half_away
 
 # --- What is known -------------------------------------------------------------------------------------------------
 
@@ -128,6 +128,15 @@ class DayPart(NamedTuple):
     nano_credits: int
 
 
+def day_parts_of(sessions: Iterable[Session]) -> list[DayPart]:
+    """The sessions as billing reads them: by UTC day."""
+    return [
+        DayPart(part.session.session_id, user, day_name(day), part.start, part.nano_credits)
+        for (user, day), own in day_parts(sessions).items()
+        for part in own
+    ]
+
+
 # --- What comes of it ----------------------------------------------------------------------------------------------
 
 
@@ -201,8 +210,7 @@ def period_of(day: str) -> str:
 
 def next_period(period: str) -> str:
     """The month after."""
-    year, month = int(period[:4]), int(period[5:])
-    return f"{year + month // 12:04d}-{month % 12 + 1:02d}"
+    return month_name(month_number(period) + 1)
 
 
 def periods_between(first: str | None, last: str | None) -> list[str]:
@@ -221,7 +229,7 @@ def days_of(period: str) -> tuple[str, ...]:
     return tuple(f"{period}-{day:02d}" for day in range(1, count + 1))
 
 
-def holds(row: UserPlan | Price, day: str) -> bool:
+def holds(row: Any, day: str) -> bool:
     """Rule 18: ranges are half-open; one without an end holds for good."""
     return row.valid_from <= day and (row.valid_to is None or day < row.valid_to)
 

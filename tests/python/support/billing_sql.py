@@ -93,7 +93,8 @@ class CompiledModels:
         return {node["name"]: node for node in self._nodes.values() if node["resource_type"] == "model"}
 
     def _parents(self, name: str) -> set[str]:
-        return {parent.split(".")[-1] for parent in self._models[name]["depends_on"]["nodes"]}
+        parents = self._models[name]["depends_on"]["nodes"]
+        return {parent.split(".")[-1] for parent in parents if not parent.startswith("source.")}
 
     def _ordered(self, names: Collection[str]) -> list[tuple[str, str]]:
         parents = {name: self._parents(name) & set(names) for name in names}

@@ -106,24 +106,21 @@ class Schedule:
 
 def session_day_parts(state: State) -> list[DayPart]:
     """Whose each session is (rule 9), its interval (rule 12), and its parts by UTC day (rule 13)."""
-    parts = []
-    for row in state.sessions:
-        session = oracle.Session(
+    return billing_oracle.day_parts_of(
+        oracle.Session(
             session_id=row.session_id,
-            user=row.user or oracle.owner_at(state.owners.get(row.sandbox, ()), row.start) or oracle.UNATTRIBUTED,
+            user=oracle.session_user(row.user, row.sandbox, row.start, state.owners),
             sandbox=row.sandbox,
             project=None,
             workspace=None,
             start=row.start,
-            end=row.start + row.seconds * SECOND if row.end is None else row.end,
+            end=oracle.session_end(row.start, row.end, row.seconds, state.asked_at),
             is_running=row.end is None,
             nano_credits=row.nano_credits,
             seconds=row.seconds,
         )
-        for day, start, end in oracle.day_windows(session):
-            part = oracle.part_in(session, start, end)
-            parts.append(DayPart(session.session_id, session.user, oracle.day_name(day), part.start, part.nano_credits))
-    return parts
+        for row in state.sessions
+    )
 
 
 # --- Prices that change --------------------------------------------------------------------------------------------
@@ -477,7 +474,7 @@ class World:
 
 
 def _month_start(month: str) -> int:
-    return oracle.month_start(int(month[:4]) * 12 + int(month[5:]) - 1)
+    return oracle.month_start(oracle.month_number(month))
 
 
 def make_history(

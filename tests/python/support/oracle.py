@@ -4,6 +4,9 @@ The second opinion of the whole-path tests: it shares no code and no idea with t
 be read by an auditor with the rules beside it; each function names the rule that it states. Credits are nano-credits
 (10^-9), instants are microseconds since 1970 in UTC, shares of a whole are exact integer divisions. No float is used.
 
+No other test reads times, numbers, ids or reasons of rejection: the billing and quota oracles and the generators of
+test data call these functions. Only the simulator reads rows itself (`simulator/rows.py`), because it is the vendor.
+
 Input is `Known`: the rows the API lists now, as the text it sends them in, and the few facts that only the warehouse
 has (when each load began). Output is `Marts`: one dictionary a mart, from key to row.
 """
@@ -295,6 +298,12 @@ def duration_faults(row: Mapping[str, Any]) -> set[str]:
     return {"bad_duration"} if number.scaled(0) > MAX_DURATION_SECONDS else set()
 
 
+def billed_seconds(row: Mapping[str, Any]) -> int | None:
+    """The seconds that the row states; None where it states none that can be used."""
+    number = None if duration_faults(row) else read_number(row.get("duration_sec"))
+    return None if number is None else number.scaled(0)
+
+
 def time_faults(row: Mapping[str, Any]) -> set[str]:
     """Rule 7: the start must be there and readable, the end readable or absent, and not before the start."""
     faults = set()
@@ -314,9 +323,9 @@ def clock_faults(row: Mapping[str, Any], load_started_at: int) -> set[str]:
     """Rule 37: no start before the earliest day, no start or end more than a day after the load began."""
     faults = set()
     start, end = read_time(row.get("started_at")), read_time(row.get("ended_at"))
-    duration = read_number(row.get("duration_sec"))
-    if row.get("ended_at") is None and start is not None and duration is not None and not duration_faults(row):
-        end = start + duration.scaled(0) * MICROSECONDS
+    seconds = billed_seconds(row)
+    if row.get("ended_at") is None and start is not None and seconds is not None:
+        end = session_end(start, None, seconds, load_started_at)
     latest = load_started_at + MICROSECONDS_PER_DAY
     if start is not None and start < EARLIEST_SESSION_START:
         faults.add("start_too_early")
@@ -376,24 +385,30 @@ def owners_in_force(changes: Sequence[OwnerChange]) -> set[str]:
     return {owner for instant in (*instants, *(at - 1 for at in instants)) if (owner := owner_at(changes, instant))}
 
 
+def session_user(
+    named: str | None, sandbox: str | None, start: int, owners: Mapping[str, Sequence[OwnerChange]]
+) -> str:
+    """Rule 9: the user that the session names, else the owner of its sandbox when it started, else nobody."""
+    return named or owner_at(owners.get(sandbox or "", ()), start) or UNATTRIBUTED
+
+
+def session_end(start: int, stated_end: int | None, seconds: int | None, load_started_at: int) -> int:
+    """Rule 12: the stated end; of a running session the start plus its seconds so far, else the time it was read."""
+    if stated_end is not None:
+        return stated_end
+    return max(start, load_started_at) if seconds is None else start + seconds * MICROSECONDS
+
+
 def read_session(row: Mapping[str, Any], owners: Mapping[str, Sequence[OwnerChange]], load_started_at: int) -> Session:
     """A usable row as a session: whose it is (rule 9), its interval (rule 12), its credits and billed seconds."""
-    sandbox = usable_id(row.get("computer_id"))
-    start, stated_end = read_time(row["started_at"]), read_time(row.get("ended_at"))
+    sandbox, start, seconds = usable_id(row.get("computer_id")), read_time(row["started_at"]), billed_seconds(row)
     if start is None:
         raise ValueError("not a usable row")
-    user = usable_id(row.get("external_user_id")) or owner_at(owners.get(sandbox or "", ()), start) or UNATTRIBUTED
-    duration = None if row.get("duration_sec") is None else read_number(row["duration_sec"])
-    if stated_end is not None:
-        end = stated_end
-    elif duration is not None:
-        end = start + duration.scaled(0) * MICROSECONDS
-    else:
-        end = max(start, load_started_at)
+    end = session_end(start, read_time(row.get("ended_at")), seconds, load_started_at)
     costs = [number for number in map(read_number, stated_costs(row)) if number is not None]
     return Session(
         session_id=str(row["id"]),
-        user=user,
+        user=session_user(usable_id(row.get("external_user_id")), sandbox, start, owners),
         sandbox=sandbox,
         project=usable_id(row.get("external_project_id")),
         workspace=usable_id(row.get("workspace_id")),
@@ -401,7 +416,7 @@ def read_session(row: Mapping[str, Any], owners: Mapping[str, Sequence[OwnerChan
         end=end,
         is_running=row.get("ended_at") is None,
         nano_credits=costs[0].rounded(COST_DECIMALS) if costs else 0,
-        seconds=(end - start) // MICROSECONDS if duration is None else duration.scaled(0),
+        seconds=(end - start) // MICROSECONDS if seconds is None else seconds,
         is_cost_rounded=bool(costs) and costs[0].decimals > COST_DECIMALS,
     )
 
@@ -430,6 +445,11 @@ def month_of(instant: int) -> int:
     """The UTC calendar month of an instant, as months since the year 0."""
     day = date.fromordinal(date(1970, 1, 1).toordinal() + day_of(instant))
     return day.year * 12 + day.month - 1
+
+
+def month_number(name: str) -> int:
+    """The month of a `YYYY-MM`, as `month_of` counts them."""
+    return int(name[:4]) * 12 + int(name[5:]) - 1
 
 
 def month_name(month: int) -> str:

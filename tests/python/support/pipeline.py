@@ -343,7 +343,7 @@ def ask(base_url: str, tenant: Tenant, periods: Iterable[str]) -> Answered:
     headers = {"Authorization": f"Bearer {DEFAULT_API_KEY}"}
     with httpx.Client(base_url=base_url, headers=headers, trust_env=False, timeout=60) as client:
         for period in periods:
-            month = int(period[:4]) * 12 + int(period[5:]) - 1
+            month = oracle.month_number(period)
             first, last = (f"{oracle.month_name(at)}-01T00:00:00Z" for at in (month, month + 1))
             asked = {"group_by": "external_user_id", "period": "custom", "start": first, "end": last}
             body = oracle.read_object(client.get("usage", params=asked).raise_for_status().text)

@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 import billing_oracle
-from billing_oracle import DayPart, Ledger, Prices, UserPlan
+from billing_oracle import Ledger, Prices, UserPlan, day_parts_of, holds
 from oracle import (
     MICROSECONDS_PER_DAY,
     QUOTAS,
@@ -25,14 +25,15 @@ from oracle import (
     Session,
     concurrent_reached_at,
     credits_reached_at,
-    day_name,
-    day_parts,
     distinct_sandboxes,
     first_runs_by_user,
+    first_shown,
     month_name,
+    month_number,
     month_parts,
     month_start,
     sandboxes_reached_at,
+    used_by,
 )
 
 UNCAPPED = "uncapped"
@@ -114,7 +115,7 @@ class Scene:
         return [
             period
             for period in billing_oracle.periods_between(first, last)
-            if month_start(int(period[:4]) * 12 + int(period[5:]) - 1) <= self.newest_start
+            if month_start(month_number(period)) <= self.newest_start
         ]
 
 
@@ -123,7 +124,7 @@ class Scene:
 
 def holding(rows: Iterable[Any], day: str) -> Any:
     """The row that holds on a day, or None."""
-    return next((row for row in rows if row.valid_from <= day and (row.valid_to is None or day < row.valid_to)), None)
+    return next((row for row in rows if holds(row, day)), None)
 
 
 def plan_on(scene: Scene, user: str, day: str) -> str | None:
@@ -160,16 +161,15 @@ def dim_quota_limits(scene: Scene) -> Mart:
     """Each limit that was ever seen, with what is wanted beside the newest one."""
     mart: Mart = {}
     answers: dict[str, list[QuotaAnswer]] = defaultdict(list)
-    for answer in sorted(scene.known.quotas, key=lambda answer: answer.load_id):
+    for answer in scene.known.quotas:
         answers[answer.user].append(answer)
     for user in users(scene):
         for quota, column in QUOTAS.items():
             wanted = wanted_on(scene, user, quota, scene.as_of_day, plan_on(scene, user, scene.as_of_day))
-            limits: list[tuple[bool, int | None, int]] = []
-            for answer in answers[user]:
-                limit = (answer.limits or {}).get(column)
-                if not limits or limits[-1][:2] != (answer.limits is not None, limit):
-                    limits.append((answer.limits is not None, limit, answer.started_at))
+            limits = [
+                (answer.limits is not None, (answer.limits or {}).get(column), answer.started_at)
+                for answer in first_shown(answers[user], quota)
+            ]
             nothing: dict[str, Any] = dict.fromkeys(
                 ("wanted_limit_value", "wanted_by", "wanted_plan_id", "is_managed", "is_drifted")
             )
@@ -291,15 +291,6 @@ def upgrade(scene: Scene, user: str, utilization: Mapping[tuple[str, str], dict[
     return offer
 
 
-def day_parts_of(sessions: Sequence[Session]) -> list[DayPart]:
-    """The sessions as billing reads them: by UTC day."""
-    return [
-        DayPart(part.session.session_id, user, day_name(day), part.start, part.nano_credits)
-        for (user, day), own in day_parts(sessions).items()
-        for part in own
-    ]
-
-
 # --- Forecast and counters -----------------------------------------------------------------------------------------
 
 WEEK = 7 * MICROSECONDS_PER_DAY
@@ -313,10 +304,8 @@ def used_between(sessions: Iterable[Session], start: int, end: int) -> int:
     for session in sessions:
         if session.start == session.end:
             total += session.nano_credits if start <= session.start < end else 0
-        elif session.start < end and session.end > start:
-            cuts = [min(max(cut, session.start), session.end) for cut in (start, end)]
-            shares = [session.nano_credits * (cut - session.start) // (session.end - session.start) for cut in cuts]
-            total += shares[1] - shares[0]
+        else:
+            total += used_by(session.nano_credits, session, end) - used_by(session.nano_credits, session, start)
     return total
 
 

@@ -71,22 +71,18 @@ class Span:
     @property
     def start(self) -> int:
         """The first instant, in microseconds."""
-        return oracle.month_start(_month(self.first))
+        return oracle.month_start(oracle.month_number(self.first))
 
     @property
     def end(self) -> int:
         """The first instant after."""
-        return self.until or oracle.month_start(_month(self.last) + 1)
+        return self.until or oracle.month_start(oracle.month_number(self.last) + 1)
 
     @property
     def month_starts(self) -> list[int]:
         """The starts of all its months, and its end."""
-        inner = range(_month(self.first), _month(self.last) + 1)
+        inner = range(oracle.month_number(self.first), oracle.month_number(self.last) + 1)
         return [*(oracle.month_start(month) for month in inner), self.end]
-
-
-def _month(name: str) -> int:
-    return int(name[:4]) * 12 + int(name[5:]) - 1
 
 
 # --- Texts ---------------------------------------------------------------------------------------------------------

@@ -1,0 +1,154 @@
+"""Creating and opening a database file."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import duckdb
+
+from core.database.checkpoint import KEEP_LOG_ON_CLOSE, NEVER_CHECKPOINT, CheckpointProcess
+from core.database.connection import MEMORY_LIMIT, Database, database_error
+from core.database.locks import lock_folder, open_when_free
+from core.database.path import check_database_path
+from core.errors import WarehouseError
+
+logger = logging.getLogger("miosa_billing")
+
+_MOST_THREADS = 4
+
+
+def create_database(path: Path, lock_seconds: float = 30.0) -> None:
+    """Create an empty database, whole or not at all, unless the file exists. Raises `WarehouseError`.
+
+    DuckDB creates a file in several writes, between which a kill leaves one that nothing opens. So it is created under
+    another name and renamed. Another process that creates a file in the same folder is waited for, up to
+    `lock_seconds`.
+    """
+    if path.exists():
+        return
+    with lock_folder(path, lock_seconds):
+        if path.exists():
+            return
+        if path.is_symlink():  # perhaps of a disk that is not mounted, which holds the warehouse
+            raise WarehouseError(
+                f"{path} is a link to {path.readlink()}, which is not there: bring that file back, or remove the link"
+            )
+        log = path.with_name(f"{path.name}.wal")
+        if log.exists():
+            raise WarehouseError(f"{log} is there without {path.name}: bring that file back, or move the log away")
+        new = path.with_name(f"{path.name}.new")
+        for leftover in (new, new.with_name(f"{new.name}.wal")):
+            leftover.unlink(missing_ok=True)
+        duckdb.connect(str(new)).close()
+        new.rename(path)
+
+
+def open_for_writing(path: Path, lock_seconds: float) -> Database:
+    """Open the file for writing, readable by its owner only; create it if it is missing. Raises `WarehouseError`."""
+    _check_writable(path)
+    create_database(path, lock_seconds)
+    connection = _open(path, lock_seconds, config=NEVER_CHECKPOINT)
+    try:
+        connection.execute(KEEP_LOG_ON_CLOSE)
+    except duckdb.Error as error:
+        raise database_error(error, path) from error
+    for suffix in ("", ".wal"):
+        with contextlib.suppress(FileNotFoundError, PermissionError):
+            path.with_name(path.name + suffix).chmod(0o600)
+    return Database(connection, path)
+
+
+@contextlib.contextmanager
+def open_for_reading(path: Path, lock_seconds: float) -> Iterator[Database]:
+    """Open a warehouse that exists; nothing in it changes. Raises `WarehouseError`."""
+    if not path.exists():
+        raise WarehouseError(f"there is no warehouse at {path}: run `python -m extract`, then `dbt build`")
+    try:
+        _check_head(path)
+    except OSError as error:
+        raise WarehouseError(f"cannot read {path} ({error.strerror}): set WAREHOUSE_PATH to another place") from error
+    with contextlib.closing(_open(path, lock_seconds, read_only=True)) as connection:
+        yield Database(connection, path)
+
+
+def hold_for_dbt(
+    path: Path, config: dict[str, Any], lock_seconds: float, announce: Callable[[str], object]
+) -> duckdb.DuckDBPyConnection:
+    """Hold the file, with dbt's own settings, until dbt has opened it in this process: no other process gets between.
+
+    `announce` is called with a line if another process has to be waited for. Raises `ConfigurationError` and
+    `WarehouseError`.
+    """
+    check_database_path(path)
+    _check_writable(path)
+    try:
+        held = open_when_free(lambda: duckdb.connect(str(path), config=config), path, lock_seconds, announce)
+        held.execute(KEEP_LOG_ON_CLOSE)
+    except duckdb.Error as error:
+        raise database_error(error, path) from error
+    return held
+
+
+def _open(
+    path: Path, lock_seconds: float, *, read_only: bool = False, config: Mapping[str, str] | None = None
+) -> duckdb.DuckDBPyConnection:
+    """Open the file, waiting a bounded time for another process that holds it."""
+    limits: dict[str, Any] = {
+        **(config or {}),
+        "memory_limit": MEMORY_LIMIT,
+        "threads": str(min(_MOST_THREADS, os.cpu_count() or 1)),
+        "preserve_insertion_order": "false",
+        "autoinstall_known_extensions": "false",
+        "autoload_known_extensions": "false",
+    }
+
+    def connect() -> duckdb.DuckDBPyConnection:
+        return open_when_free(
+            lambda: duckdb.connect(str(path), read_only=read_only, config=limits), path, lock_seconds, logger.warning
+        )
+
+    try:
+        try:
+            connection = connect()
+        except duckdb.OutOfMemoryException:
+            # A killed build left deletions all over a large history: the log needs more memory than a run may take.
+            with CheckpointProcess(path) as process:
+                process.checkpoint()
+            connection = connect()
+        connection.execute("set TimeZone = 'UTC'")
+    except duckdb.Error as error:
+        raise database_error(error, path) from error
+    return connection
+
+
+def _check_writable(path: Path) -> None:
+    """Refuse a file that is not a DuckDB database, and a folder in which no file can be created."""
+    folder = path.parent
+    try:
+        if not folder.is_dir():
+            raise WarehouseError(f"{folder} is no folder: create it, or set WAREHOUSE_PATH to another place")
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+        if path.exists():
+            _check_head(path, "r+b")
+    except OSError as error:
+        raise WarehouseError(
+            f"cannot write at {path} ({error.strerror}): set WAREHOUSE_PATH to another place"
+        ) from error
+
+
+def _check_head(path: Path, mode: Literal["rb", "r+b"] = "rb") -> None:
+    """Refuse a file that is not a DuckDB database. Raises `OSError` if it cannot be opened in this mode."""
+    if not path.is_file():
+        raise WarehouseError(f"{path} is no file: set WAREHOUSE_PATH to the warehouse's file")
+    with path.open(mode) as file:
+        head = file.read(12)
+    if head[8:] != b"DUCK":
+        kind = "is empty" if not head else "is not a DuckDB database"
+        raise WarehouseError(f"{path} {kind}: refused, nothing was changed; move it away or restore it from a backup")

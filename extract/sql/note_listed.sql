@@ -1,0 +1,4 @@
+-- Notes which sessions this run has listed. Grain: one row per key of a landing.
+insert into listed
+select firsts.row_hash, firsts.row_key, firsts.has_id
+from firsts
