@@ -209,7 +209,7 @@ def test_rules_18_to_31_hold_for_every_user_after_every_step_and_what_is_closed_
     "change",
     [
         "update intermediate.int_invoice_lines set amount_minor = amount_minor + 1 where line_id = {open}",
-        "update intermediate.int_invoice_lines set quantity_credits = quantity_credits + 0.000000001 where line_id = {open}",
+        "update intermediate.int_invoice_lines set quantity_credits = quantity_credits + 0.1 where line_id = {open}",
         "update intermediate.int_invoice_lines set service_period = '2026-01' where line_id = {open}",
         "delete from intermediate.int_rated_line_usage where line_id = {open}",
         "delete from marts.fct_invoices where amount_minor = (select max(amount_minor) from marts.fct_invoices)",
