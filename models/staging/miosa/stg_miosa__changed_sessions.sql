@@ -3,7 +3,7 @@
 -- Grain: one row per row of raw.usage_sessions (load_id, row_number). Empty in a full build.
 -- Corrections can concern any earlier month, so the rows are found by digest; all other rows of raw stay unread.
 {{ config(tags=["changes"]) }}
-{%- set raw_sessions = source("raw", "usage_sessions") %}
+{%- set raw_sessions = source("miosa", "usage_sessions") %}
 {%- set staged_sessions = source("previous_staging", "stg_miosa__usage_sessions") %}
 {%- set unfinished = is_unfinished() %}
 

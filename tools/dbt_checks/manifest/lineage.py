@@ -1,13 +1,23 @@
 """Checks of the graph that dbt-bouncer does not have, or counts differently from dbt_project_evaluator."""
 
+import re
 from typing import Any
 
 from dbt_bouncer.check_framework.decorator import check, fail
+
+ORDER_ONLY = re.compile(r"^-- depends_on: \{\{ ref\([\"'](\w+)[\"']\) \}\}", re.MULTILINE)
+"""How a model names another that must be built before it, but that it does not read."""
 
 
 def parents(node: Any) -> set[str]:
     """Unique ids of the nodes that a node reads."""
     return set(getattr(node.depends_on, "nodes", None) or [])
+
+
+def joined(model: Any) -> set[str]:
+    """Unique ids of the nodes that a model reads, without those that must only be built before it."""
+    first = set(ORDER_ONLY.findall(model.raw_code or ""))
+    return {unique_id for unique_id in parents(model) if unique_id.split(".")[-1] not in first}
 
 
 def stored(model: Any) -> bool:
@@ -21,11 +31,11 @@ def check_model_does_not_rejoin(model: Any, ctx: Any, *, change_lists: str = "mo
 
     A list of what changed in A since the build before is no such B: it is made before the model replaces its rows.
     """
-    read = parents(model)
+    read = joined(model)
     for between in ctx.models:
         is_list = between.original_file_path.startswith(change_lists)
         readers = ctx.children_by_unique_id.get(between.unique_id, [])
-        again = sorted(parents(between) & read)
+        again = sorted(joined(between) & read)
         if between.unique_id in read and again and len(readers) == 1 and not is_list:
             fail(f"`{model.name}` alone reads `{between.name}`, and reads {again} again, which that one reads.")
 
@@ -42,7 +52,7 @@ def check_model_leaf_fanout(model: Any, ctx: Any, *, max_leaves: int = 3) -> Non
 @check
 def check_model_max_parents(model: Any, *, max_parents: int = 6) -> None:
     """A model reads few models, seeds and sources: one that reads more does too much at once."""
-    count = len(parents(model))
+    count = len(joined(model))
     if count > max_parents:
         fail(f"`{model.name}` reads {count} models, seeds and sources. At most {max_parents} are allowed.")
 
