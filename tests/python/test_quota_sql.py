@@ -15,16 +15,16 @@ from hypothesis import strategies as st
 
 import oracle
 import quota_oracle
-from billing_sql import CompiledModels
+from billing_sql import CompiledModels, compiled_models
 from pipeline import mart_differences
 from quota_oracle import Scene
 from quota_sql import QuotaWarehouse, make_scene
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> CompiledModels:
+def models() -> CompiledModels:
     """The models as dbt compiles them."""
-    return CompiledModels(tmp_path_factory.mktemp("compiled"))
+    return compiled_models()
 
 
 @pytest.fixture(scope="module")
