@@ -208,7 +208,7 @@ class Project:
         )
 
     def relation(self, name: str) -> str:
-        """The table of a model or a seed, or of a source named with its schema."""
+        """The table of a model or a seed, or of `source.table`."""
         for node in self.nodes.values():
             if node["resource_type"] in ("model", "seed", "source") and name in (
                 node["name"],
@@ -487,7 +487,7 @@ FAULTS = (
     # Raw and staging
     fault(
         "a session never arrived",
-        "raw.usage_sessions",
+        "miosa.usage_sessions",
         "delete from {table} where row_key = 'days'",
         *(VENDOR,),
     ),

@@ -2,7 +2,7 @@
 --          staged rows that share a digest with them. Corrections lie all over the past, so nothing older is read.
 -- Grain: one row per row of raw.usage_sessions (load_id, row_number). Empty in a build in full.
 {{ config(tags=["changes"]) }}
-{%- set raw_sessions = source("raw", "usage_sessions") %}
+{%- set raw_sessions = source("miosa", "usage_sessions") %}
 {%- set staged_sessions = source("previous_staging", "stg_miosa__usage_sessions") %}
 {%- set unfinished = is_unfinished() %}
 

@@ -6,7 +6,7 @@ with
 
 loads as (
 
-    select * from {{ source("raw", "loads") }}
+    select * from {{ source("miosa", "loads") }}
 
 )
 

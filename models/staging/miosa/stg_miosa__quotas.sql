@@ -5,7 +5,7 @@ with
 
 versions as (
 
-    select * from {{ source("raw", "quotas") }}
+    select * from {{ source("miosa", "quotas") }}
 
 ),
 

@@ -5,7 +5,7 @@ with
 
 versions as (
 
-    select * from {{ source("raw", "sandboxes") }}
+    select * from {{ source("miosa", "sandboxes") }}
 
 ),
 

@@ -7,7 +7,7 @@ with
 
 versions as (
 
-    select * from {{ source("raw", "usage_rollups") }}
+    select * from {{ source("miosa", "usage_rollups") }}
 
 ),
 

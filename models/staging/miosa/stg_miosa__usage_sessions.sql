@@ -7,7 +7,7 @@
     unique_key=["row_hash"],
     meta={"changes": "stg_miosa__changed_sessions", "changed_keys": ["row_hash", "load_id"]},
 ) }}
-{%- set versions = changed_rows(source("raw", "usage_sessions"), ref("stg_miosa__changed_sessions"), ["load_id", "row_number"]) ~ " as versions" %}
+{%- set versions = changed_rows(source("miosa", "usage_sessions"), ref("stg_miosa__changed_sessions"), ["load_id", "row_number"]) ~ " as versions" %}
 
 with
 
@@ -92,7 +92,7 @@ typed as (
         {{ has_more_decimals("current_versions.fields.credit_cost", 9, 9) }} as is_credit_cost_rounded,
         {{ has_more_decimals("current_versions.fields.credits_used", 9, 9) }} as is_credits_used_rounded
     from current_versions
-    left join {{ source("raw", "loads") }} as loads on current_versions.load_id = loads.load_id
+    left join {{ source("miosa", "loads") }} as loads on current_versions.load_id = loads.load_id
 
 )
 

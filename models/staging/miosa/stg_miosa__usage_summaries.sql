@@ -5,7 +5,7 @@ with
 
 versions as (
 
-    select * from {{ source("raw", "usage_summaries") }}
+    select * from {{ source("miosa", "usage_summaries") }}
 
 ),
 
