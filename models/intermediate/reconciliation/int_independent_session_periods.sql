@@ -1,7 +1,7 @@
 -- Purpose: what each session cost in each billing period straight from raw, in one statement that shares none of the steps
 --          of the models (versions, validity, ownership, intervals and the split are written a second time), so that
 --          rpt_reconciliation has something to hold them against. Only the readers of numbers and times are shared.
--- Grain: one row a session that can be billed and billing period (session_id, billing_period).
+-- Grain: one row per session that can be billed and billing period (session_id, billing_period).
 {{ config(
     materialized="incremental",
     incremental_strategy=replace_changed(),
