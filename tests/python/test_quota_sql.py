@@ -170,7 +170,7 @@ FAULTS = {
         "newest.read_at_utc <= sessions.end_at_utc",
     ),
     "the last seven days are whole sessions": (
-        "fct_quota_forecast",
+        "int_forecast_inputs",
         "least(sessions.end_at_utc, clock.as_of_at_utc)",
         "sessions.end_at_utc",
     ),
