@@ -105,7 +105,7 @@ def show(text: str) -> None:
 def redacted(text: str, settings: FileSettings) -> str:
     """Blot the keys out, should the API have echoed one."""
     for key in (settings.api_key, settings.id_hash_key):
-        text = text if key is None else text.replace(key.reveal(), "***")
+        text = text if key is None else text.replace(key.get_secret_value(), "***")
     return text
 
 

@@ -3,51 +3,63 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field, field_validator, model_validator
 
 from core.clock import utc_now
 from core.errors import ConfigurationError
 from core.months import month_start, next_month
-from core.settings import ApiSettings, option, read_settings_as
+from core.options import Flag
+from core.settings import ApiSettings, read_settings_as
 
 _MONTH = re.compile(r"20\d\d-(0[1-9]|1[0-2])")
 
 
-@dataclass(frozen=True)
 class Settings(ApiSettings):
-    """Everything a run of the extractor depends on."""
+    """Everything that a run of the extractor depends on."""
 
-    first_month: str = option(
-        "", "First month to land. Default: the last whole month.", flag="--from", metavar="YYYY-MM"
+    first_month: Annotated[str, Flag("--from", "YYYY-MM")] = Field(
+        "", description="First month to land. Default: the last whole month."
     )
-    last_month: str = option(
-        "", "Last month to land, inclusive. One alone means that month.", flag="--to", metavar="YYYY-MM"
+    last_month: Annotated[str, Flag("--to", "YYYY-MM")] = Field(
+        "", description="Last month to land, inclusive. One alone means that month."
     )
-    parquet: Path | None = option(  # noqa: RUF009 - a field
-        None, "A folder that is to hold every load as Parquet files too, by month, for Spark. Default: none."
+    parquet: Path | None = Field(
+        None,
+        description="A folder for a copy of every load as Parquet files by month, for Spark. Default: none.",
     )
-    look_back_days: int = option(35, "Days asked for before the first month. [default: 35]", least=0, most=3660)
-    look_ahead_days: int = option(
+    look_back_days: int = Field(35, ge=0, le=3660, description="Days asked for before the first month. [default: 35]")
+    look_ahead_days: int = Field(
         35,
-        "Days asked for after the last month, up to today, unless the API is seen not to select by end. [default: 35]",
-        least=0,
-        most=3660,
+        ge=0,
+        le=3660,
+        description="Days asked for after the last month, up to today, unless the API is seen not to select by end. "
+        "[default: 35]",
     )
-    window_days: int = option(1, "Days in a window. [default: 1]", least=1, most=366)
-    page_size: int = option(100, "Rows asked for in a page. [default: 100]", least=1, most=10_000)
-    max_passes: int = option(3, "Readings of a list that does not prove complete. [default: 3]", least=1, most=20)
-    allow_voids: bool = option(False, "Void however many sessions the API no longer lists.")
-    void_share: float = option(
-        20.0, "Per cent of covered sessions a run may void unasked. [default: 20]", least=0, most=100
+    window_days: int = Field(1, ge=1, le=366, description="Days in a window. [default: 1]")
+    page_size: int = Field(100, ge=1, le=10_000, description="Rows asked for in a page. [default: 100]")
+    max_passes: int = Field(3, ge=1, le=20, description="Readings of a list that does not prove complete. [default: 3]")
+    allow_voids: bool = Field(False, description="Void however many sessions the API no longer lists.")
+    void_share: float = Field(
+        20.0, ge=0, le=100, description="Per cent of covered sessions a run may void unasked. [default: 20]"
     )
 
-    def __post_init__(self) -> None:
-        """Check every setting. One month alone means that month; none means the last whole one."""
-        super().__post_init__()
-        first, last = self.first_month, self.last_month
+    @field_validator("parquet", mode="before")
+    @classmethod
+    def _check_parquet(cls, given: str | Path | None) -> Path | None:
+        """Refuse what is not a folder of this machine."""
+        if given is not None and (not str(given) or "://" in str(given)):
+            raise ConfigurationError("--parquet is no folder of this machine: name one, or leave it out")
+        return None if given is None else Path(given)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _complete_months(cls, given: dict[str, Any]) -> dict[str, Any]:
+        """One month alone means that month; none means the last whole month."""
+        first, last = str(given.get("EXTRACT_FIRST_MONTH", "")), str(given.get("EXTRACT_LAST_MONTH", ""))
         if not first and not last:
             first = last = f"{utc_now().replace(day=1) - timedelta(days=1):%Y-%m}"
         first, last = first or last, last or first
@@ -56,20 +68,19 @@ class Settings(ApiSettings):
                 raise ConfigurationError(f"{flag} {month[:20]!r} is not a month: write it like 2026-10")
         if first > last:
             raise ConfigurationError(f"--from {first} is after --to {last}: swap them")
-        # A day of slack forgives a clock that is behind.
+        # A day of slack allows for a clock that is behind.
         if month_start(last) > utc_now() + timedelta(days=1):
             raise ConfigurationError(f"{last} has not begun: ask for a month up to {utc_now():%Y-%m}")
-        object.__setattr__(self, "first_month", first)
-        object.__setattr__(self, "last_month", last)
+        return {**given, "EXTRACT_FIRST_MONTH": first, "EXTRACT_LAST_MONTH": last}
 
     @property
     def start(self) -> datetime:
-        """Where the first month begins, in UTC."""
+        """The start of the first month, in UTC."""
         return month_start(self.first_month)
 
     @property
     def end(self) -> datetime:
-        """Where the last month ends, in UTC, exclusive."""
+        """The end of the last month, in UTC, exclusive."""
         return next_month(month_start(self.last_month))
 
 

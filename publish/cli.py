@@ -10,13 +10,13 @@ import click
 from core import __version__, command_line
 from publish.quotas.commands import quotas
 
-_STOPPED = "stopped; what was changed before stays changed, and raw.quota_changes tells of it; run again to go on"
+_STOPPED = "stopped; what was changed before stays changed, and raw.quota_changes lists it; run again to go on"
 
 
 @click.group(no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
 @click.version_option(__version__, prog_name="publish")
 def command() -> None:
-    """Bring what the warehouse says to where it counts."""
+    """Publish what the warehouse holds."""
 
 
 command.add_command(quotas)

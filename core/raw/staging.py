@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from core.answers import SEPARATOR, Page
+from core.api.pages import SEPARATOR, Page
 from core.database.connection import Database, columns
 from core.errors import WarehouseError
 from core.raw.load import Load

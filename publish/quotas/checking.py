@@ -1,4 +1,4 @@
-"""How close a user is to each limit: from the warehouse, or from the API as of this moment."""
+"""How close a user is to each limit: from the warehouse, or live from the API."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from core import canonical
-from core.answers import read_document, rollup_results
-from core.client import Answer, Client
+from core.api.bodies import read_document
+from core.api.client import Client
+from core.api.exchange import Answer
+from core.api.quotas import ACCEPTED, quota_path, read_quota_answer
+from core.api.usage import rollup_lines, rollup_params
 from core.clock import utc_now
 from core.database.connection import Query
 from core.errors import ApiError, WarehouseError
 from core.months import next_month
-from core.quota_api import ACCEPTED, quota_path, take_quota
 from core.sql_files import sql_files
-from core.usage_api import rollup_params
-from publish.quotas.comparison import in_force, limit_json, require_built
+from publish.quotas.comparison import effective_quotas, limit_json, require_built
 from publish.quotas.limits import EXACT, FIELDS, Limit, Quota, number, number_text, read_quota
 
 sql = sql_files(__file__)
@@ -29,17 +30,17 @@ _PLACES = Decimal("0.000000001")
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One quota of a user."""
+    """One quota of a user: limit and use."""
 
     quota: str
     limit: Limit
     used: Decimal
     reached_at: datetime | None = None
-    """When the limit was reached, as far as the marts know of this very limit; UTC."""
+    """When the limit was reached (UTC); None if the marts do not know, or know it for another limit."""
 
     @property
     def headroom(self) -> Decimal | None:
-        """The limit less what was used; None without a limit."""
+        """The limit minus the use; None without a limit."""
         return None if self.limit.value is None else EXACT.subtract(self.limit.value, self.used)
 
     @property
@@ -50,7 +51,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where a user stands."""
+    """All quotas of a user."""
 
     external_user_id: str
     source: str
@@ -60,11 +61,11 @@ class Standing:
 
     @property
     def has_headroom(self) -> bool:
-        """Whether something is left of every quota that is limited."""
+        """Whether no limit is reached."""
         return not any(line.is_reached for line in self.lines)
 
     def as_json(self) -> dict[str, Any]:
-        """The document of `check --json`. Amounts are texts, so that no reader makes floats of them."""
+        """The document of `check --json`. Amounts are strings, so that no reader turns them into floats."""
         return {
             "external_user_id": self.external_user_id,
             "source": self.source,
@@ -85,14 +86,14 @@ class Standing:
 
 
 def check_warehouse(query: Query, warehouse: Path, user: str) -> Standing | None:
-    """Where a user stands in the current period, against the limits by the newest answer; None for a user unknown.
+    """A user's use in the current period against the limits by the newest answer; None for an unknown user.
 
-    Raises `WarehouseError`, also where the user's quota was never read.
+    Raises `WarehouseError`, also if the user's quota was never read.
     """
     require_built(query, warehouse)
     if query(sql("is_known_user"), [user]) != [(True,)]:
         return None
-    quota = in_force(query, [user]).get(user)
+    quota = effective_quotas(query, [user]).get(user)
     if quota is None:
         raise WarehouseError("this user's quota was never read: run `python -m extract`, or check with --live")
     used = {row[1]: row for row in query(sql("usage_of_user"), [user, list(FIELDS)])}
@@ -105,7 +106,7 @@ def check_warehouse(query: Query, warehouse: Path, user: str) -> Standing | None
 
 
 def check_api(client: Client, user: str) -> Standing | None:
-    """Where a user stands by the vendor's own figures, this month so far; None for one it knows nothing of.
+    """A user's use this month so far by the vendor's own figures; None for a user unknown to it.
 
     Counters come from the quota, credits and storage from the rollup. Raises `ApiError`.
     """
@@ -114,7 +115,7 @@ def check_api(client: Client, user: str) -> Standing | None:
         return None
     now = utc_now()
     month = datetime(now.year, now.month, 1)
-    status, payload, normalized = client.get(path, {}, take_quota, accept=ACCEPTED)
+    status, payload, normalized = client.get(path, {}, read_quota_answer, accepted=ACCEPTED)
     quota = read_quota(status, payload if normalized is None else normalized)
     rollup = client.get("/usage", rollup_params(month), _read_rollup)
     own = [line for line in rollup if isinstance(line, dict) and line.get("external_user_id") == user]
@@ -131,21 +132,21 @@ def check_api(client: Client, user: str) -> Standing | None:
 
 
 def _counted(quota: Quota) -> dict[str, Decimal]:
-    """The vendor's live counters. Where there is a limit on what it does not count, nobody can tell what is left."""
+    """The vendor's live counters. Raises `ApiError` if it limits something that it does not count."""
     missing = [name for name in ("sandboxes", "concurrent") if name in quota.caps and name not in quota.used]
     if missing:
-        raise ApiError(f"the API does not tell how many {missing[0]} are in use: check without --live")
+        raise ApiError(f"the API does not say how many {missing[0]} are in use: check without --live")
     return {name: quota.used.get(name, Decimal(0)) for name in ("sandboxes", "concurrent")}
 
 
 def _read_rollup(answer: Answer) -> list[Any]:
     """The lines of the vendor's rollup."""
     payload, normalized, _ = read_document(answer.body)
-    return rollup_results(canonical.parse(payload if normalized is None else normalized))
+    return rollup_lines(canonical.parse(payload if normalized is None else normalized))
 
 
 def _sum(lines: Sequence[dict[str, Any]], name: str) -> Decimal:
-    """The sum of a figure. Raises `ApiError` for one that is none."""
+    """The sum of a figure. Raises `ApiError` if one is not a number."""
     total = Decimal(0)
     for line in lines:
         value = number(line.get(name, "0"))

@@ -1,10 +1,9 @@
-"""`publish quotas`: what is asked for on the command line, and how it is shown."""
+"""`publish quotas`: the commands, and how they show their results."""
 
 from __future__ import annotations
 
 import json
 import sys
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -16,16 +15,17 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from core.client import Client
+from core.api.client import Client
 from core.clock import utc_now
 from core.command_line import redacted, say, show, working
 from core.database.checkpoint import CheckpointProcess
 from core.database.connection import Query
 from core.database.opening import open_for_reading
 from core.errors import ConfigurationError, ExtractError
+from core.options import options_of
 from core.progress import bars
 from core.raw.writer import RawWriter
-from core.settings import ApiSettings, FileSettings, options_of, read_settings_as
+from core.settings import ApiSettings, FileSettings, read_settings_as
 from publish.quotas.applying import BRAKE_PERCENT, Applying, Outcome
 from publish.quotas.checking import Standing, check_api, check_warehouse
 from publish.quotas.comparison import Comparison, compare
@@ -45,9 +45,10 @@ _json_option = click.option("--json", "as_json", is_flag=True, help="A JSON docu
 
 @click.group(no_args_is_help=False)
 def quotas() -> None:
-    """Users' limits at the vendor: what differs from what is wanted, changing it, and who has headroom.
+    """Users' limits at the vendor: show differences from the desired limits, apply these, check headroom.
 
-    What is wanted is what the seeds plan_quotas and user_quota_overrides ask for today (UTC), as of the last dbt build.
+    Desired are the limits that the seeds plan_quotas and user_quota_overrides ask for today (UTC), as of the last dbt
+    build.
     """
 
 
@@ -55,10 +56,10 @@ def quotas() -> None:
 @_file_options
 @_json_option
 def diff(as_json: bool, **options: Any) -> int:
-    """Show which limits are not what is wanted.
+    """Show which limits differ from the desired ones.
 
-    Compares with the newest answers that were landed; sends nothing, and needs no key. Exit status: 0 nothing differs,
-    3 something does, 1 failed, 2 wrong usage.
+    Compares with the newest answers that landed; sends nothing and needs no key. Exit status: 0 no difference, 3 at
+    least one, 1 failed, 2 wrong usage.
     """
     settings = read_settings_as(FileSettings, **options)
     with working("publish", settings):
@@ -76,22 +77,22 @@ def diff(as_json: bool, **options: Any) -> int:
 @click.option("--limit", type=click.IntRange(1), help="Only the first so many users, by id.")
 @click.option("--force", is_flag=True, help=f"Even for more than {BRAKE_PERCENT} per cent of all users at once.")
 def apply(yes: bool, limit: int | None, force: bool, **options: Any) -> int:
-    """Change the limits that are not what is wanted, at the vendor.
+    """Set the desired limits at the vendor.
 
-    Shows what differs and asks for confirmation. Looks at each user's quota first, changes it only where it has to be
-    (limits that nothing asks for stay as they are), and reads it back. Exit status: 0 all is as wanted, 1 not for
-    everybody, 2 wrong usage, 3 not confirmed.
+    Shows the differences and asks for confirmation. Reads each user's quota first, changes it only if needed (limits
+    that nothing asks for stay as they are), and reads it back. Exit status: 0 all users have the desired limits, 1 not
+    all, 2 wrong usage, 3 not confirmed.
     """
     settings = read_settings_as(ApiSettings, **options)
     if not yes and not sys.stdin.isatty():
         raise ConfigurationError("this is no terminal to confirm on: look at `publish quotas diff`, then give --yes")
-    with working("publish", settings, "raw.quota_changes tells what was sent"):
+    with working("publish", settings, "raw.quota_changes lists what was sent"):
         day = utc_now().date()
         with open_for_reading(settings.warehouse, settings.lock_seconds) as database:
             comparison = compare(database.query, settings.warehouse, day)
             _refuse_pseudonyms(settings, database.query)
         comparison = comparison if limit is None else comparison.first(limit)
-        # What is to be confirmed has to be seen.
+        # Nobody can confirm what could not be shown.
         (say if yes else show)(_comparison_text(comparison))
         if not comparison.differences:
             return NOTHING
@@ -110,11 +111,11 @@ def apply(yes: bool, limit: int | None, force: bool, **options: Any) -> int:
             if again.differences != comparison.differences:
                 raise ExtractError("what differs is no longer what was shown: nothing was changed; run again")
             redact = partial(redacted, settings=settings)
-            with bars() as shown:
-                bar = shown.stage("quotas", len(users))
+            with bars() as stages:
+                bar = stages.stage("quotas", len(users))
                 applying = Applying(client, warehouse, bar, redact, settings.threads)
-                outcome = applying.apply({user: comparison.wanted[user] for user in users})
-        return _tell(outcome)
+                outcome = applying.apply({user: comparison.desired[user] for user in users})
+        return print_outcome(outcome)
 
 
 @quotas.command()
@@ -123,10 +124,10 @@ def apply(yes: bool, limit: int | None, force: bool, **options: Any) -> int:
 @click.option("--live", is_flag=True, help="Ask the API instead of the warehouse: this month so far.")
 @click.argument("user")
 def check(user: str, as_json: bool, live: bool, **options: Any) -> int:
-    """Show where USER (an external user id) stands: limits, use, headroom, and what is reached.
+    """Show limits, use and headroom of USER (an external user id), and which limits are reached.
 
     From the warehouse: use in the newest complete period by the last dbt build, limits by the newest answer. Exit
-    status: 0 headroom in every quota, 3 none left in some, 4 unknown user, 1 failed, 2 wrong usage.
+    status: 0 headroom in every quota, 3 a limit is reached, 4 unknown user, 1 failed, 2 wrong usage.
     """
     if live:
         asking = read_settings_as(ApiSettings, **options)
@@ -140,7 +141,7 @@ def check(user: str, as_json: bool, live: bool, **options: Any) -> int:
             standing = check_warehouse(database.query, settings.warehouse, user)
     if standing is None:
         where = "the API has no quota and no use this month of it" if live else "the warehouse does not name it"
-        say(f"publish: unknown user {_shown(user)}: {where}", err=True)
+        say(f"publish: unknown user {quoted_id(user)}: {where}", err=True)
         return UNKNOWN_USER
     show(json.dumps(standing.as_json(), ensure_ascii=False, indent=2) if as_json else _standing_text(standing))
     return NOTHING if standing.has_headroom else DIFFERS
@@ -148,21 +149,17 @@ def check(user: str, as_json: bool, live: bool, **options: Any) -> int:
 
 @contextmanager
 def _open(settings: ApiSettings) -> Iterator[tuple[RawWriter, Client]]:
-    """The warehouse for writing, and the API."""
-    stop = threading.Event()
-    try:
-        with (
-            CheckpointProcess(settings.warehouse) as process,
-            RawWriter(settings.warehouse, settings.lock_seconds, on_close=process.checkpoint) as warehouse,
-            Client(settings, stop) as client,
-        ):
-            yield warehouse, client
-    finally:
-        stop.set()
+    """Open the warehouse for writing, and a client of the API."""
+    with (
+        CheckpointProcess(settings.warehouse) as process,
+        RawWriter(settings.warehouse, settings.lock_seconds, on_close=process.checkpoint) as warehouse,
+        Client(settings) as client,
+    ):
+        yield warehouse, client
 
 
 def _refuse_pseudonyms(settings: ApiSettings, query: Query) -> None:
-    """Refuse to change anything where the real ids are not known."""
+    """Refuse changes if the warehouse does not hold the real ids."""
     if settings.id_hash_key is not None:
         _refuse_by_key()
     if query(_HAS_PSEUDONYMS, []) == [(True,)]:
@@ -178,34 +175,34 @@ def _refuse_by_key() -> NoReturn:
     )
 
 
-def _tell(outcome: Outcome) -> int:
-    """Say what came of applying, and who failed; the exit status."""
+def print_outcome(outcome: Outcome) -> int:
+    """Print the outcome, and who failed. Returns the exit status."""
     say(
         f"{len(outcome.changed):,} users changed, {len(outcome.already):,} found to be as wanted already, "
         f"{len(outcome.failed):,} failed, {outcome.untried:,} not tried. Next: dbt build"
     )
     for user, why in outcome.failed:
-        say(f"publish: {_shown(user)}: {' '.join(why.split())}", err=True)
+        say(f"publish: {quoted_id(user)}: {' '.join(why.split())}", err=True)
     if outcome.stopped_by is not None:
         say("publish: stopped there: the others would not fare better; what is done stays done", err=True)
     return 1 if outcome.failed else NOTHING
 
 
 def _comparison_text(comparison: Comparison) -> str:
-    """What differs, to show."""
+    """The differences as a table."""
     users = len(comparison.differing_users)
-    title = f"{comparison.day}: {users:,} of {comparison.users:,} users differ, {len(comparison.wanted):,} are managed"
+    title = f"{comparison.day}: {users:,} of {comparison.users:,} users differ, {len(comparison.desired):,} are managed"
     if not comparison.differences:
         return title.replace(f"{users:,} of", "none of", 1)
     rows = [
-        (_shown(each.external_user_id), each.quota, str(each.in_force), str(each.wanted), each.wanted.why)
+        (quoted_id(each.external_user_id), each.quota, str(each.effective), str(each.desired), each.desired.why)
         for each in comparison.differences
     ]
     return _table(title, ("user", "quota", "in force", "wanted", "why"), rows, right=(2, 3))
 
 
 def _standing_text(standing: Standing) -> str:
-    """Where a user stands, to show."""
+    """The standing of a user as a table."""
     source = "by the API, so far" if standing.source == "api" else "by the warehouse"
     rows = [
         (
@@ -219,25 +216,25 @@ def _standing_text(standing: Standing) -> str:
         )
         for line in standing.lines
     ]
-    title = f"{_shown(standing.external_user_id)} in {standing.billing_period or 'no period'}, {source}"
+    title = f"{quoted_id(standing.external_user_id)} in {standing.billing_period or 'no period'}, {source}"
     return _table(title, ("quota", "limit", "used", "headroom", ""), rows, right=(1, 2, 3))
 
 
-def _shown(user: str) -> str:
-    """An id to show: quoted where it would not be seen for what it is."""
+def quoted_id(user: str) -> str:
+    """An id as messages show it: quoted if blanks or unprintable characters would mislead."""
     if not user.isprintable():
         return json.dumps(user)
     return user if user and user == user.strip() else json.dumps(user, ensure_ascii=False)
 
 
 def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> str:
-    """Rows of texts as a table. They are shown as they are: ids may hold what would be markup."""
+    """Rows of texts as a table, without markup: ids may hold brackets."""
     table = Table(title=Text(title), title_justify="left", box=box.SIMPLE_HEAD)
     for index, column in enumerate(columns):
         table.add_column(column, justify="right" if index in right else "left", overflow="fold")
     for row in rows:
         table.add_row(*map(Text, row))
-    # A pipe tells no width; its lines should not depend on that.
+    # A pipe has no width, and its lines should not depend on one.
     console = Console() if sys.stdout.isatty() else Console(width=_WIDTH)
     with console.capture() as captured:
         console.print(table)

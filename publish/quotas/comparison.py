@@ -1,4 +1,4 @@
-"""What plans and overrides ask for today, beside what is in force at the vendor as far as it was read."""
+"""Desired limits (by plans and overrides) compared with the effective limits at the vendor, as last read."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ sql = sql_files(__file__)
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """A limit that a user is to have."""
+class DesiredLimit:
+    """A limit that a user should have."""
 
     cap: Decimal | None
     """None: uncapped."""
@@ -29,65 +29,65 @@ class Wanted:
 
     @property
     def why(self) -> str:
-        """What asks for it, to show."""
+        """Which plan or override asks for it."""
         return f"plan {self.plan_id}" if self.wanted_by == "plan" else self.wanted_by
 
     def is_met_by(self, limit: Limit) -> bool:
-        """Whether a limit does what is wanted. Without a quota nothing is capped; of an unknown one nobody can say."""
+        """Whether an effective limit is the desired one. No quota means no cap; an unknown limit is never met."""
         return limit.state != "unknown" and limit.value == self.cap
 
     def __str__(self) -> str:
-        """The limit, to show."""
+        """The limit as text."""
         return "uncapped" if self.cap is None else number_text(self.cap)
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A limit that is not what it is to be."""
+    """A limit that is not the desired one."""
 
     external_user_id: str
     quota: str
-    in_force: Limit
-    wanted: Wanted
+    effective: Limit
+    desired: DesiredLimit
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Everything wanted on a day, and where it is not in force."""
+    """All desired limits of a day, and those that are not effective."""
 
     day: date
-    wanted: Mapping[str, Mapping[str, Wanted]]
-    """By user and quota: what is managed, and nothing else."""
+    desired: Mapping[str, Mapping[str, DesiredLimit]]
+    """By user and quota; limits that nothing asks for are not in it."""
     differences: Sequence[Difference]
     users: int
-    """How many users there are, managed or not."""
+    """The number of all users."""
 
     @property
     def differing_users(self) -> list[str]:
-        """Whom something differs for, in order."""
+        """The users with differences, in order."""
         return list(dict.fromkeys(difference.external_user_id for difference in self.differences))
 
     def first(self, users: int) -> Comparison:
-        """The same for the first so many users that something differs for."""
+        """The same with the differences of the first so many users only."""
         chosen = set(self.differing_users[:users])
-        kept = [difference for difference in self.differences if difference.external_user_id in chosen]
-        return Comparison(self.day, self.wanted, kept, self.users)
+        differences = [difference for difference in self.differences if difference.external_user_id in chosen]
+        return Comparison(self.day, self.desired, differences, self.users)
 
     def as_json(self) -> dict[str, Any]:
-        """The document of `diff --json`. Amounts are texts, so that no reader makes floats of them."""
+        """The document of `diff --json`. Amounts are strings, so that no reader turns them into floats."""
         return {
             "as_of": self.day.isoformat(),
             "user_count": self.users,
-            "managed_user_count": len(self.wanted),
+            "managed_user_count": len(self.desired),
             "differing_user_count": len(self.differing_users),
             "differences": [
                 {
                     "external_user_id": each.external_user_id,
                     "quota": each.quota,
-                    "in_force": limit_json(each.in_force),
-                    "wanted": limit_json(Limit("uncapped" if each.wanted.cap is None else "limit", each.wanted.cap)),
-                    "wanted_by": each.wanted.wanted_by,
-                    "plan_id": each.wanted.plan_id,
+                    "in_force": limit_json(each.effective),
+                    "wanted": limit_json(Limit("uncapped" if each.desired.cap is None else "limit", each.desired.cap)),
+                    "wanted_by": each.desired.wanted_by,
+                    "plan_id": each.desired.plan_id,
                 }
                 for each in self.differences
             ],
@@ -95,7 +95,7 @@ class Comparison:
 
 
 def limit_json(limit: Limit) -> dict[str, str | None]:
-    """A limit in a JSON document: its state, and the number as text."""
+    """A limit in a JSON document: its state, and the number as a string."""
     return {"state": limit.state, "value": None if limit.value is None else number_text(limit.value)}
 
 
@@ -106,23 +106,23 @@ def require_built(query: Query, warehouse: Path) -> None:
 
 
 def compare(query: Query, warehouse: Path, day: date) -> Comparison:
-    """Compare what is wanted on a day (UTC) with the newest answers about quotas. Raises `WarehouseError`."""
+    """Compare the desired limits of a day (UTC) with the newest answers about quotas. Raises `WarehouseError`."""
     require_built(query, warehouse)
-    wanted: dict[str, dict[str, Wanted]] = {}
+    desired: dict[str, dict[str, DesiredLimit]] = {}
     for user, quota, cap, wanted_by, plan_id in query(sql("desired_limits"), [day]):
-        wanted.setdefault(user, {})[quota] = Wanted(cap, wanted_by, plan_id)
-    known = in_force(query, wanted)
+        desired.setdefault(user, {})[quota] = DesiredLimit(cap, wanted_by, plan_id)
+    known = effective_quotas(query, desired)
     differences = [
         Difference(user, quota, limit, each)
-        for user, quotas in wanted.items()
+        for user, quotas in desired.items()
         for quota, each in quotas.items()
         if not each.is_met_by(limit := known[user].limit(quota) if user in known else UNKNOWN)
     ]
-    return Comparison(day, wanted, differences, query(sql("count_users"), [])[0][0])
+    return Comparison(day, desired, differences, query(sql("count_users"), [])[0][0])
 
 
-def in_force(query: Query, users: Iterable[str]) -> dict[str, Quota]:
-    """The quota of each of these users by the newest answer. Whose answer is missing or unreadable is left out."""
+def effective_quotas(query: Query, users: Iterable[str]) -> dict[str, Quota]:
+    """The quota of each user by the newest answer. Users without a readable answer are left out."""
     found: dict[str, Quota] = {}
     for user, status, text in query(sql("effective_quotas"), [list(users)]):
         try:

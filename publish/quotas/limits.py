@@ -1,4 +1,4 @@
-"""A user's quota as the vendor tells it, in both shapes, and as it is sent back. Amounts are exact decimals."""
+"""A user's quota as the vendor returns it, in both shapes, and as it is sent. Amounts are exact decimals."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ FIELDS = {
 State = Literal["limit", "uncapped", "no_quota", "unknown"]
 
 EXACT = Context(prec=100, rounding=ROUND_HALF_UP)
-"""Arithmetic that rounds nothing of the sizes that occur here."""
+"""Arithmetic wide enough to be exact for all sizes that occur here."""
 
-# The older shape's name of a counter first.
+# Each counter by its name in the older shape, then in the newer one.
 _COUNTERS = (("sandboxes", "sandboxes"), ("sandboxes", "total_sandboxes"), ("concurrent", "concurrent"))
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _DECIMALS, _WHOLE_DIGITS = 9, 20
@@ -32,32 +32,32 @@ _DECIMALS, _WHOLE_DIGITS = 9, 20
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """One limit: a number, or why there is none."""
+    """One limit: a number, or the reason why there is none."""
 
     state: State
     value: Decimal | None = None
     """The number, in the quota's unit; None in any other state."""
 
     def __str__(self) -> str:
-        """The limit, to show."""
+        """The limit as text."""
         return self.state.replace("_", " ") if self.value is None else number_text(self.value)
 
 
 UNKNOWN = Limit("unknown")
-"""The limit of a user whose quota was never read, or could not be."""
+"""The limit of a user whose quota was never read, or is unreadable."""
 
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """What the vendor answered about a user's quota."""
+    """The vendor's answer about a user's quota."""
 
     has_quota: bool
     caps: Mapping[str, Decimal]
     """The limits that are set, by quota."""
     others: Mapping[str, Any] = field(default_factory=dict)
-    """Limits that are set and that nobody here knows, as JSON values: kept when the quota is replaced."""
+    """Limits of other names, as JSON values: sent again when the quota is replaced."""
     used: Mapping[str, Decimal] = field(default_factory=dict)
-    """The live counters, by quota, as far as the vendor has them."""
+    """The vendor's live counters, by quota."""
 
     def limit(self, quota: str) -> Limit:
         """One limit."""
@@ -71,7 +71,7 @@ NO_QUOTA = Quota(has_quota=False, caps={})
 
 
 def read_quota(status: int, text: str | None) -> Quota:
-    """Read an answer about a quota, as the models do. Raises `ApiError` for one that cannot be read."""
+    """Read an answer about a quota, as the models do. Raises `ApiError` if it cannot be read."""
     if status == 404:
         return NO_QUOTA
     value = _object(canonical.parse(text or "null"), "is no object")
@@ -92,20 +92,20 @@ def read_quota(status: int, text: str | None) -> Quota:
         used={
             quota: counted
             for quota, name in _COUNTERS
-            if (counted := number(counters.get(name))) is not None and _is_held(counted)
+            if (counted := number(counters.get(name))) is not None and _fits_warehouse(counted)
         },
     )
 
 
 def quota_body(caps: Mapping[str, Decimal], others: Mapping[str, Any]) -> str | None:
-    """The body that sets these limits and no other; None where nothing is capped, so that no quota is needed."""
+    """The body that sets exactly these limits; None if nothing is capped, so that no quota is needed."""
     numbers = {FIELDS[quota]: canonical.Number(number_text(value)) for quota, value in sorted(caps.items())}
     members = {**others, **numbers}
     return canonical.dump(members) if members else None
 
 
 def number(value: Any) -> Decimal | None:
-    """A number of the vendor's, as JSON spells one, also inside a string; None for anything else."""
+    """A number as JSON spells it, also inside a string; None for anything else."""
     return Decimal(value) if isinstance(value, str) and _NUMBER.fullmatch(value) else None
 
 
@@ -119,22 +119,22 @@ def number_text(value: Decimal) -> str:
     return (text.rstrip("0").rstrip(".") if "." in text else text) or "0"
 
 
-def _object(value: Any, fault: str) -> dict[str, Any]:
+def _object(value: Any, error: str) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise ApiError(f"the answer about the quota {fault}")
+        raise ApiError(f"the answer about the quota {error}")
     return value
 
 
 def _limit(value: Any, name: str) -> Decimal:
-    """A limit: a number from 0, exactly as far as the warehouse holds one."""
+    """A limit: a number from 0 that the warehouse can hold exactly."""
     found = number(value)
-    if found is None or not _is_held(found):
+    if found is None or not _fits_warehouse(found):
         raise ApiError(f"the answer about the quota has a {name} that cannot be read")
     return found.copy_abs()  # -0 is zero; abs() would round
 
 
-def _is_held(value: Decimal) -> bool:
-    """Whether the warehouse holds a number: not negative, 9 decimals, 20 digits before the point."""
+def _fits_warehouse(value: Decimal) -> bool:
+    """Whether the warehouse can hold a number exactly: not negative, 9 decimals, 20 digits before the point."""
     sign, digits, exponent = value.as_tuple()
     if not any(digits):
         return True

@@ -444,8 +444,32 @@ def test_an_answer_that_tells_of_other_limits_is_a_failure(world: World, capsys:
 
     with serve(world.server.tenant, Options(api_key=KEY), lie) as server:
         assert apply("--base-url", server.base_url) == (1, "")
-    assert "told of other limits: credits uncapped, concurrent 2" in capsys.readouterr().err
+    assert "returned other limits: credits uncapped, concurrent 2" in capsys.readouterr().err
     assert world.changes("event, is_in_force") == [("intent", None), ("outcome", False)]
+
+
+@pytest.mark.parametrize("pages", [1, 9])
+def test_a_web_page_in_answer_to_a_change_is_no_success(
+    world: World, capsys: pytest.CaptureFixture[str], pages: int
+) -> None:
+    """Once: the change is sent again, under the same key. For as long as it is tried: the user has failed."""
+    world.want({"u1": {"concurrent": 5}})
+    keys: list[str] = []
+
+    async def gateway(request: Request, number: int) -> Response | None:
+        if request.method == "PUT":
+            keys.append(request.headers["idempotency-key"])
+        return Response("<html>", 200, media_type="text/html") if keys and len(keys) <= pages else None
+
+    with serve(world.server.tenant, Options(api_key=KEY), gateway) as server:
+        assert apply("--base-url", server.base_url) == (0 if pages == 1 else 1, "")
+    assert len(keys) == (2 if pages == 1 else 3)
+    assert len(set(keys)) == 1
+    assert world.server.tenant.quotas["u1"]["max_concurrent"] == (5 if pages == 1 else 2)
+    said = capsys.readouterr()
+    assert ("1 users changed" in said.out) == (pages == 1)
+    assert ("u1: http" in said.err and "web page" in said.err and "given up after 3 tries" in said.err) == (pages != 1)
+    assert world.changes("event, is_in_force") == [("intent", None), ("outcome", True if pages == 1 else None)]
 
 
 def test_writes_are_tried_again_under_one_idempotency_key(world: World) -> None:
@@ -587,7 +611,7 @@ def test_a_signal_ends_it_in_one_line(world: World, number: int, status: int) ->
         _, complained = process.communicate(timeout=30)
     assert process.returncode == status
     assert complained.splitlines() == [
-        "publish: stopped; what was changed before stays changed, and raw.quota_changes tells of it; run again to go on"
+        "publish: stopped; what was changed before stays changed, and raw.quota_changes lists it; run again to go on"
     ]
 
 
@@ -744,7 +768,7 @@ def test_from_seeds_to_the_vendor_and_back_into_the_marts(
             monkeypatch.setenv(name, value)
         assert command("--from", "2026-10", "--window-days", "31", environment=dict(os.environ)).returncode == 0
         models = ("--exclude-resource-type", "unit_test", "test", "--select")
-        build(warehouse, *models, "+dim_quota_limits", "+fct_quota_utilization", seeds=seeds)
+        build(warehouse, *models, "+dim_quota_limits", "+exposure:quotas_at_the_vendor", seeds=seeds)
         drifted = "select external_user_id, quota from marts.dim_quota_limits where is_drifted order by all"
         expected = [
             *(("a/b?c", "concurrent"), ("a/b?c", "credits")),

@@ -135,7 +135,7 @@ FAULTS = {
         "or replaced_from_utc > seen_from_utc",
         "or true",
     ),
-    "a rejected answer makes a user": ("dim_users", "and rejection_reason is null", ""),
+    "a rejected answer makes a user": ("int_users", "and rejection_reason is null", ""),
     "what is not managed drifts": (
         "dim_quota_limits",
         "desired.limit_value) and desired.quota is not null",

@@ -3,6 +3,7 @@
 -- In a month's build this reads all that has the digest of a changed session, whatever load it came with. Over all of
 -- history it compares, load by load, how many parts there are with how many its sessions come to, each with a weight of its
 -- session: to look for each part's version among millions would cost as much as to make the parts.
+-- depends_on: {{ ref("int_changed_sessions") }}
 {%- set staged = ref("stg_miosa__usage_sessions") %}
 {%- set usable = "not is_void and rejection_reason is null" %}
 {%- set last_day_sql = last_day_of_span("started_at_utc", "end_at_utc") %}
