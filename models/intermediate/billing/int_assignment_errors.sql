@@ -43,8 +43,8 @@ backwards as (
         user_plans.plan_id,
         user_plans.valid_to as day,
         'user_plans.csv: user ' || coalesce({{ quoted_for_message("user_plans.external_user_id") }}, 'without an id') || ' on plan '
-        || coalesce({{ quoted_for_message("user_plans.plan_id") }}, 'without an id') || ' from ' || user_plans.valid_from::string || ': valid_to '
-        || user_plans.valid_to::string || ' lies before it' as message
+        || coalesce({{ quoted_for_message("user_plans.plan_id") }}, 'without an id') || ' from ' || user_plans.valid_from::string
+        || ': valid_to ' || user_plans.valid_to::string || ' lies before it' as message
     from user_plans
     where user_plans.valid_to < user_plans.valid_from
 

@@ -87,7 +87,8 @@ gaps as (
         unpriced_days.external_user_id,
         unpriced_days.plan_id,
         min(unpriced_days.day) as day,
-        'user ' || {{ quoted_for_message("unpriced_days.external_user_id") }} || ' is on plan ' || {{ quoted_for_message("unpriced_days.plan_id") }}
+        'user ' || {{ quoted_for_message("unpriced_days.external_user_id") }}
+        || ' is on plan ' || {{ quoted_for_message("unpriced_days.plan_id") }}
         || ' on ' || min(unpriced_days.day)::string || ', a day without a price list in plan_prices.csv' as message
     from unpriced_days
     where not exists (
