@@ -1,4 +1,4 @@
-{#- The external_user_id of usage that belongs to nobody (rule 9). Public: it stands in every mart. -#}
+{#- The external_user_id of usage that belongs to nobody (rule 9). Public: every mart uses it. -#}
 {% macro unattributed() -%}
     (unattributed)
 {%- endmacro %}

@@ -1,18 +1,19 @@
 {#-
-    Incremental builds. A month's build does the work of a month: it builds again the rows whose inputs changed, and no others.
+    Incremental builds. A monthly build does the work of one month: it rebuilds only the rows whose inputs changed.
 
-    Which rows these are is in models: stg_miosa__changed_sessions, and those in models/intermediate/changes/. Each of them
-    runs before the tables that it decides about, so a build that is killed redoes too much, never too little. What an
-    earlier build found stays in them until a whole build went well, tests included: `build_state.whole_builds` has it.
+    The changed rows are listed by models: stg_miosa__changed_sessions, and those in models/intermediate/changes/. Each of them
+    runs before the tables whose rows it lists, so that a build after an interrupted one does too much, never too little. Their
+    rows stay until a build of the whole project succeeds, tests included; `build_state.whole_builds` records it.
 
-    An incremental model shows in its own config which key it replaces (unique_key), by which strategy, and the model that
+    An incremental model names in its own config the key whose rows it replaces (unique_key), the strategy, and the model that
     lists the changed keys (meta.changes). It reads its inputs through only_changed().
 
-    Every model is built in full on --full-refresh, when a period is closed (invoices stand on figures made from scratch),
-    after an update of models or macros, and where a run selects a table without the models that find its changes.
+    A full build rebuilds every model. It happens on --full-refresh, when a period is closed (so that invoices rest on figures
+    computed from scratch), after a change of models or macros, and if a run selects a table without the models that list its
+    changes.
 -#}
 
-{#- Whether this run may leave unchanged rows as they are. Hundreds of nodes ask; begin_build keeps the answer. -#}
+{#- Whether this run may leave unchanged rows as they are. Hundreds of nodes call this, so begin_build caches the answer. -#}
 {% macro is_partial_build() %}
     {%- if not execute -%}
         {{ return(false) }}
@@ -26,7 +27,7 @@
     {{ return(first_row("select 1 from build_state.whole_builds") is not none) }}
 {% endmacro %}
 
-{#- dbt calls this for each incremental model and seed, of other packages too. -#}
+{#- Overrides dbt's macro for incremental models of this project. dbt also calls it for seeds, and for nodes of other packages. -#}
 {% macro should_full_refresh() %}
     {%- if model.package_name != project_name or model.resource_type != "model" -%}
         {{ return(dbt.should_full_refresh()) }}
@@ -54,9 +55,9 @@
     ) }}
 {% endmacro %}
 
-{#- Whether the run makes a table anew without the models that find its changes: those that an incremental model
-    reads, or the one that compares a snapshot (meta.compared_by). They compare with what earlier builds left, so once the
-    table is newer than they are, its changes are lost. -#}
+{#- Whether the run rebuilds a table without the models that list its changes: those that an incremental model reads, or the
+    one that compares a snapshot (meta.compared_by). These models compare with what earlier builds left, so changes would be
+    lost once the table is newer than they are. -#}
 {% macro selects_without_changes() %}
     {%- set found = [] -%}
     {%- for node in project_models() if node.unique_id in selected_resources and (node.config.materialized == "incremental" or node.config.meta.get("compared_by")) -%}
@@ -71,13 +72,13 @@
     {{ return(found | length > 0) }}
 {% endmacro %}
 
-{#- on-run-start: decides whether the build is partial. A build in full is no basis for the next one until it is complete. -#}
+{#- on-run-start: decides whether the build is partial. An interrupted full build does not allow the next one to be partial. -#}
 {% macro begin_build() %}
     {%- if execute and keeps_history() -%}
         {%- call statement("begin_build", auto_begin=True) -%}
             create schema if not exists build_state;
             create table if not exists build_state.whole_builds (invocation_id varchar, code_fingerprint varchar);
-            {#- Where an earlier version kept what it had to do. -#}
+            {#- Earlier versions kept their changed rows in this schema. -#}
             drop schema if exists touched cascade;
             {%- if flags.WHICH in ("build", "run", "retry") %}
             delete from build_state.whole_builds
@@ -91,7 +92,7 @@
     {%- endif -%}
 {% endmacro %}
 
-{#- on-run-end: after a whole build that went well, tests included, no change is left to do. -#}
+{#- on-run-end: records a successful build of the whole project, tests included, after which no change is left to do. -#}
 {% macro end_build(results) %}
     {%- if execute and keeps_history() and flags.WHICH == "build" and incomplete_build_reason(results) is none -%}
         {%- call statement("end_build", auto_begin=True) -%}
@@ -102,19 +103,19 @@
     {%- endif -%}
 {% endmacro %}
 
-{#- The condition under which a row of a model of changes has not been dealt with: no whole build stands behind it. -#}
+{#- The condition on rows of a model of changes that are still to be done: no whole build has succeeded since they were written. -#}
 {% macro is_unfinished() -%}
     invocation_id not in (select whole_builds.invocation_id from {{ source("build_state", "whole_builds") }} as whole_builds)
 {%- endmacro %}
 
-{#- Behind a relation: leaves its rows with changed keys. All of its rows in a build in full. -#}
+{#- After a relation in FROM: keeps only its rows with changed keys. In a full build it keeps all rows. -#}
 {% macro only_changed(changes, keys) -%}
     {%- if model.resource_type == "model" and is_incremental() -%}
         {{ semi_join_changes(changes, keys) }}
     {%- endif -%}
 {%- endmacro %}
 
-{#- The same around a relation, for large ones that a model reads several times: a CTE would hold their rows in memory. -#}
+{#- The same as a subquery, for large relations that a model reads several times: a CTE would hold their rows in memory. -#}
 {% macro changed_rows(relation, changes, keys) -%}
     (select * from {{ relation }} {{ only_changed(changes, keys) }})
 {%- endmacro %}
@@ -123,20 +124,20 @@
     semi join (select {{ changed_keys(keys) }} from {{ changes }}) using ({{ keys | join(", ") }})
 {%- endmacro %}
 
-{#- The keys as columns of a model of changes. There, a service period is a billing period like any other. -#}
+{#- The keys as columns of a model of changes, which calls a service period billing_period. -#}
 {% macro changed_keys(keys) -%}
     {%- for key in keys -%}
         {{ "billing_period as service_period" if key == "service_period" else key }}{{ ", " if not loop.last }}
     {%- endfor -%}
 {%- endmacro %}
 
-{#- The incremental strategy of this project; Spark, which builds in full, knows no others than its own. -#}
+{#- The name of this project's incremental strategy. Spark, which always builds in full, accepts only its own strategies. -#}
 {% macro replace_changed() %}{{ return(adapter.dispatch("replace_changed")()) }}{% endmacro %}
 {% macro default__replace_changed() %}{{ return("replace_changed") }}{% endmacro %}
 
 {#-
-    dbt looks this strategy up by its name. It deletes the rows of changed keys, then inserts those that the model made
-    anew. dbt's own delete+insert would leave the rows of a key that has none any more.
+    dbt finds this strategy by its name. It deletes the rows of changed keys, then inserts the rebuilt rows. dbt's own
+    delete+insert would leave the old rows of a key that has no rows any more.
 -#}
 {% macro get_incremental_replace_changed_sql(arg_dict) %}
     {%- set keys, columns = arg_dict["unique_key"], get_quoted_csv(arg_dict["dest_columns"] | map(attribute="name")) %}
@@ -162,10 +163,11 @@
 {% endmacro %}
 
 {#-
-    What a data test reads of a relation: all of it, or in a partial build its changed rows. Keys and changes are those of
-    the model's own config unless the test names others: meta.changes, and meta.changed_keys or unique_key; changed_through
-    names the model through which a changed period leads to these keys; `unstaged` are rows of raw that staging lacks. asks_statistics: the test looks for nulls or bounds, which
-    DuckDB answers from the statistics of its blocks faster than from changed rows, except where the model joins.
+    The rows of a relation that a data test reads: all rows, or in a partial build the changed ones. Unless the test names keys
+    and changes, they come from the model's config: meta.changes, and meta.changed_keys or unique_key. meta.changed_through names
+    a model that maps changed periods to these keys. With changes `unstaged`, the rows of raw that staging lacks are read.
+    asks_statistics: the test looks for nulls or bounds. DuckDB answers that from block statistics faster than from changed rows,
+    unless the model joins.
 -#}
 {% macro changed_part(relation, keys=none, changes=none, asks_statistics=false) -%}
     {%- set of = namespace(keys=keys, changes=changes, through=none) -%}
@@ -196,7 +198,7 @@
     {{ return(relation) }}
 {%- endmacro %}
 
-{#- dbt calls this for what a generic test reads, of other packages too. -#}
+{#- Overrides dbt's macro for the relation that a generic test of this project reads. dbt also calls it for other packages. -#}
 {% macro get_where_subquery(relation) -%}
     {%- if model.package_name != project_name -%}
         {{ return(dbt.get_where_subquery(relation)) }}
@@ -206,7 +208,7 @@
     {{ return("(select * from " ~ part ~ " where " ~ where ~ ") as dbt_subquery" if where else part) }}
 {%- endmacro %}
 
-{#- What a model of changed user periods is in a build in full: empty. -#}
+{#- The SQL of a model of changed user periods in a full build: no rows. -#}
 {% macro no_changed_user_periods() -%}
     select
         null::string as external_user_id,

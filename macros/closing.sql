@@ -1,8 +1,8 @@
 {#-
-    Closing a period (rule 23): `dbt build --vars '{close_period: "2026-10"}'`. The build itself is the same. Before it,
-    what can be refused at once is refused; after it, and only if every model and every test of the project went well,
-    the period's lines and their usage are appended to the ledger, and all that is built from the ledger is built again, in
-    one transaction: a kill at any moment leaves the period closed whole or not at all.
+    Closing a period (rule 23): `dbt build --vars '{close_period: "2026-10"}'`. The build itself is the same as any other.
+    Before it, a close that cannot succeed is refused at once. After it, and only if every model and every test of the project
+    succeeded, the period's lines and their usage are appended to the ledger, and all models that read the ledger are rebuilt.
+    This is one transaction, so that an interrupted close leaves the period either closed or open, never half closed.
 -#}
 
 {#- The period to close, or none. -#}
@@ -17,7 +17,7 @@
     {{ return(rows[0] if rows | length > 0 else none) }}
 {% endmacro %}
 
-{#- SQL that fails with a sentence. -#}
+{#- SQL that fails with a message: the period was not closed, and why. -#}
 {% macro refuse_to_close(why) %}
     {%- set sentence = period_to_close() ~ " was not closed: " ~ why -%}
     select {{ fail_with(text_literal(sentence)) }}
@@ -29,7 +29,7 @@
     {{ return("%04d-%02d" % ((year, month + 1) if month < 12 else (year + 1, 1))) }}
 {% endmacro %}
 
-{#- on-run-start: refuses what cannot be closed whatever the build brings, before anything is built. -#}
+{#- on-run-start: refuses a close that cannot succeed, before anything is built. -#}
 {% macro check_close_period() %}
     {%- if execute and period_to_close() is not none -%}
         {%- set period = period_to_close() -%}
@@ -60,12 +60,12 @@
     {%- endif -%}
 {% endmacro %}
 
-{#- Names of nodes in a sentence, not endlessly many. -#}
+{#- Names of nodes for a message, at most five. -#}
 {% macro some_names(names) %}
     {{ return(names[:5] | join(", ") ~ (" and " ~ (names | length - 5) ~ " more" if names | length > 5 else "")) }}
 {% endmacro %}
 
-{#- Why a run was not a whole build that went well, or none where it was. -#}
+{#- The reason why a run was not a successful build of the whole project, or none if it was. -#}
 {% macro incomplete_build_reason(results) %}
     {%- set failed, done = [], [] -%}
     {%- for result in results -%}
@@ -86,7 +86,7 @@
     {{ return(none) }}
 {% endmacro %}
 
-{#- on-run-end: closes the period, or fails with a sentence and changes nothing. -#}
+{#- on-run-end: closes the period, or fails with a message and changes nothing. -#}
 {% macro close_period(results) %}
     {%- if execute and period_to_close() is not none -%}
         {%- set errors = incomplete_build_reason(results) -%}
@@ -94,7 +94,7 @@
     {%- endif -%}
 {% endmacro %}
 
-{#- The same, once everything is built and tested. -#}
+{#- Closes the period after everything was built and tested, unless a condition of the close is not met. -#}
 {% macro close_built_period(results) %}
     {%- set period = period_to_close() -%}
     {%- set relations = {} -%}
@@ -130,7 +130,7 @@
     {%- endif -%}
 {% endmacro %}
 
-{#- The append itself, in one transaction with the models that show it. -#}
+{#- Appends to the ledger, in one transaction with the rebuild of the models that read it. -#}
 {% macro append_to_ledger(results, relations, period) %}
     {%- set closed_at = modules.datetime.datetime.now(modules.pytz.utc).strftime("%Y-%m-%d %H:%M:%S.%f") -%}
     {%- set lines, line_usage = relations["fct_invoice_lines"], relations["fct_invoice_line_usage"] -%}
@@ -177,7 +177,7 @@
         ~ (closed[2] or "nothing"), info=true) -%}
 {% endmacro %}
 
-{#- Builds again, from the SQL that this run compiled, all models that are made of the ledger, in the order of the run. -#}
+{#- Rebuilds all models that read the ledger, directly or not, from the SQL that this run compiled, in the order of the run. -#}
 {% macro rebuild_what_shows_the_ledger(results) %}
     {%- set of_ledger = [] -%}
     {%- for source in graph.sources.values() if source.source_name == "ledger" -%}
@@ -200,21 +200,21 @@
     {%- endfor -%}
 {% endmacro %}
 
-{#- The content of a file as text, or none where there is none. -#}
+{#- The content of a file as text, or none if there is no file. -#}
 {% macro file_content(path) %}
     {%- set found = first_row("select file from glob('" ~ path | replace("'", "''") ~ "')") -%}
     {{ return(first_row("select trim(content, ' ' || chr(10)) from read_text('" ~ path | replace("'", "''") ~ "')")[0] if found else none) }}
 {% endmacro %}
 
-{#- The code's version as an SQL text: CODE_VERSION where it is set, else the folder's commit where there is one. -#}
+{#- The version of the code as an SQL text: CODE_VERSION if it is set, else the git commit of the folder; null if there is neither. -#}
 {% macro code_version() %}
     {%- set head = env_var("CODE_VERSION", "") or file_content(".git/HEAD") or "" -%}
     {%- set version = file_content(".git/" ~ head[5:]) if head.startswith("ref: ") else head -%}
     {{ return("'" ~ version | replace("'", "''") ~ "'" if version else "null") }}
 {% endmacro %}
 
-{#- One kind of finding of rpt_close_review, as SQL: its place among the kinds, its name, what it is read from, which rows count, the columns that it
-    fills, and a sentence. Columns that it does not fill are null. -#}
+{#- One kind of finding of rpt_close_review, as SQL. Arguments: its position among the kinds, its name, the relation to read, the
+    condition on its rows, the columns that it fills, and the message. All other columns are null. -#}
 {% macro close_finding(kind_order, finding, relation, condition, cells, message) -%}
     select
         {{ kind_order }} as kind_order,

@@ -1,9 +1,9 @@
-{#- Stops a run whose engine would not compute as the models expect, or that the engine cannot do at all, before anything is built. -#}
+{#- Stops a run before anything is built if the engine's settings would change figures, or if the engine cannot do what was requested. -#}
 {% macro require_settings() %}{{ return(adapter.dispatch("require_settings")()) }}{% endmacro %}
 
 {% macro default__require_settings() %}{% endmacro %}
 
-{#- Sees to it that raw can be read, or stops the run with a sentence instead of a failing query. -#}
+{#- Makes raw readable, or stops the run with a message instead of a failing query. -#}
 {% macro require_raw_layer() %}{{ return(adapter.dispatch("require_raw_layer")()) }}{% endmacro %}
 
 {% macro default__require_raw_layer() %}

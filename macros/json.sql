@@ -1,14 +1,13 @@
 {#-
-    Reading JSON text without a float on the way. Facts about DuckDB that these macros rest on, each pinned by a unit
-    test: a structure with a DECIMAL field keeps the text of every number as it was (without one, numbers go through a
-    double); a VARCHAR field gives a string's content or a number's text; a JSON field keeps the quotes, and so tells
-    a string from a number. What Spark's rest on is in engines/spark_json.sql.
+    Reading JSON text without converting numbers to floats. These macros rely on the following about DuckDB, each proven by
+    a unit test. A structure with a DECIMAL field keeps the text of every number as it was; without one, numbers go through a
+    double. A VARCHAR field gives a string's content or a number's text. A JSON field keeps the quotes, which distinguishes a
+    string from a number. For Spark, see engines/spark_json.sql.
 -#}
 
 {#-
-    The named fields of an object as a STRUCT of texts, in one parse. `texts`: content of whatever is there, numbers as their
-    text. `values`: JSON text, to be read with json_id. `documents`: JSON text, to be read with these macros again. Missing and
-    null fields are null.
+    The named fields of an object as a STRUCT of texts, in one parse. `texts`: the content of any value, numbers as their
+    text. `values`: JSON text, for json_id. `documents`: JSON text, for these macros again. Missing and null fields are null.
 -#}
 {% macro json_fields(document, texts=[], values=[], documents=[]) -%}
     {{ return(adapter.dispatch("json_fields")(document, texts, values, documents)) }}
@@ -29,7 +28,7 @@
     from_json('{"items":' || {{ document }} || '}', '{"items":["JSON"],"keep number texts":"DECIMAL(1,0)"}').items
 {%- endmacro %}
 
-{#- The objects of a JSON array as a list of STRUCTs, as json_fields gives them. -#}
+{#- The objects of a JSON array as a list of STRUCTs, as json_fields returns them. -#}
 {% macro json_objects(document, texts=[], values=[]) -%}
     {{ return(adapter.dispatch("json_objects")(document, texts, values)) }}
 {%- endmacro %}
@@ -42,7 +41,7 @@
     )
 {%- endmacro %}
 
-{#- Columns item, fields and line_number, in a row for each item of a list and of another of the same length. -#}
+{#- Columns item, fields and line_number: one row per item of two lists of the same length. -#}
 {% macro each_item(items, fields) -%}{{ return(adapter.dispatch("each_item")(items, fields)) }}{%- endmacro %}
 
 {% macro default__each_item(items, fields) -%}
@@ -51,7 +50,7 @@
         generate_subscripts({{ items }}, 1) as line_number
 {%- endmacro %}
 
-{#- Whether an object has one of some keys. Null where the text is null. -#}
+{#- Whether an object has at least one of the keys. Null if the text is null. -#}
 {% macro json_has_any_key(document, keys) -%}{{ return(adapter.dispatch("json_has_any_key")(document, keys)) }}{%- endmacro %}
 
 {% macro default__json_has_any_key(document, keys) -%}
@@ -61,7 +60,7 @@
     )
 {%- endmacro %}
 
-{#- An id (rule 9): the content of a JSON string; null when it is anything else, or empty. Never trimmed or folded. -#}
+{#- An id (rule 9): the content of a JSON string. Null if it is anything else, or empty. Never trimmed or case-folded. -#}
 {% macro json_id(value) -%}{{ return(adapter.dispatch("json_id")(value)) }}{%- endmacro %}
 
 {% macro default__json_id(value) -%}

@@ -1,7 +1,7 @@
 {#- Keys derived from several columns. -#}
 
-{#- A key of several texts: a hash of them, each with its length before it, so that no two lists read the same. Nulls
-    are told apart from texts. -#}
+{#- A key of several texts: a hash of all of them, each preceded by its length, so that two different lists never give the
+    same input. A null differs from every text. -#}
 {% macro text_key(texts, hash="md5") -%}
     {%- set key %}
         {%- for text in texts %}
@@ -17,7 +17,7 @@
     {{ text_key([external_user_id, invoice_period, currency]) }}
 {%- endmacro %}
 
-{#- The key of an invoice line. Of what the line is for, never of its amounts: a line keeps its key while they change. -#}
+{#- The key of an invoice line. Amounts are not part of it, so that a line keeps its key while they change. -#}
 {% macro invoice_line_id(
     external_user_id, invoice_period, service_period, line_type, currency, plan_id, price_valid_from, tier_from_credits
 ) -%}

@@ -1,6 +1,6 @@
 {#-
-    The ledger: what was closed, for ever. It is no model, so that no rebuild can touch it: these macros create it and
-    append to it, and nothing updates it, deletes from it or drops it.
+    The ledger: everything that was closed, permanently. Its tables are not models, so that no rebuild can change them. These
+    macros create them and append to them; nothing updates them, deletes from them or drops them.
 -#}
 
 {#- Columns of the ledger's tables, in order. -#}
@@ -25,12 +25,12 @@
     }) }}
 {% endmacro %}
 
-{#- Names that the ledger had in earlier versions: the older name by the newer one. -#}
+{#- Names of earlier versions of the ledger: the older name by the newer one. -#}
 {% macro ledger_renames() %}
     {{ return({"closed_line_usage": "closed_line_pieces", "usage_row_count": "piece_count"}) }}
 {% endmacro %}
 
-{#- Creates the missing parts of the ledger, and renames those that an earlier version made. Commits, because dbt rolls back
+{#- Creates missing tables and columns of the ledger, and renames those of earlier versions. Commits, because dbt rolls back
     transactions that hooks leave open. -#}
 {% macro create_ledger() %}{{ return(adapter.dispatch("create_ledger")()) }}{% endmacro %}
 
@@ -52,7 +52,7 @@
     {%- endif -%}
 {% endmacro %}
 
-{#- Gives tables and columns of an earlier version their new names. Nothing else of them changes. -#}
+{#- Gives tables and columns of an earlier version their new names, and changes nothing else. -#}
 {% macro rename_older_ledger() %}
     {%- set renames = ledger_renames() -%}
     {%- set names = [] -%}
@@ -78,9 +78,9 @@
 {% endmacro %}
 
 {#-
-    A query of what the ledger's lines and their usage come to, by invoice period: counts, totals, and a checksum over every
-    cell of every line and of its usage. The same query writes the figures of a closing and proves them later. Without usage, which
-    a month's build has no time to read all of, there is neither their count nor a checksum.
+    A query of the totals of the ledger by invoice period: counts, credits, and a checksum over every cell of every line and of
+    its line usage. The same query writes the figures at a close and proves them later. With with_usage=false it has neither the
+    count of line usage nor the checksum: a partial build has no time to read all line usage.
 -#}
 {% macro ledger_totals(with_usage=true) %}
     {%- set line_cells = [] -%}
@@ -134,12 +134,12 @@
     group by amounts.invoice_period
 {% endmacro %}
 
-{#- How many periods are closed, and the newest of them. -#}
+{#- The number of closed periods, and the newest of them. -#}
 {% macro closed_so_far() %}
     {{ return(first_row("select count(*), coalesce(max(billing_period), 'none') from ledger.closed_periods")) }}
 {% endmacro %}
 
-{#- Writes the ledger as Parquet, one file a table, into the folder LEDGER_FOLDER, which is there (`make backup-ledger`). -#}
+{#- Writes the ledger as Parquet, one file per table, into the existing folder LEDGER_FOLDER (`make backup-ledger`). -#}
 {% macro backup_ledger() %}
     {%- set folder = env_var("LEDGER_FOLDER") -%}
     {%- do create_ledger() -%}
@@ -150,7 +150,7 @@
     {%- do print(kept[0] ~ " closed periods, the newest " ~ kept[1]) -%}
 {% endmacro %}
 
-{#- The file of a table in a backup, as an SQL text. Earlier versions named one of them otherwise. -#}
+{#- The file of a table in a backup, as an SQL text. A backup of an earlier version may have the older name. -#}
 {% macro ledger_file(folder, table) %}
     {%- set older = text_literal(folder ~ "/" ~ ledger_renames().get(table, table) ~ ".parquet") -%}
     {%- set newer = text_literal(folder ~ "/" ~ table ~ ".parquet") -%}
@@ -170,8 +170,8 @@
     {{ return(columns) }}
 {% endmacro %}
 
-{#- Reads a backup, the folder LEDGER_FOLDER, into an empty ledger, whole or not at all, and only if it proves to be what
-    was closed (`make restore-ledger`). -#}
+{#- Restores the backup in the folder LEDGER_FOLDER into an empty ledger (`make restore-ledger`): all of it or nothing, and
+    only if its checksums prove that it is what was closed. -#}
 {% macro restore_ledger() %}
     {%- set folder = env_var("LEDGER_FOLDER") -%}
     {%- do create_ledger() -%}
@@ -198,7 +198,7 @@
         ) }}
     {%- endif -%}
     {%- set kept = closed_so_far() -%}
-    {#- What was built of no ledger is no history to go on from. -#}
+    {#- Earlier builds did not know this ledger, so the next build has to be a full build. -#}
     {%- call statement("forget_history") -%}
         delete from build_state.whole_builds
     {%- endcall -%}
@@ -207,9 +207,9 @@
 {% endmacro %}
 
 {#-
-    A query of the periods of the ledger that are not as they were closed: lines or usage other than their counts, totals
-    and checksum say, lines of no closed period, or a gap between periods (rule 23). No row: the ledger is intact; without
-    usage, its lines' counts and totals are.
+    A query of the periods of the ledger that differ from what was closed: lines or line usage that do not match their counts,
+    totals or checksum, lines of a period that is not closed, or a gap between periods (rule 23). No row means that the ledger
+    is intact; with with_usage=false, that the counts and totals of its lines are.
 -#}
 {% macro ledger_errors(with_usage=true) %}
     select

@@ -1,16 +1,16 @@
 {#- Parts of messages that users read. -#}
 
-{#- A decimal as people write it: without the zeros behind its last digit. -#}
+{#- A decimal without trailing zeros, as people write it. -#}
 {% macro plain_number(amount) -%}
     trim(trailing '.' from trim(trailing '0' from ({{ amount }})::string))
 {%- endmacro %}
 
-{#- A name in a message: in quotes, on one line, not endlessly long. -#}
+{#- A text for a message: in quotes, on one line, at most 100 characters. -#}
 {% macro quoted_for_message(text) -%}
     ('''' || {{ without_controls("left(" ~ text ~ ", 100)") }} || '''')
 {%- endmacro %}
 
-{#- Stops the build after a model that lists errors, with the first of them in a sentence. -#}
+{#- A post-hook for a model that lists errors: stops the build with the first five errors as its message. -#}
 {% macro stop_on_errors(subject) %}
     select {{ fail_with("'" ~ subject ~ ": ' || errors.messages") }}
     from (
@@ -26,7 +26,7 @@
     ) as errors
 {% endmacro %}
 
-{#- How a message names the user or the plan of a row. -#}
+{#- The user or plan of a row, as messages name it. -#}
 {% macro label(kind, text) -%}
     '{{ kind }} ' || coalesce({{ quoted_for_message(text) }}, 'without an id')
 {%- endmacro %}

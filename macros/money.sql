@@ -1,9 +1,9 @@
 {#- Exact arithmetic with money: minor units, rounding, ranges. -#}
 
 {#-
-    amount * numerator ÷ denominator in a currency's minor units, rounded half away from zero, as a wide integer. The one
-    place where money is rounded (rule 3). amount: nano-units of the currency, whole, not negative. exponent: of the
-    currency's minor unit (2: cents), 0 to 9. The product of amount and numerator must stay below 10^37.
+    nano_amount * numerator ÷ denominator in minor units of a currency, rounded half away from zero, as a wide integer. The only
+    place where money is rounded (rule 3). nano_amount: whole nano-units of the currency, not negative. exponent: number of
+    decimals of the minor unit (2: cents), 0 to 9. The product of nano_amount and numerator must stay below 10^37.
 -#}
 {% macro minor_units(nano_amount, numerator, denominator, exponent, scale=9) -%}
     {%- set wide, unit = wide_integer(), power_of_ten(scale ~ " - " ~ exponent) %}
@@ -15,14 +15,14 @@
     )
 {%- endmacro %}
 
-{#- Nano-credits, cut where they times a price would come to 10^15 currency units or more: so the product fits a wide integer, and
+{#- Nano-credits, capped so that their price is just above 10^15 currency units: the product then fits a wide integer, and
     within_money_range still refuses the amount. -#}
 {% macro priceable_nano(nano_credits, nano_price) -%}
     least({{ nano_credits }}, {{ wide_quotient(power_of_ten(33), "greatest(" ~ nano_price ~ ", 1)") }} + 1)
 {%- endmacro %}
 
 {#-
-    Minor units as BIGINT; fails with a sentence where the amount is 10^15 currency units or more, which DECIMAL(18,3) cannot
+    Minor units as BIGINT. Fails with a message if the amount is 10^15 currency units or more, which DECIMAL(18,3) cannot
     hold. subject: SQL text that says whose amount it is.
 -#}
 {% macro within_money_range(amount_minor, exponent, subject) -%}
@@ -36,12 +36,12 @@
     end::bigint
 {%- endmacro %}
 
-{#- 10^n as a wide integer; n from 0 to 37. Not pow(): that is a float. -#}
+{#- 10^n as a wide integer; n from 0 to 37. Not pow(), which returns a float. -#}
 {% macro power_of_ten(n) -%}
     ('1' || repeat('0', ({{ n }})::bigint))::{{ wide_integer() }}
 {%- endmacro %}
 
-{#- Minor units (BIGINT) as an amount of the currency, DECIMAL(18,3); exponents 0 to 3. -#}
+{#- Minor units (BIGINT) as an amount in currency units, DECIMAL(18,3); exponents 0 to 3. -#}
 {% macro minor_to_amount(amount_minor, exponent) -%}
     (
         ({{ amount_minor }})::decimal(38, 0)
@@ -49,7 +49,7 @@
     )::decimal(18, 3)
 {%- endmacro %}
 
-{#- Minor units as an amount of the currency, of any size: DECIMAL(38,3). For messages and sums over many invoices. -#}
+{#- Minor units of any size as an amount in currency units, DECIMAL(38,3). For messages and sums over many invoices. -#}
 {% macro minor_to_decimal(amount_minor, exponent) -%}
     (
         ({{ amount_minor }})::decimal(35, 0)
@@ -57,7 +57,7 @@
     )::decimal(38, 3)
 {%- endmacro %}
 
-{#- What credits cost the platform at the vendor's price, DECIMAL(38,9), half away from zero beyond: shown, never billed. -#}
+{#- The cost of credits at the vendor's price, DECIMAL(38,9), rounded half away from zero. It is shown, never billed. -#}
 {% macro vendor_cost(credits) -%}
     round({{ credits }} * {{ amount_variable("vendor_credit_price") }}, 9)::decimal(38, 9)
 {%- endmacro %}

@@ -1,20 +1,20 @@
 {#-
-    Exact numbers from JSON text. The vendor's numbers arrive as the text they were (`1E-3`, `0.10`, `"0.10"`), and
-    stay text until here, because every shorter way leads through a binary float. What counts is the value:
-    `0.1000000000` has one decimal, `1e9` has ten digits before the point, `-0` is zero.
+    Exact numbers from JSON text. Raw keeps the vendor's numbers as text (`1E-3`, `0.10`, `"0.10"`), and they stay text until
+    here, because any shorter way would use a binary float. Only the value counts: `0.1000000000` has one decimal, `1e9` has
+    ten digits before the point, `-0` is zero.
 -#}
 
-{#- Whether a text is a number by JSON's grammar (rule 7): no blanks, no separators, no leading zeros or plus sign. -#}
+{#- Whether a text is a number by JSON's grammar (rule 7): no blanks, separators, leading zeros or plus sign. -#}
 {% macro is_json_number(text) -%}
     {{ full_match(text, "-?(0|[1-9][0-9]*)([.][0-9]+)?([eE][+-]?[0-9]+)?") }}
 {%- endmacro %}
 
-{#- The digits of a JSON number without sign, point, exponent and the zeros around; empty for zero. -#}
+{#- The digits of a JSON number without sign, point, exponent, and leading and trailing zeros; empty for zero. -#}
 {% macro json_number_significand(text) -%}
     trim(both '0' from replace(regexp_extract({{ text }}, '^-?([0-9.]+)', 1), '.', ''))
 {%- endmacro %}
 
-{#- e in `significand * 10^e`. An exponent beyond 64 bits counts as 10^15 of its sign, which is out of every range. -#}
+{#- e in `significand * 10^e`. An exponent that does not fit an integer counts as ±10^15, which is out of every range. -#}
 {% macro json_number_exponent(text) -%}
     (
         coalesce(
@@ -31,7 +31,8 @@
     )
 {%- endmacro %}
 
-{#- Whether a text is spelt as nearly all numbers are: digits, fewer than would be 10^whole_digits, and up to `scale` decimals. -#}
+{#- Whether a text has the usual spelling of a number: no sign or exponent, at most whole_digits digits before the point, and at most
+    `scale` decimals. -#}
 {% macro is_plain_number(text, scale, whole_digits) -%}
     {{ full_match(
         text, "(?:0|[1-9][0-9]{0," ~ (whole_digits - 1) ~ "})" ~ ("(?:[.][0-9]{1," ~ scale ~ "})?" if scale else "")
@@ -39,9 +40,9 @@
 {%- endmacro %}
 
 {#-
-    A JSON number times 10^scale, exactly, as a wide integer. Null when the text is no JSON number, when the value has more
-    than `scale` decimals, or when it is 10^whole_digits or more. whole_digits + scale must not exceed 37.
-    Plain spellings, nearly all rows, take the short way; CASE evaluates the long one for the others only.
+    A JSON number times 10^scale, exactly, as a wide integer. Null if the text is not a JSON number, if the value has more
+    than `scale` decimals, or if it is 10^whole_digits or more. whole_digits + scale must not exceed 37.
+    Nearly all rows have the usual spelling and take the fast branch; CASE evaluates the slow one only for the others.
 -#}
 {% macro scaled_integer(text, scale, whole_digits) -%}
     {%- set significand = json_number_significand(text) -%}
@@ -66,9 +67,9 @@
 {%- endmacro %}
 
 {#-
-    A JSON number times 10^scale, rounded half away from zero, exactly, as a wide integer (rule 1). Null when the text is no JSON
-    number, when it is negative (also where it would round to zero), or when it is 10^whole_digits or more, after rounding as well.
-    Digits after the first one beyond the scale cannot change the result, so fixed_digits may cut them. whole_digits + scale must
+    A JSON number times 10^scale, rounded half away from zero, exactly, as a wide integer (rule 1). Null if the text is not a JSON
+    number, if it is negative (even if it would round to zero), or if it is 10^whole_digits or more, before or after rounding.
+    Only the first digit beyond the scale can change the result, so fixed_digits may cut off the rest. whole_digits + scale must
     not exceed 18.
 -#}
 {% macro rounded_integer(text, scale, whole_digits) -%}
@@ -85,7 +86,7 @@
     end
 {%- endmacro %}
 
-{#- Whether a JSON number has more than `scale` decimals by value: `0.1000000000` has one. False for what is no number; never null. -#}
+{#- Whether a JSON number has more than `scale` significant decimals: `0.1000000000` has one. False if it is not a number; never null. -#}
 {% macro has_more_decimals(text, scale, whole_digits) -%}
     case
         when {{ text }} is null or {{ is_plain_number(text, scale, whole_digits) }} or not {{ is_json_number(text) }} then false
@@ -94,13 +95,13 @@
     end
 {%- endmacro %}
 
-{#- Whether two JSON numbers differ by value, however many digits they have. An exponent beyond 32 bits counts as
-    json_number_exponent has it. -#}
+{#- Whether two JSON numbers differ by value, however many digits they have. Huge exponents count as in
+    json_number_exponent. -#}
 {% macro numbers_differ(text, other) -%}
     (
         {{ json_number_significand(text) }} <> {{ json_number_significand(other) }}
         or (
-            -- Zero has no sign, and no exponent of its own.
+            -- Sign and exponent of a zero do not matter.
             {{ json_number_significand(text) }} <> ''
             and (
                 ({{ text }} like '-%') <> ({{ other }} like '-%')
@@ -110,8 +111,8 @@
     )
 {%- endmacro %}
 
-{#- Why a credit amount is no good (rules 1 and 7), as the report's reason; null when it is fine. `nano`: what
-    rounded_integer made of the text. -#}
+{#- The reason to reject a credit amount (rules 1 and 7), as reported in rpt_rejected_rows; null if it is valid. `nano`: the
+    result of rounded_integer for the text. -#}
 {% macro credit_amount_error(text, nano) -%}
     case
         when {{ text }} is null then null
@@ -122,19 +123,19 @@
     end
 {%- endmacro %}
 
-{#- Nano-credits (an integer) as credits, DECIMAL(38,9): by a product, because decimal ÷ decimal is a float here. -#}
+{#- Nano-credits (an integer) as credits, DECIMAL(38,9). A product, because DuckDB divides decimals as floats. -#}
 {% macro nano_to_credits(nano) -%}
     (({{ nano }})::decimal(29, 0) * 0.000000001::decimal(9, 9))
 {%- endmacro %}
 
-{#- Credits or an amount of money, DECIMAL with up to 9 decimals, as whole billionths, a wide integer. -#}
+{#- Credits or an amount of money (DECIMAL with up to 9 decimals) as whole billionths, a wide integer. -#}
 {% macro credits_to_nano(credits) -%}
     (({{ credits }})::decimal(38, 9) * 1000000000)::{{ wide_integer() }}
 {%- endmacro %}
 
 {#-
     numerator ÷ denominator, both whole and not negative, rounded half away from zero to `scale` decimals, exactly.
-    The one place that rounds a ratio. Null when the denominator is null or zero.
+    The only place that rounds a ratio. Null if the denominator is null or zero.
 -#}
 {% macro rounded_ratio(numerator, denominator, scale, type) -%}
     {%- set wide = wide_integer() %}
@@ -149,8 +150,7 @@
     )::{{ type }}
 {%- endmacro %}
 
-{#- numerator ÷ denominator, both whole, the one not negative and the other positive, rounded up, a wide integer. Null when the
-    denominator is zero. -#}
+{#- numerator ÷ denominator, both whole and not negative, rounded up, as a wide integer. Null if the denominator is zero. -#}
 {% macro ratio_upwards(numerator, denominator) -%}
     {%- set wide = wide_integer() %}
     ({{ wide_quotient(
@@ -159,16 +159,16 @@
     ) }})
 {%- endmacro %}
 
-{#- A figure of the vendor's own, as DECIMAL(38,9): half away from zero where it has more decimals (it is compared,
-    never billed). Null when it is no JSON number or out of range. -#}
+{#- A figure of the vendor's rollup or summary as DECIMAL(38,9). More decimals are rounded half away from zero, because it is
+    compared, never billed. Null if it is not a JSON number or out of range. -#}
 {% macro vendor_figure(text) -%}
     case when {{ is_json_number(text) }} then try_cast({{ text }} as decimal(38, 9)) end
 {%- endmacro %}
 
 {#-
-    A JSON number that is not negative, as text: so many digits before the point and so many behind it, without the point. What
-    it has beyond is cut, never rounded. Null when the text is no JSON number, when it is negative, or when it is 10^whole_digits or
-    more. Plain spellings take the short way.
+    A JSON number that is not negative, as text without the point: exactly whole_digits digits before the point and `decimals`
+    digits after it. Further decimals are cut off, never rounded. Null if the text is not a JSON number, if it is negative, or if
+    it is 10^whole_digits or more. The usual spelling takes a fast branch.
 -#}
 {% macro fixed_digits(text, whole_digits, decimals) -%}
     {%- set significand = json_number_significand(text) -%}
@@ -194,7 +194,7 @@
     end
 {%- endmacro %}
 
-{#- From where on a vendor's figure is taken for nonsense: sums of larger ones could leave the range of their type. -#}
+{#- Vendor figures of this size or more are rejected, because their sums could leave the range of their type. -#}
 {% macro largest_vendor_figure() -%}
     1000000000000000
 {%- endmacro %}

@@ -1,11 +1,11 @@
 {#-
-    What rating_periods of days come to: the one place that prices, for what is invoiced and for what another plan would have cost.
-    Each macro is the SQL of a step and reads CTEs of these names from the model that calls it.
+    Rating: the only place that turns usage into priced lines, both for invoices and for the price of another plan. Each macro is the
+    SQL of one step, and reads CTEs of the given names in the model that calls it.
 -#}
 
 {#-
-    Which price list holds on each day of plan_segments (external_user_id, billing_period, from_date, to_date, plan_id), as SQL
-    of the same columns and price_valid_from (rule 18). Reads plan_prices (stg_billing__plan_prices).
+    The price list on each day of plan_segments (external_user_id, billing_period, from_date, to_date, plan_id), as SQL of the
+    same columns and price_valid_from (rule 18). Reads plan_prices (stg_billing__plan_prices).
 -#}
 {% macro price_segments() -%}
     select
@@ -25,8 +25,8 @@
 {%- endmacro %}
 
 {#-
-    The credits that fall on each stretch, as SQL of its key and nano_credits (rule 20). Reads price_segments (as above) and
-    user_days (rows of int_user_days).
+    The credits of each rating period, as SQL of its key and nano_credits (rule 20). Reads price_segments (as above) and user_days
+    (rows of int_user_days).
 -#}
 {% macro rating_period_credits() -%}
     select
@@ -50,9 +50,9 @@
 {%- endmacro %}
 
 {#-
-    The terms of each stretch (rule 20), as CTEs up to `rating_periods`: prorated to its days, with the credits that fall on them.
-    Reads price_segments (as above), used (the segments' key and nano_credits; a stretch without credits may be missing),
-    plan_prices, plans, currencies and periods (billing_period, day_count).
+    The rating periods (rule 20), as CTEs up to `rating_periods`: fee, minimum and allowance prorated to their days, and the credits
+    used on them. Reads price_segments (as above), used (the key of a rating period and nano_credits; those without credits may be
+    missing), plan_prices, plans, currencies and periods (billing_period, day_count).
 -#}
 {% macro rating_periods() -%}
 days as (
@@ -91,7 +91,7 @@ terms as (
         {{ minor_units(
             credits_to_nano("plan_prices.minimum_charge"), "days.day_count", "periods.day_count", "currencies.exponent"
         ) }}::bigint as minimum_minor,
-        -- To the nano-credit, downwards.
+        -- Rounded down to the nano-credit.
         {{ whole_quotient(credits_to_nano("plan_prices.included_credits") ~ " * days.day_count", "periods.day_count") }} as allowance_nano,
         coalesce(used.nano_credits, 0)::{{ wide_integer() }} as used_nano
     from days
@@ -134,7 +134,7 @@ rating_periods as (
 )
 {%- endmacro %}
 
-{#- The columns that a line has from its stretch, read from one of the steps. -#}
+{#- The columns that a line takes over from its rating period, read from the given step. -#}
 {% macro rating_period_columns(step) -%}
     {%- set columns = [
         "external_user_id", "billing_period", "plan_id", "price_valid_from", "plan_name", "currency", "currency_exponent",
@@ -305,7 +305,7 @@ lines as (
 )
 {%- endmacro %}
 
-{#- The tiers of all price lists with their edges in nano-credits. -#}
+{#- The tiers of all price lists, with their bounds in nano-credits. -#}
 {% macro tiers_in_nano() -%}
     select
         plan_id,

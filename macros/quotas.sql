@@ -1,10 +1,10 @@
 {#-
-    used ÷ limit, DECIMAL(18,6), half away from zero (rule 16). Null without a limit, and for a limit of zero, which is
-    a block, not a measure. Both sides DECIMAL(38,9). A limit of a few nano-credits could push the figure beyond its
-    type: it is shown as the largest figure the type holds, rather than failing everybody's build.
+    used ÷ limit_value as DECIMAL(18,6), rounded half away from zero (rule 16). Both arguments are DECIMAL(38,9). Null without a
+    limit, and for a limit of zero, which blocks usage. With a limit of a few nano-credits the share may exceed its type. It is
+    then capped at the largest value of the type, so that the build does not fail.
 -#}
 {% macro capped_utilization(used, limit_value) -%}
-    -- LEAST skips nulls, so a limit that is none or zero is treated first.
+    -- LEAST skips nulls, so a limit that is null or zero is handled first.
     case
         when {{ limit_value }} > 0
             then least(
@@ -14,7 +14,7 @@
     end::decimal(18, 6)
 {%- endmacro %}
 
-{#- The UTC day as of which quotas are desired: the variable of the same name, else the day on which the build runs. -#}
+{#- The UTC day whose desired limits count: the variable quotas_as_of, else the day of the build. -#}
 {% macro quotas_as_of() -%}
     {%- set value = var("quotas_as_of", none) | string -%}
     {%- if var("quotas_as_of", none) is none or value | length == 0 -%}
@@ -29,15 +29,15 @@
 {%- endmacro %}
 
 {#-
-    When use first came to a share of a limit in a period (rules 15 and 17), as SQL of (external_user_id, billing_period,
-    quota, threshold_percent, reached_at_utc), for some of the quotas. It reads CTEs: targets (external_user_id,
-    billing_period, quota, threshold_percent, limit_value, never null, and used_value), and by quota parts
-    (int_session_periods with credits), concurrency (int_concurrency_levels), or sandboxes (int_user_sandboxes) and
-    targets.period_start_at_utc.
+    When usage first reached a share of a limit in a period (rules 15 and 17), for the given quotas. Returns SQL of
+    (external_user_id, billing_period, quota, threshold_percent, reached_at_utc). It reads these CTEs: targets
+    (external_user_id, billing_period, quota, threshold_percent, limit_value, which is never null, and used_value); for credits
+    also parts (int_session_periods with credits); for concurrent also concurrency (int_concurrency_levels); for sandboxes
+    also sandboxes (int_user_sandboxes) and targets.period_start_at_utc.
 
-    Credits: the end of the session part, in order of part end and session id, with which the running sum comes to the share.
-    Concurrent, sandboxes: the first instant of the period with use at or over it; a limit of zero is reached by the first
-    use. Storage has no moment: only its mean over the period is known.
+    Credits: the end of the session part with which the running sum, by part end and session id, reaches the share.
+    Concurrent and sandboxes: the first instant of the period with usage at or over the share. The first usage reaches a limit
+    of zero. Storage has no moment: only its mean over the period is known.
 -#}
 {% macro reached_moments(quotas) -%}
     {%- for quota in quotas %}
@@ -67,7 +67,7 @@
                 rows between unbounded preceding and current row
             ) as credits_so_far
         from parts
-        -- Where the sum of the period does not come to it, no part of it does.
+        -- If the sum of the period does not reach the share, no running sum does.
         {{ semi_join() }} (
             select distinct external_user_id, billing_period from targets
             where
@@ -105,7 +105,7 @@
     group by all
 {%- endmacro %}
 
-{#- The sandbox whose number is the share, or the first one, is the one that came to it. -#}
+{#- The share is reached by the sandbox whose number equals it, rounded up; at least by the first sandbox. -#}
 {% macro sandboxes_reached_moments() -%}
     select
         targets.external_user_id,
@@ -129,7 +129,7 @@
         and targets.used_value * 100 >= targets.limit_value * targets.threshold_percent
 {%- endmacro %}
 
-{#- The variable of the same name, refused with a sentence when it is no list of shares that holds 100. -#}
+{#- The variable of the same name. Fails with a message if it is not a list of whole percents that includes 100. -#}
 {% macro quota_alert_percents() -%}
     {%- set percents = var("quota_alert_percents") -%}
     {%- set listed = percents | join(" ") -%}
@@ -141,7 +141,7 @@
     {{ return(percents | unique | sort | list) }}
 {%- endmacro %}
 
-{#- The variable of the same name, refused with a sentence when it is no method of fct_quota_forecast. -#}
+{#- The variable of the same name. Fails with a message if it is not a method of fct_quota_forecast. -#}
 {% macro quota_forecast_method() -%}
     {%- set method = var("quota_forecast_method") -%}
     {%- if method not in ("run_rate", "last_7_days") -%}

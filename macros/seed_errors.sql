@@ -1,9 +1,9 @@
 {#-
-    What is wrong with a seed, in words: the parts that every list of errors shares. A list of errors is a model with one
-    row a error, and stop_on_errors behind it.
+    Shared parts of the models that list errors in seeds. Such a model has one row per error, and stop_on_errors as its
+    post-hook.
 -#}
 
-{#- What a cell of a seed holds by its kind, or null where it cannot be read. -#}
+{#- The value of a cell of a seed by its kind, or null if it cannot be read. -#}
 {% macro seed_cell(kind, text) -%}
     {%- if kind == "day" -%}{{ seed_day(text) }}
     {%- elif kind == "count" -%}{{ seed_count(text) }}
@@ -12,10 +12,9 @@
 {%- endmacro %}
 
 {#-
-    The cells of seeds that cannot be read, as SQL of (external_user_id, plan_id, message). files: a list of
-    (CTE with the seed's rows as text, file name, keys, columns), with keys from "external_user_id" and "plan_id", and
-    columns as (name, kind, may be empty). The kinds are day, amount and count (whole). words: what may stand in a cell of
-    an amount or a count besides.
+    The unreadable cells of seeds, as SQL of (external_user_id, plan_id, message). files: a list of (CTE with the seed's rows
+    as text, file name, keys, columns). keys: from "external_user_id" and "plan_id". columns: (name, kind, may be empty), where
+    kind is day, amount or count. words: words that are also allowed in a cell of an amount or a count.
 -#}
 {% macro unreadable_cells(files, words=[]) -%}
     {%- set expectations = {
@@ -52,9 +51,9 @@
 {%- endmacro %}
 
 {#-
-    The days on which a row begins while another one of the same key still holds, as SQL of a seed's columns and of
-    earlier_valid_to: the end of the last one of those before it, 9999-12-31 where it is open. Rows that hold on no day, or
-    begin on none that can be read, are left out: they overlap nothing.
+    The rows that begin while an earlier row of the same key is still valid, as SQL of the seed's columns and earlier_valid_to:
+    the latest end of the earlier rows, 9999-12-31 if it is open. Rows that are valid on no day, or whose first day cannot be
+    read, overlap nothing and are left out.
 -#}
 {% macro overlapping_ranges(rows, key) -%}
     select

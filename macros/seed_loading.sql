@@ -1,7 +1,7 @@
-{#- How dbt loads this project's seeds. These macros override dbt's own, but for seeds of other packages. -#}
+{#- How dbt loads this project's seeds. These macros override dbt's own, except for seeds of other packages. -#}
 
-{#- The seed's columns as dbt_project.yml declares them. Stops the run where the file's header differs: a lost column would be null
-    everywhere. Columns without a name at the end of a header are left out; agate names those by their place (d, e, …). -#}
+{#- The seed's columns as dbt_project.yml declares them. Stops the run if the file's header lacks one, which would otherwise be null
+    in all rows. Unnamed columns at the end of a header are left out; agate names those by their position (d, e, …). -#}
 {% macro seed_columns(model, agate_table) %}
     {%- set declared = model["config"].get("column_types", {}).keys() | list -%}
     {%- set missing = declared | reject("in", agate_table.column_names) | list -%}
@@ -26,7 +26,7 @@
     {{ return(sql) }}
 {% endmacro %}
 
-{#- dbt-spark's own macro, after a look at the header: Spark has no plugin that reads the file first. -#}
+{#- dbt-spark's own macro, after a check of the header: Spark has no plugin that reads the file first. -#}
 {% macro spark__create_csv_table(model, agate_table) %}
     {%- if model["package_name"] == project_name -%}
         {%- do seed_columns(model, agate_table) -%}
@@ -34,9 +34,9 @@
     {{ return(dbt.spark__create_csv_table(model, agate_table)) }}
 {% endmacro %}
 
-{#- Loads a seed as text, verbatim: no guessing of quotes or types, and columns by name, whatever their order. Empty is
-    null; a row of empty cells, as spreadsheets leave them at the end, is no row. extract/seed_files.py has read the file by
-    strict rules before; DuckDB's own would refuse a line break within quotes, and mistake rows where line ends are mixed. -#}
+{#- Loads a seed verbatim as text: quotes and types are not guessed, and columns are found by name in any order. An empty cell
+    is null. A row of empty cells, as spreadsheets leave them at the end, is skipped. seed_files.py has already checked the file
+    strictly. DuckDB's strict mode would refuse a line break within quotes, and misread rows with mixed line endings. -#}
 {% macro duckdb__load_csv_rows(model, agate_table) %}
     {%- if model["package_name"] != project_name -%}
         {{ return(dbt.duckdb__load_csv_rows(model, agate_table)) }}
@@ -58,8 +58,8 @@
     {{ return(sql) }}
 {% endmacro %}
 
-{#- dbt's own macro, less what it writes: it keeps a seed's SQL under target/run, at the seed's path there. An absolute
-    SEEDS_PATH leads out of that folder, to the seed itself, and what people typed would be written over. -#}
+{#- dbt's own macro, without its file: it writes a seed's SQL under target/run, at the seed's path. With an absolute SEEDS_PATH
+    that path is the seed itself, and dbt would overwrite the file that people edit. -#}
 {% macro noop_statement(name=none, message=none, code=none, rows_affected=none, res=none) -%}
     {%- set sql = caller() -%}
     {%- if model["package_name"] != project_name -%}

@@ -1,11 +1,12 @@
-{#- Times are TIMESTAMP in UTC everywhere; everything that counts elapsed time counts whole microseconds. -#}
+{#- Times are TIMESTAMP in UTC everywhere, and elapsed time is counted in whole microseconds. -#}
 
 {#-
-    An ISO 8601 text as TIMESTAMP in UTC (rule 8): a text without a zone is UTC, an offset is honoured, further fraction
-    digits than microseconds are cut. Null when it is not a date with a time (or a date alone, its midnight), when no
-    such day or time exists, or when it leaves the years 1 to 9999 in UTC, which readers of the marts cannot show.
-    The grammar comes first because a cast alone accepts blanks and zone names; try_cast because CASE guards no cast.
-    The usual spelling, with `Z`, takes a short way: a time with a zone costs ten times as much to read.
+    An ISO 8601 text as TIMESTAMP in UTC (rule 8). A text without a zone is UTC, an offset is applied, digits beyond
+    microseconds are cut off, and a date alone is its midnight. Null if it is neither a date with a time nor a date, if no such
+    day or time exists, or if it is outside the years 1 to 9999 in UTC, which tools on the marts cannot show.
+    The pattern is checked first, because a cast alone accepts blanks and zone names. It is a try_cast, because an engine may
+    evaluate a cast for rows that CASE excludes. The usual spelling, with `Z`, has a branch of its own: reading a time with a
+    zone is ten times slower.
 -#}
 {% macro parse_utc(text) -%}
     {%- set usual -%}
@@ -22,14 +23,14 @@
     end
 {%- endmacro %}
 
-{#- A text of the grammar of parse_utc as TIMESTAMP in UTC, of any year; null where there is no such time. -#}
+{#- A text that matches the grammar of parse_utc as TIMESTAMP in UTC, of any year; null if there is no such time. -#}
 {% macro read_time(text) -%}{{ return(adapter.dispatch("read_time")(text)) }}{%- endmacro %}
 
 {% macro default__read_time(text) -%}
     (try_cast(replace(upper({{ text }}), ',', '.') as timestamptz) at time zone 'UTC')
 {%- endmacro %}
 
-{#- The variable earliest_session_date as a TIMESTAMP, its midnight in UTC; refused with a sentence when it is no day. -#}
+{#- The variable earliest_session_date as a TIMESTAMP, its midnight in UTC. Fails with a message if it is not a day. -#}
 {% macro earliest_session_start() -%}
     {%- set value = var("earliest_session_date") | string -%}
     {%- set is_day = modules.re.fullmatch("(?!0000)[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])", value) -%}
@@ -42,23 +43,23 @@
     timestamp '{{ value }} 00:00:00'
 {%- endmacro %}
 
-{#- How many days a month has. -#}
+{#- The number of days in a month. -#}
 {% macro days_of_month(year, month) -%}
     {%- set following = modules.datetime.date(year + month // 12, month % 12 + 1, 1) if (year, month) < (9999, 12) else none -%}
     {{ return((following - modules.datetime.date(year, month, 1)).days if following else 31) }}
 {%- endmacro %}
 
-{#- Microseconds from one TIMESTAMP to a later one, BIGINT. Not date_diff: that counts boundaries for coarser units. -#}
+{#- Microseconds from one TIMESTAMP to a later one, BIGINT. Not date_diff, which counts boundaries for coarser units. -#}
 {% macro elapsed_microseconds(from_ts, to_ts) -%}
     ({{ epoch_us(to_ts) }} - {{ epoch_us(from_ts) }})
 {%- endmacro %}
 
-{#- A TIMESTAMP so many whole seconds later. -#}
+{#- A TIMESTAMP plus a number of whole seconds. -#}
 {% macro add_seconds(ts, seconds) -%}
     {{ from_epoch_us(epoch_us(ts) ~ " + (" ~ seconds ~ ")::bigint * 1000000") }}
 {%- endmacro %}
 
-{#- The UTC day on which a half-open interval ends: an end on midnight belongs to the day before (rule 13). -#}
+{#- The last UTC day of a half-open interval: an end at midnight belongs to the day before (rule 13). -#}
 {% macro last_day_of_span(start_ts, end_ts) -%}
     case
         when {{ end_ts }} > {{ start_ts }} then {{ from_epoch_us(epoch_us(end_ts) ~ " - 1") }}::date

@@ -1,6 +1,6 @@
-{#- Reads variables of dbt_project.yml, and refuses bad values with a sentence. -#}
+{#- Reads variables of dbt_project.yml, and fails with a message on invalid values. -#}
 
-{#- A variable as an SQL text, or null where it is not set. Quoted, so that no value can end the text. -#}
+{#- A variable as an SQL text, or null if it is not set. Quoted, so that no value can end the text. -#}
 {% macro text_variable(name) -%}
     {%- set value = var(name, none) -%}
     {%- if value is none or value | string | length == 0 -%}
@@ -15,7 +15,7 @@
     {{ return(modules.re.fullmatch("[0-9]{4}-(0[1-9]|1[0-2])", text) is not none) }}
 {%- endmacro %}
 
-{#- A variable that names a billing period, as an SQL text or null; refused with a sentence when it is none. -#}
+{#- A variable that names a billing period, as an SQL text or null. Fails with a message if it is not a billing period. -#}
 {% macro period_variable(name) -%}
     {%- set value = var(name, none) | string -%}
     {%- if var(name, none) is not none and value | length > 0 and not names_a_period(value) -%}
@@ -37,7 +37,7 @@
     '{{ value }}'::decimal(18, 9)
 {%- endmacro %}
 
-{#- A variable that is a number, not negative, as an exact SQL number: 20, 12.5 or a text like them. -#}
+{#- A variable that is a number, not negative, as an exact SQL number: 20, 12.5, or a text like these. -#}
 {% macro number_variable(name) -%}
     {%- set value = var(name) | string -%}
     {%- if not modules.re.fullmatch("[0-9]{1,9}([.][0-9]{1,9})?", value) -%}
@@ -48,7 +48,7 @@
     '{{ value }}'::decimal(18, 9)
 {%- endmacro %}
 
-{#- Whether a variable is set: true or false, also as a text. -#}
+{#- The value of a variable that is true or false, or a text like these. Fails with a message otherwise. -#}
 {% macro is_set(name) -%}
     {%- set value = var(name) | string | lower -%}
     {%- if value not in ("true", "false") -%}
@@ -57,7 +57,7 @@
     {{ return(value == "true") }}
 {%- endmacro %}
 
-{#- The variable of the same name, refused with a sentence when it is none of the three ways of counting (rule 33). -#}
+{#- The variable of the same name. Fails with a message if it is not one of the three ways of counting (rule 33). -#}
 {% macro vendor_attribution() -%}
     {%- set way = var("vendor_attribution") -%}
     {%- if way not in ("split", "start", "end") -%}

@@ -1,5 +1,5 @@
 {#-
-    Spark's spellings of what spellings.sql, json.sql and times.sql name. They rest on the settings of the target `spark` in
+    Spark's versions of the macros in spellings.sql, json.sql and times.sql. They rely on the settings of the target `spark` in
     profiles.yml: ANSI mode, so that an overflow fails instead of becoming null; decimals that keep their scale or fail; UTC.
 -#}
 
@@ -7,15 +7,15 @@
 
 {% macro spark__wide_integer() -%}decimal(38, 0){%- endmacro %}
 
-{#- A sum of BIGINT is a BIGINT here, a decimal's is ten digits wider. -#}
+{#- In Spark a sum of BIGINT is a BIGINT; a sum of decimals is ten digits wider. -#}
 {% macro spark__wide_sum(number) -%}sum(({{ number }})::decimal(28, 0)){%- endmacro %}
 
 {% macro spark__whole_quotient(numerator, denominator) -%}({{ numerator }} div {{ denominator }}){%- endmacro %}
 
 {#-
-    `div` gives a BIGINT, and a quotient of decimals is rounded; so the remainder goes first, and what divides evenly is exact.
-    The more digits a divisor's type has, the fewer the quotient's has before the point: 34 and 28 here. Divisors of more than 20
-    digits leave quotients that fit a BIGINT.
+    `div` returns a BIGINT, and a quotient of decimals is rounded. So the remainder is subtracted first, and the division is exact.
+    The more digits the divisor's type has, the fewer digits the quotient has before the point: 34 and 28 here. Quotients by
+    divisors of more than 20 digits fit a BIGINT.
 -#}
 {% macro spark__wide_quotient(numerator, denominator) -%}
     case
@@ -31,10 +31,10 @@
     end
 {%- endmacro %}
 
-{#- Java's `$` would let a line feed pass behind the text. -#}
+{#- Java's `$` also matches before a line feed at the end of the text, so the pattern ends with `\z`. -#}
 {% macro spark__full_match(text, pattern) -%}({{ text }} rlike r'\A(?:{{ pattern }})\z'){%- endmacro %}
 
-{#- The digits before the point and, filled up, those after it. -#}
+{#- The digits before the point, followed by those after it, padded with zeros. -#}
 {% macro spark__plain_number_scaled(text, scale, type) -%}
     try_cast(
         {% if scale -%}
@@ -51,7 +51,7 @@
 {% macro spark__row_digest(columns) -%}xxhash64({{ columns | join(", ") }}){%- endmacro %}
 {% macro spark__text_weight(text) -%}(pmod(xxhash64({{ text }}), 1048573) + 1){%- endmacro %}
 
-{#- To sort a table as a whole would move all of it between the workers. -#}
+{#- Sorting a whole table would move all of it between the workers. -#}
 {% macro spark__order_by_user_period() -%}{%- endmacro %}
 
 {% macro spark__without_controls(text) -%}regexp_replace({{ text }}, r'\p{Cntrl}', '?'){%- endmacro %}
@@ -82,7 +82,7 @@
 
 {% macro spark__hours_between(from_ts, to_ts) -%}timestampdiff(hour, {{ from_ts }}, {{ to_ts }}){%- endmacro %}
 
-{#- An end before the start is refused by sequence(). -#}
+{#- sequence() fails if the end is before the start. -#}
 {% macro spark__each_step(first, last, step, type) -%}
     explode(
         case
@@ -101,10 +101,10 @@
 
 {% macro spark__each_of(numbers) -%}explode(array({{ numbers | join(", ") }})){%- endmacro %}
 
-{#- The first seven characters of `YYYY-MM-DD…`; a format would have to be worked out row by row. -#}
+{#- The first seven characters of `YYYY-MM-DD…`, which is faster than a format pattern. -#}
 {% macro spark__billing_period(moment) -%}left(({{ moment }})::string, 7){%- endmacro %}
 
-{#- Read by its line_usage, because a cast takes offsets up to 18 hours only. What is not there counts nothing. -#}
+{#- Date, time and offset are read separately, because a cast accepts offsets up to 18 hours only. Missing parts count as zero. -#}
 {% macro spark__read_time(text) -%}
     {%- set offset = "'^.{16}.*([+-][0-9]{2}):?([0-9]{2})?$'" %}
     timestamp_micros(
@@ -127,7 +127,7 @@
     )
 {%- endmacro %}
 
-{#- Without normal forms, which Spark has no function for. -#}
+{#- Without Unicode normalization, for which Spark has no function. -#}
 {% macro spark__id_resemblance(id) -%}
     regexp_replace(regexp_replace(lower({{ id }}), r'[\s\p{Z}\p{Cf}\x27\x22`´‘’‚“”„]', ''), '(^|[^0-9])0+', '$1')
 {%- endmacro %}

@@ -1,14 +1,14 @@
 {#-
-    json.sql, for Spark. Its reader takes numbers through a double wherever a text is asked for, so each number of a document is put
-    in quotes first, behind a mark that tells it from a string; the mark is a code point that Unicode keeps for no text at all.
-    A field of type VARIANT keeps apart what is a string and what is not; one of type STRING gives content, or JSON text of what is
-    no string.
+    json.sql, for Spark. Spark's reader converts numbers through a double when a text is requested. So each number of a document is
+    put in quotes first, after a mark that distinguishes it from a string. The mark is a code point that Unicode reserves and no
+    text uses. A field of type VARIANT distinguishes strings from other values. A field of type STRING gives the content of a
+    string, or the JSON text of any other value.
 -#}
 
 {#- The mark, U+FDD0. -#}
 {% macro spark_number_mark() -%}{{ return("\ufdd0") }}{%- endmacro %}
 
-{#- A document with its numbers as marked strings. From number to number, \G skips all else, strings in one piece each. -#}
+{#- A document with its numbers as marked strings. \G continues after the last match; strings are skipped as a whole. -#}
 {% macro spark_quoted_numbers(document) -%}
     regexp_replace(
         {{ document }},
@@ -17,7 +17,7 @@
     )
 {%- endmacro %}
 
-{#- The way back, for a piece of JSON text that Spark wrote: numbers as they were, and characters that it escapes but need not. -#}
+{#- The reverse, for JSON text that Spark wrote: restores numbers, and characters that Spark escaped without need. -#}
 {% macro spark_plain_json(text) -%}
     array_join(
         transform(

@@ -1,7 +1,7 @@
 {#-
-    What Spark builds from: raw as Parquet (`python -m extract --parquet`), and the ledger as `make backup-ledger` wrote it. Each
-    run declares both anew as external tables, with the types of core/raw/schema.sql and of ledger_tables(). Their files are never
-    written from here. A load is there when its file in `loads` is, which comes last: `raw` is views that show no other rows.
+    The inputs of Spark: raw as Parquet (`python -m extract --parquet`), and the ledger as `make backup-ledger` wrote it. Each run
+    declares both again as external tables, with the types of core/raw/schema.sql and of ledger_tables(), and never writes to their
+    files. The extractor writes a load's file in `loads` last, so the views in `raw` show only rows of loads that are listed there.
 -#}
 
 {#- The columns of the raw tables that models read, in order: those of core/raw/schema.sql. -#}
@@ -25,7 +25,7 @@
     }) }}
 {% endmacro %}
 
-{#- One external table over Parquet. partitions: whether its files lie in folders by month. -#}
+{#- One external table over Parquet. partitions: whether its files are in one folder per month. -#}
 {% macro declare_parquet(table, columns, path, partitions) %}
     {%- do run_query("drop table if exists " ~ table) -%}
     {%- set declared = [] -%}
@@ -41,7 +41,7 @@
 {#- A type of ledger_tables() as Spark spells it. -#}
 {% macro spark_type(type) %}{{ return("string" if type == "varchar" else type) }}{% endmacro %}
 
-{#- What a session is set to. -#}
+{#- The value of a setting of the Spark session. -#}
 {% macro spark_setting(name) %}{{ return(run_query("set " ~ name).rows[0][1]) }}{% endmacro %}
 
 {% macro spark__require_settings() %}

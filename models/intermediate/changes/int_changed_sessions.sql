@@ -1,6 +1,6 @@
--- Purpose: the sessions that this build makes again: those with changed rows in raw, and those whose sandbox has another
---          owner than before, with all that share their digests.
--- Grain: one row per current or replaced row of such a session in raw (load_id, row_number). Empty in a build in full.
+-- Purpose: the changed sessions, which this build rebuilds: those with changed rows in raw, those whose sandbox has a different
+--          owner than before, and all sessions that share a digest with them.
+-- Grain: one row per current or replaced row of such a session in raw (load_id, row_number). Empty in a full build.
 {{ config(tags=["changes"]) }}
 {%- set changed_rows = ref("stg_miosa__changed_sessions") %}
 {%- set owners = ref("int_sandbox_owners") %}
@@ -10,7 +10,7 @@
 {% if is_partial_build() %}
 with
 
-of_another_owner as (
+with_new_owner as (
 
     select sessions.row_hash
     from {{ sessions }} as sessions
@@ -38,7 +38,7 @@ select
     sessions.row_number,
     '{{ invocation_id }}' as invocation_id
 from {{ sessions }} as sessions
-where sessions.row_hash in (select of_another_owner.row_hash from of_another_owner)
+where sessions.row_hash in (select with_new_owner.row_hash from with_new_owner)
 union
 select
     earlier.row_hash,

@@ -1,6 +1,6 @@
--- Purpose: what int_rating_period_credits was made of, for the next build to compare with.
--- Grain: as int_price_segments.
--- depends_on: {{ ref("int_rating_period_credits") }}  (the snapshot is taken after the table was made of it, so that a kill loses no change)
+-- Purpose: the price segments from which this build computed int_rating_period_credits, for the next build to compare with.
+-- Grain: one row per user, billing period and run of days, as in int_price_segments (external_user_id, billing_period, from_date).
+-- depends_on: {{ ref("int_rating_period_credits") }}  (the snapshot comes after that table, so that an interrupted build loses no change)
 {{ config(tags=["changes"], meta={"compared_by": "int_user_periods_changed_by_prices"}) }}
 
 select

@@ -1,6 +1,6 @@
--- Purpose: what int_reached_limits was made of, for the next build to compare with.
--- Grain: as int_quota_usage.
--- depends_on: {{ ref("int_reached_limits") }}  (the snapshot is taken after the table was made of it, so that a kill loses no change)
+-- Purpose: the limits from which this build computed int_reached_limits, for the next build to compare with.
+-- Grain: one row per user, billing period and quota with a limit (external_user_id, billing_period, quota).
+-- depends_on: {{ ref("int_reached_limits") }}  (the snapshot comes after that table, so that an interrupted build loses no change)
 {{ config(tags=["changes"], meta={"compared_by": "int_user_periods_changed_by_limits"}) }}
 
 select

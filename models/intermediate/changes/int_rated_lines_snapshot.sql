@@ -1,6 +1,6 @@
--- Purpose: what int_rated_line_usage was made of, for the next build to compare with.
--- Grain: as int_rated_lines.
--- depends_on: {{ ref("int_rated_line_usage") }}  (the snapshot is taken after the table was made of it, so that a kill loses no change)
+-- Purpose: the rated lines from which this build computed int_rated_line_usage, for the next build to compare with.
+-- Grain: one row per rated line with credits (line_id).
+-- depends_on: {{ ref("int_rated_line_usage") }}  (the snapshot comes after that table, so that an interrupted build loses no change)
 {{ config(tags=["changes"], meta={"compared_by": "int_user_periods_changed_by_lines"}) }}
 
 select

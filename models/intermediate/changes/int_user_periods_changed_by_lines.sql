@@ -1,5 +1,5 @@
--- Purpose: the periods of users with changed usage or prices, or with other rated lines than before.
--- Grain: one row per user, billing period and cause (external_user_id, billing_period, cause). Empty in a build in full.
+-- Purpose: the user periods with changed usage, changed prices or changed rated lines.
+-- Grain: one row per user, billing period and cause (external_user_id, billing_period, cause). Empty in a full build.
 {{ config(tags=["changes"]) }}
 {%- set changed_before = ref("int_user_periods_changed_by_prices") %}
 {%- set today = ref("int_rated_lines") %}
@@ -10,7 +10,7 @@
 {% if is_partial_build() %}
 with
 
--- Counted rather than compared by EXCEPT ALL, which would number the rows of both sides.
+-- Counting is cheaper than EXCEPT ALL, which numbers the rows of both sides.
 compared as (
 
     select

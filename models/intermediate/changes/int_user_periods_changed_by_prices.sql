@@ -1,5 +1,5 @@
--- Purpose: the periods of users with changed usage, or with other plans or price lists on some day than before.
--- Grain: one row per user, billing period and cause (external_user_id, billing_period, cause). Empty in a build in full.
+-- Purpose: the user periods with changed usage, or with a different plan or price list on some day.
+-- Grain: one row per user, billing period and cause (external_user_id, billing_period, cause). Empty in a full build.
 {{ config(tags=["changes"]) }}
 {%- set changed_before = ref("int_user_periods_changed_by_usage") %}
 {%- set today = ref("int_price_segments") %}
@@ -10,7 +10,7 @@
 {% if is_partial_build() %}
 with
 
--- Counted rather than compared by EXCEPT ALL, which would number the rows of both sides.
+-- Counting is cheaper than EXCEPT ALL, which numbers the rows of both sides.
 compared as (
 
     select

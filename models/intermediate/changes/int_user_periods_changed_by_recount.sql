@@ -1,6 +1,6 @@
--- Purpose: the periods of users that rpt_credits_by_pipeline_step compares again: those with changed usage, and those in
---          which the independent recount puts a changed session.
--- Grain: one row per user, billing period and cause (external_user_id, billing_period, cause). Empty in a build in full.
+-- Purpose: the user periods that rpt_credits_by_pipeline_step compares again: those with changed usage, and those in which
+--          the independent recount counts a changed session.
+-- Grain: one row per user, billing period and cause (external_user_id, billing_period, cause). Empty in a full build.
 {{ config(tags=["changes"]) }}
 {%- set changed_before = ref("int_user_periods_changed_by_usage") %}
 {%- set recount = ref("int_independent_session_periods") %}

@@ -1,6 +1,6 @@
--- Purpose: the periods of users in which a changed session has a part now, or had one before.
--- Grain: one row per user, billing period and cause (external_user_id, billing_period, cause). Empty in a build in full.
--- It reads the tables that it names as previous before this build changes them: these depend on it.
+-- Purpose: the user periods in which a changed session has a part now, or had one before.
+-- Grain: one row per user, billing period and cause (external_user_id, billing_period, cause). Empty in a full build.
+-- The tables of previous_intermediate depend on this model, so that it reads them before this build changes them.
 {{ config(tags=["changes"]) }}
 {%- set changed_sessions = ref("int_changed_sessions") %}
 {%- set sessions = ref("int_sessions") %}

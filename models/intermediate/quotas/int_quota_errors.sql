@@ -1,6 +1,7 @@
--- Purpose: everything that is wrong with the limits that people typed, in words. A row here stops the build before any
---          limit is desired: on each day a plan has one row of limits at most, and so has a user one of overrides.
+-- Purpose: every error in plan_quotas.csv and user_quota_overrides.csv, in words, for the person who edits them.
 -- Grain: one row per error (error_number).
+-- A row stops the build before desired limits are computed. So on each day a plan has at most one row of limits, and a user
+-- at most one row of overrides.
 {{ config(
     post_hook={"sql": "{{ stop_on_errors('no quotas can be set, correct the seeds') }}", "transaction": false}
 ) }}
@@ -114,7 +115,7 @@ override_overlaps as (
 
 ),
 
-doubled as (
+overlapping as (
 
     select
         null::string as external_user_id,
@@ -136,12 +137,12 @@ doubled as (
 
 errors as (
 
-    {% for kind in ["unreadable", "unknown", "backwards", "doubled"] %}
+    {% for kind in ["unreadable", "unknown", "backwards", "overlapping"] %}
     select
-        '{{ {"doubled": "overlap"}.get(kind, kind) }}' as error,
+        '{{ "overlap" if kind == "overlapping" else kind }}' as error,
         {{ kind }}.external_user_id,
         {{ kind }}.plan_id,
-        {{ kind ~ ".day" if kind in ("backwards", "doubled") else "null::date" }} as day,
+        {{ kind ~ ".day" if kind in ("backwards", "overlapping") else "null::date" }} as day,
         {{ kind }}.message
     from {{ kind }}
     {{ "union all" if not loop.last }}
@@ -150,7 +151,7 @@ errors as (
 )
 
 select
-    -- What cannot be read comes first: an end that is unreadable makes overlaps that are none.
+    -- Unreadable cells come first, because an unreadable end causes overlaps that do not exist.
     row_number() over (order by errors.error <> 'unreadable', errors.error <> 'overlap', errors.message) as error_number,
     errors.error,
     errors.external_user_id,

@@ -1,6 +1,6 @@
--- Purpose: when use came to a limit of credits or of concurrent sessions (rules 15 and 17). That of sandboxes hangs on all of
---          a user's past, and is told in fct_quota_utilization.
+-- Purpose: when usage reached a limit on credits or concurrent sessions (rules 15 and 17).
 -- Grain: one row per user, billing period and quota whose limit was reached (external_user_id, billing_period, quota).
+-- The limit on sandboxes depends on the user's whole history; int_quota_utilization computes when it was reached.
 {{ config(
     materialized="incremental",
     incremental_strategy=replace_changed(),

@@ -1,14 +1,15 @@
--- Purpose: what each session cost in each billing period straight from raw, in one statement that shares none of the steps
---          of the models (versions, validity, ownership, intervals and the split are written a second time), so that
---          rpt_reconciliation has something to hold them against. Only the readers of numbers and times are shared.
--- Grain: one row per session that can be billed and billing period (session_id, billing_period).
+-- Purpose: an independent recount of what each session cost in each billing period, straight from raw, against which
+--          rpt_reconciliation checks the models.
+-- Grain: one row per billable session and billing period (session_id, billing_period).
+-- It shares no step with the models: versions, validity, ownership, intervals and the split are written a second time. Only
+-- the macros that read numbers and times are shared.
 {{ config(
     materialized="incremental",
     incremental_strategy=replace_changed(),
     unique_key=["row_hash"],
     meta={"changes": "int_changed_sessions", "changed_keys": ["row_hash", "load_id"]},
 ) }}
--- depends_on: {{ ref("int_user_periods_changed_by_usage") }}  (it reads this table as the last build left it)
+-- depends_on: {{ ref("int_user_periods_changed_by_usage") }}  (it reads this table as the previous build left it)
 {%- set versions = changed_rows(source("miosa", "usage_sessions"), ref("int_changed_sessions"), ["load_id", "row_number"]) ~ " as versions" %}
 
 with
@@ -37,7 +38,7 @@ candidates as (
 
 newest as (
 
-    -- Versions by the highest place a key has, not by ranking.
+    -- The newest version has the highest place of its key; staging ranks versions instead.
     select
         candidates.row_key,
         candidates.has_id,
@@ -105,7 +106,7 @@ figures as (
         {{ epoch_us(parse_utc("parsed.fields.started_at")) }} as start_us,
         {{ epoch_us(parse_utc("parsed.fields.ended_at")) }} as ended_us,
         {{ scaled_integer("parsed.fields.duration_sec", 0, var("max_duration_digits")) }}::bigint as seconds,
-        -- Rounded by the tenth decimal (rule 1); null where the cost is out of range, negative or no number.
+        -- Rounded by the tenth decimal (rule 1). Null if the cost is out of range, negative or not a number.
         {%- for cost, name in [("parsed.fields.credit_cost", "credit_cost_nano"), ("parsed.fields.credits_used", "credits_used_nano")] %}
         nullif(
             {{ fixed_digits(cost, 9, 9) }}::bigint
@@ -160,7 +161,7 @@ owner_changes as (
 
 owners as (
 
-    -- An owner counts until the earliest clock of any later change, found by a join; the first one counts from the beginning.
+    -- An owner counts until the earliest time of any later change, found by a join. The first owner counts from the beginning.
     select
         own.sandbox_id,
         own.named_owner as owner,
@@ -180,8 +181,8 @@ billable as (
         figures.load_id,
         coalesce(figures.own_user, owners.owner, '{{ unattributed() }}') as external_user_id,
         coalesce(figures.credit_cost_nano, figures.credits_used_nano, 0) as nano,
-        -- Null, and so in no month, where the session can't be billed. No filter: it would be pushed below the reading of
-        -- the texts, which would then be read twice.
+        -- Null, and so in no month, if the session cannot be billed. A filter would be slower: the engine pushes it below the
+        -- parsing of the texts and parses them twice.
         case
             when
                 coalesce(figures.own_user <> '{{ unattributed() }}', true)
@@ -212,7 +213,7 @@ billable as (
 
 months as (
 
-    -- What has been spent by each month's end; the month's share is what it adds to the month before.
+    -- A month's share is the cost accrued by the end of the month less the cost accrued by the end of the month before.
     select
         billable.*,
         {{ each_step(
@@ -233,7 +234,7 @@ spent as (
         months.external_user_id,
         {{ billing_period("months.month_start_at_utc") }} as billing_period,
         case
-            -- All of it lies in the month.
+            -- The whole session lies in the month.
             when
                 months.start_us >= {{ epoch_us("months.month_start_at_utc") }}
                 and months.end_us <= {{ epoch_us("months.month_start_at_utc + interval 1 month") }}

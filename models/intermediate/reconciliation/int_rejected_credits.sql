@@ -1,8 +1,8 @@
--- Purpose: the readable credits of rejected session rows, where the vendor may have counted them (rule 38).
+-- Purpose: the readable credits of rejected session rows, by the periods in which the vendor may have counted them (rule 38).
 -- Grain: one row per user and billing period (external_user_id, billing_period).
--- A row's user is its own, else its sandbox's owner at its start, else nobody, as for any session (rule 9). An interval
--- that is reversed or only half readable counts whole in the period of its start, else of its end. A row without a readable
--- cost or time is not here.
+-- As for any session (rule 9), a row belongs to its own user, else to its sandbox's owner at its start, else to nobody. A row
+-- whose interval is reversed or only half readable counts as a whole in the period of its start, else of its end. A row
+-- without a readable cost or time does not count.
 
 with
 

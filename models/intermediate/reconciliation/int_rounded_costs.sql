@@ -1,4 +1,4 @@
--- Purpose: how many sessions' costs were rounded when they were read (rule 1), and what sum that moved.
+-- Purpose: how many session costs were rounded when they were read (rule 1), and by how many credits in total.
 -- Grain: one row per billing period in which such a session starts (billing_period).
 
 with
@@ -12,7 +12,7 @@ sessions as (
 
 moved as (
 
-    -- In 10^-18 credits. The written cost is cut there; a session moves by half a nano-credit at most.
+    -- In 10^-18 credits, at which the written cost is cut off. Rounding changes a session by at most half a nano-credit.
     select
         {{ billing_period("sessions.started_at_utc") }} as billing_period,
         (

@@ -1,6 +1,7 @@
--- Purpose: our credits beside the vendor's, by user and as a total, under each way in which the vendor may count a session
---          that crosses a period's end (rule 33). Complete periods only (rule 34).
--- Grain: one row per billing period and user; external_user_id is null for the period's total (the vendor's summary).
+-- Purpose: our credits beside the vendor's, by user and in total, for each way in which the vendor may count a session that
+--          crosses the end of a period (rule 33). Complete periods only (rule 34).
+-- Grain: one row per billing period and user (billing_period, external_user_id). external_user_id is null for the period's
+--        total, which is compared with the vendor's summary.
 {{ config(materialized="view") }}
 
 with
@@ -87,7 +88,7 @@ by_user as (
         on
             coalesce(ours.billing_period, theirs.billing_period) = rejected.billing_period
             and coalesce(ours.external_user_id, theirs.external_user_id) = rejected.external_user_id
-    -- A rollup by user that does not speak of usage without a user is not held against ours; the total is.
+    -- If the rollup has no line for usage without a user, that usage is not compared by user, only in the total.
     where
         theirs.external_user_id is not null
         or ours.external_user_id <> '{{ unattributed() }}'
@@ -123,7 +124,7 @@ totals as (
     left join summaries on periods.billing_period = summaries.billing_period
     left join rejected_totals on periods.billing_period = rejected_totals.billing_period
     left join ours on periods.billing_period = ours.billing_period
-    -- A month in between that nobody asked for and nobody used has no figures to compare.
+    -- A month in between that was neither requested nor used has no figures to compare.
     where
         summaries.billing_period is not null
         or ours.billing_period is not null

@@ -1,4 +1,4 @@
--- Purpose: the earlier name of fct_invoice_line_usage, for readers that have not moved yet.
+-- Purpose: the earlier name of fct_invoice_line_usage, for queries that still use it.
 -- Grain: one row per invoice line, session and UTC day (line_id, session_id, usage_date).
 {{ config(materialized="view") }}
 

@@ -1,4 +1,4 @@
--- Purpose: every line of every invoice: closed ones as they were frozen, open ones as they stand today.
+-- Purpose: every line of every invoice: closed lines as they were frozen, open lines as they are rated today.
 -- Grain: one row per invoice line (line_id).
 {{ config(materialized="view") }}
 

@@ -1,5 +1,5 @@
--- Purpose: the invoices: what each user owes for each period, in each currency.
--- Grain: one row per invoice (invoice_id): a user, a period and a currency (rule 31). It exists when it has a line.
+-- Purpose: the invoices: what each user owes for each billing period, by currency.
+-- Grain: one row per invoice (invoice_id), that is, per user, billing period and currency with a line (rule 31).
 
 with
 

@@ -1,6 +1,6 @@
--- Purpose: what each user's usage cost the platform at the vendor's price, against what was invoiced for it.
--- Grain: one row per user, service period and currency invoiced in (external_user_id, service_period, currency).
--- Corrections count to the period they are for, whenever they were invoiced.
+-- Purpose: the cost of each user's usage at the vendor's price, against the amount invoiced for it.
+-- Grain: one row per user, service period and invoiced currency (external_user_id, service_period, currency).
+-- Adjustments count in the period that they correct, whenever they were invoiced.
 
 with
 
@@ -36,7 +36,7 @@ select
     {{ text_variable("vendor_currency") }} as vendor_currency,
     totals.amount_minor,
     totals.amount,
-    -- Only where both are in one currency: there is no exchange rate here.
+    -- Only if both are in the same currency, because the project has no exchange rates.
     case
         when totals.currency = {{ text_variable("vendor_currency") }}
             then (totals.amount - {{ vendor_cost("totals.credits") }})::decimal(38, 9)

@@ -1,6 +1,6 @@
--- Purpose: closed periods whose amount has changed although nobody's usage did: prices or plans were edited (rule 30).
+-- Purpose: closed periods whose amount would differ today although no usage changed, because prices or plans were edited (rule 30).
 -- Grain: one row per user, service period and currency (external_user_id, service_period, currency).
--- Until the adjustment is closed: then what was invoiced is what comes out today again.
+-- A row disappears once its adjustment is closed, because the invoiced amount then equals today's.
 
 with
 
@@ -25,7 +25,7 @@ closed_lines as (
 
 changed_days as (
 
-    -- In all currencies together: credits that only change their currency have not changed.
+    -- Across all currencies: credits that only move to another currency have not changed.
     select
         adjustment_usage.external_user_id,
         adjustment_usage.service_period,

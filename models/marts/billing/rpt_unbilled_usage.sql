@@ -1,6 +1,6 @@
--- Purpose: usage that no invoice holds, why, and what it cost the platform at the vendor's price.
--- Grain: one row per billing period and reason (billing_period, reason); billing_period is null for rejected rows whose
---        start cannot be read.
+-- Purpose: usage that is on no invoice, with the reason and its cost at the vendor's price.
+-- Grain: one row per billing period and reason (billing_period, reason). billing_period is null for rejected rows whose start
+--        cannot be read.
 
 with
 
@@ -61,7 +61,7 @@ unbilled as (
         {{ billing_period("sessions.started_at_utc") }} as billing_period,
         'rejected' as reason,
         1 as session_count,
-        -- As far as its cost can be read.
+        -- Null if the cost cannot be read or is negative.
         case
             when sessions.cost_nano_credits >= 0 then {{ nano_to_credits("sessions.cost_nano_credits") }}
         end as credits

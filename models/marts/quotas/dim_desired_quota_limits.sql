@@ -1,4 +1,4 @@
--- Purpose: the limits that plans and overrides ask for, by day, for `publish quotas` and for planning ahead.
+-- Purpose: the desired limits of each user by day, for `publish quotas` and for planning ahead.
 -- Grain: one row per user, quota and range of days (external_user_id, quota, valid_from).
 {{ config(materialized="view") }}
 

@@ -1,6 +1,6 @@
--- Purpose: the newest answer of the vendor about each user's quota, for `publish quotas`, which compares it with the desired
---          limits. Views all the way down to raw: an answer counts as soon as it is landed.
--- Grain: one row per user of whom the vendor was asked (external_user_id).
+-- Purpose: the vendor's newest answer about each user's quota, which `publish quotas` compares with the desired limits.
+-- Grain: one row per user whose quota the extractor requested (external_user_id).
+-- All models from here to raw are views, so that an answer counts as soon as it is landed.
 {{ config(materialized="view") }}
 
 select

@@ -1,6 +1,6 @@
--- Purpose: which limits are in force and were, for each user (rule 17), and beside those in force what is desired as of a day.
--- Grain: one row per user, quota and change of the limit (external_user_id, quota, version_number). A user who is to have a limit
---        and of whom the vendor was never asked has one row, with the number 0.
+-- Purpose: the effective limits of each user, current and past (rule 17), and the desired limit beside each current one.
+-- Grain: one row per user, quota and change of the limit (external_user_id, quota, version_number). A user with a desired limit
+--        whose quota was never requested has one row, with version_number 0.
 
 with
 
@@ -12,7 +12,7 @@ limits as (
 
 desired as (
 
-    -- The variable quotas_as_of; the day on which the build runs where it is not set.
+    -- The day is the variable quotas_as_of; by default, the UTC day of the build.
     select * from {{ ref("int_desired_quota_limits") }}
     where
         valid_from <= {{ quotas_as_of() }}
@@ -29,9 +29,9 @@ versions as (
         limits.has_quota,
         limits.limit_value,
         limits.seen_from_utc as seen_from_at_utc,
-        -- The first one known holds for all time before.
+        -- The first known limit also counts for all time before.
         case when limits.version_number > 1 then limits.seen_from_utc end as in_force_from_at_utc,
-        -- Versions are in the order of loads; should a clock have gone back, one was replaced as soon as any later one was seen.
+        -- Versions are in the order of loads. If a clock went back, a version ends when any later version was first seen.
         min(limits.seen_from_utc) over (
             partition by limits.external_user_id, limits.quota
             order by limits.version_number
@@ -93,7 +93,7 @@ select
     desired.wanted_by,
     desired.plan_id as wanted_plan_id,
     case when known.is_current then desired.quota is not null end as is_managed,
-    -- No quota, and one that nobody asked for, is uncapped here.
+    -- A user without a quota, or whose quota was never requested, counts as uncapped here.
     case
         when known.is_current
             then (known.limit_value is distinct from desired.limit_value) and desired.quota is not null

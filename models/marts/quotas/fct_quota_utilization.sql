@@ -1,4 +1,4 @@
--- Purpose: how close each user is to each limit in each billing period, and when a limit was reached.
+-- Purpose: how close each user is to each limit in each billing period, and when the limit was reached.
 -- Grain: one row per user, billing period and quota (external_user_id, billing_period, quota).
 {{ config(materialized="view") }}
 

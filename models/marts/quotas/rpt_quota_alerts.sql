@@ -1,7 +1,7 @@
--- Purpose: who came to which share of a limit in the current period, and when; and for users close to a limit, the plan that
---          would help and what this period would have cost on it.
--- Grain: one row per user, quota and share that was reached (external_user_id, quota, threshold_percent), of the current period.
--- Uncapped limits and users without a quota have none. Any use of a limit of zero is its 100 % (rule 16).
+-- Purpose: the shares of limits that users reached in the current period, and when; and for users close to a limit, the plan
+--          that would help and what this period would have cost on it.
+-- Grain: one row per user, quota and reached share in the current period (external_user_id, quota, threshold_percent).
+-- Uncapped limits and users without a quota have no rows. Any usage against a limit of zero counts as 100 % (rule 16).
 
 with
 

@@ -1,5 +1,5 @@
--- Purpose: the vendor's own live counters beside ours at the same instant. They are shown, never billed.
--- Grain: one row per user and counter (external_user_id, counter): the newest figure that the vendor readings.
+-- Purpose: the newest live counters that the vendor reported, beside ours at the same instant. They are shown, never billed.
+-- Grain: one row per user and counter (external_user_id, counter).
 
 with
 
@@ -75,7 +75,7 @@ ours as (
     where newest.counter = 'sandboxes'
     group by newest.external_user_id, newest.counter
     union all
-    -- One that still runs has no end yet: what stands for it is when it was last asked for, a moment before.
+    -- A running session always counts: its end_at_utc is only the time at which it was last read, a moment before.
     select
         newest.external_user_id,
         newest.counter,

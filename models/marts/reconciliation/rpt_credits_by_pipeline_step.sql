@@ -1,5 +1,5 @@
--- Purpose: what each step of the pipeline comes to by user and billing period, to compare each with the one before (rule 32).
--- Grain: one row per step, user and billing period that the step has (step, external_user_id, billing_period).
+-- Purpose: the credits of each step of the pipeline by user and billing period, to compare each step with the one before (rule 32).
+-- Grain: one row per step, user and billing period with usage in that step (step, external_user_id, billing_period).
 {{ config(
     materialized="incremental",
     incremental_strategy=replace_changed(),

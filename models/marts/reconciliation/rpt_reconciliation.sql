@@ -1,7 +1,7 @@
--- Purpose: proof that it adds up: each step's credits held against the step before, and against the vendor's figures.
--- Grain: one row per check, billing period and user; external_user_id is null for the period's total
---        (check_name, billing_period, external_user_id).
--- Our own steps are compared with no tolerance, and a row that only one side has is a mismatch (rule 32).
+-- Purpose: proof that the credits add up: each step is compared with the step before it, and the result with the vendor's figures.
+-- Grain: one row per check, billing period and user (check_name, billing_period, external_user_id). external_user_id is null
+--        for the period's total.
+-- Our own steps are compared without tolerance, and a row on one side only is a mismatch (rule 32).
 {%- set comparisons = [
     ("raw", "staging", "raw_vs_staging"),
     ("staging", "session_periods", "staging_vs_session_periods"),
@@ -57,7 +57,7 @@ billable_credits as (
 
 invoices_credits as (
 
-    -- Closed and open lines, by the period that they are for. Fees and the like hold no credits.
+    -- Closed and open lines, by service period. Fee and minimum lines have no credits.
     select
         external_user_id,
         service_period as billing_period,
@@ -146,7 +146,7 @@ checks as (
         vendor.external_user_id,
         vendor.vendor_credits as expected_credits,
         vendor.{{ vendor_attribution() }}_credits as actual_credits,
-        -- The vendor adds up what we rounded: half a nano-credit at most for each session, and as much where it is split.
+        -- The vendor adds up unrounded costs. They differ by at most half a nano-credit per session, and as much again if it is split.
         (
             {{ var("reconciliation_tolerance_credits") }}::decimal(38, 9)
             + {{ nano_to_credits("coalesce(vendor.rounded_session_count, 0)") }}
@@ -163,7 +163,7 @@ judged as (
         case
             when checks.expected_credits is null or checks.actual_credits is null then 'mismatch'
             when abs(checks.actual_credits - checks.expected_credits) <= checks.tolerance_credits then 'ok'
-            -- The vendor counted rows that cannot be used, and nothing else differs (rule 38).
+            -- The vendor counted rejected rows, and nothing else differs (rule 38).
             when checks.rejected_credits > 0 and checks.expected_credits - checks.actual_credits = checks.rejected_credits then 'explained'
             else 'mismatch'
         end as status

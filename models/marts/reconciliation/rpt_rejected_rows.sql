@@ -1,5 +1,5 @@
--- Purpose: every current row of the vendor's that could not be used, with the reason and the row as it came (rule 7).
--- Grain: one row per rejected row of raw (source, load_id, row_number); of a rollup, per line.
+-- Purpose: every current row from the vendor that was rejected, with the reason and the row as it came (rule 7).
+-- Grain: one row per rejected row of raw, for rollups one row per rejected line (source, load_id, row_number).
 {%- set sources = [
     ("usage_sessions", "stg_miosa__usage_sessions", "session_id", "row_number", "true"),
     ("sandboxes", "stg_miosa__sandboxes", "sandbox_id", "row_number", "is_current"),

@@ -1,6 +1,7 @@
--- Purpose: which of the three ways of counting a session that crosses a period's end the vendor seems to use (rule 33):
---          the difference of its figures to ours under each.
--- Grain: one row per complete billing period and user; external_user_id is null for the period's total.
+-- Purpose: the difference between the vendor's figures and ours for each of the three ways of counting a session that crosses
+--          the end of a period, to find out which way the vendor uses (rule 33).
+-- Grain: one row per complete billing period and user (billing_period, external_user_id). external_user_id is null for the
+--        period's total.
 
 with
 

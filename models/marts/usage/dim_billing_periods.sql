@@ -1,4 +1,4 @@
--- Purpose: the billing periods that the warehouse knows, and whether each is complete (rule 34) and closed.
+-- Purpose: the billing periods that the warehouse covers, and whether each is complete (rule 34) and closed.
 -- Grain: one row per billing period (billing_period), without gaps.
 {{ config(materialized="view") }}
 

@@ -1,5 +1,5 @@
 -- Purpose: every user that the vendor's data names: users with usage, owners of sandboxes, users with a quota.
--- Grain: one row per user (external_user_id). `(unattributed)` is one of them where usage belongs to nobody.
+-- Grain: one row per user (external_user_id), and `(unattributed)` if there is usage that belongs to nobody.
 {{ config(materialized="view") }}
 
 select

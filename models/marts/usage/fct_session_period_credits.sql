@@ -1,4 +1,4 @@
--- Purpose: what each session used and cost in each billing period.
+-- Purpose: the usage and credits of each session in each billing period.
 -- Grain: one row per session and billing period in which it has a part (session_id, billing_period).
 {{ config(materialized="view", meta={"changes": "int_user_periods_changed_by_usage", "changed_keys": ["external_user_id", "billing_period"]}) }}
 

@@ -1,4 +1,4 @@
--- Purpose: what each user used and was charged in each billing period: the figure that everything else adds up to.
+-- Purpose: the usage and credits of each user in each billing period, on which invoices and reconciliation build.
 -- Grain: one row per user and billing period with a session part (external_user_id, billing_period).
 {{ config(materialized="view", meta={"changes": "int_user_periods_changed_by_usage", "changed_keys": ["external_user_id", "billing_period"]}) }}
 
