@@ -35,7 +35,7 @@
 {% endmacro %}
 
 {#- Loads a seed as text, verbatim: no guessing of quotes or types, and columns by name, whatever their order. Empty is
-    null; a row of empty cells, as spreadsheets leave them at the end, is no row. extract/seed_files.py has read the file by
+    null; a row of empty cells, as spreadsheets leave them at the end, is no row. dbt_miosa_billing/seed_files.py has read the file by
     strict rules before; DuckDB's own would refuse a line break within quotes, and mistake rows where line ends are mixed. -#}
 {% macro duckdb__load_csv_rows(model, agate_table) %}
     {%- if model["package_name"] != project_name -%}
