@@ -1,4 +1,4 @@
-"""Back-test of the forecast of credits: `fct_quota_forecast`'s own SQL on simulated users, against what then came.
+"""Back-test of the forecast of credits: the SQL of its models on simulated users, against what then came.
 
 Steady, growing, weekly and bursty users, three months each. On several days of the third month the model is asked what
 the month will come to, knowing what had been used by then; so is "same as last period". Errors are shares of what the
@@ -85,25 +85,32 @@ def sessions(rng: random.Random) -> Iterator[tuple[str, str, datetime, datetime,
 # --- The model -----------------------------------------------------------------------------------------------------
 
 
-def compiled(folder: Path) -> str:
-    """The model's SQL as dbt compiles it."""
+INPUTS_MODEL, FORECAST_MODEL = "int_forecast_inputs", "fct_quota_forecast"
+
+
+def compiled(folder: Path) -> tuple[str, str]:
+    """The SQL of the two models of the forecast, as dbt compiles them."""
     warehouse = folder / "forecast.duckdb"
     with duckdb.connect(warehouse) as connection:
         connection.execute((ROOT / "core" / "raw" / "schema.sql").read_text(encoding="utf-8"))
     environment = os.environ | {"WAREHOUSE_PATH": str(warehouse), "DBT_TARGET_PATH": str(folder / "target")}
     environment |= {"DBT_LOG_PATH": str(folder / "logs"), "DBT_SEND_ANONYMOUS_USAGE_STATS": "false"}
-    command = [str(Path(sys.executable).with_name("dbt")), "--quiet", "compile", "--select", "fct_quota_forecast"]
+    command = [str(Path(sys.executable).with_name("dbt")), "--quiet", "compile", "--select"]
+    command += [INPUTS_MODEL, FORECAST_MODEL]
     subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=subprocess.DEVNULL)
-    found = next((folder / "target" / "compiled").rglob("fct_quota_forecast.sql"))
-    return found.read_text(encoding="utf-8")
+
+    def sql(model: str) -> str:
+        return next((folder / "target" / "compiled").rglob(f"{model}.sql")).read_text(encoding="utf-8")
+
+    return sql(INPUTS_MODEL), sql(FORECAST_MODEL)
 
 
 INPUTS = """
-create schema staging; create schema marts; create schema intermediate;
+create schema staging; create schema intermediate;
 create table all_sessions (
     external_user_id varchar, session_id varchar, started_at_utc timestamp, ended_at_utc timestamp, nano bigint
 );
-create table marts.dim_billing_periods as
+create table intermediate.int_current_period as
 select '2026-10' as billing_period, timestamp '2026-10-01' as period_start_at_utc,
     timestamp '2026-11-01' as period_end_at_utc, true as is_complete;
 """
@@ -120,7 +127,7 @@ select
     )::bigint as cost_nano_credits,
     epoch_us(least(ended_at_utc, getvariable('now'))) - epoch_us(started_at_utc) as elapsed_microseconds
 from all_sessions where started_at_utc < getvariable('now');
-create or replace table marts.fct_quota_utilization as
+create or replace table intermediate.int_quota_utilization as
 select
     external_user_id, '2026-10' as billing_period, 'credits' as quota, null::decimal(38, 9) as limit_value,
     sum(cost_nano_credits)::decimal(29, 0) * 0.000000001 as used_value, null::timestamp as reached_limit_at_utc
@@ -136,7 +143,7 @@ where started_at_utc >= ? and started_at_utc < ? group by external_user_id
 def main() -> int:
     """Print the errors of each method, by kind of user and day of the month."""
     with tempfile.TemporaryDirectory() as name:
-        sql = compiled(Path(name))
+        inputs, forecast = compiled(Path(name))
     connection = duckdb.connect()
     connection.execute("set TimeZone = 'UTC'; attach ':memory:' as forecast; use forecast")
     connection.execute(INPUTS)
@@ -148,7 +155,8 @@ def main() -> int:
     for day in ASKED_ON:
         connection.execute("set variable now = ?::timestamp", [datetime(2026, 10, day, 12)])
         connection.execute(KNOWN)
-        told = connection.execute(f"select external_user_id, {METHODS[0]}, {METHODS[1]} from ({sql})").fetchall()
+        connection.execute(f"create or replace table intermediate.{INPUTS_MODEL} as {inputs}")
+        told = connection.execute(f"select external_user_id, {METHODS[0]}, {METHODS[1]} from ({forecast})").fetchall()
         expected = {user: figures for user, *figures in told}
         for user, used in truth.items():
             kind = user.split(" ")[0]

@@ -143,12 +143,12 @@ rating_periods as (
 {%- endmacro %}
 
 {#-
-    What each of `rating_periods` comes to, line by line and rounded (rules 3, 20 to 22 and 26), as CTEs up to `lines`. Reads
-    rating_periods and tiers, the latter from stg_billing__plan_price_tiers by tiers_in_nano().
+    The usage lines of each of `rating_periods` (rules 3 and 21), as CTEs up to `usage_lines`. Reads rating_periods and tiers, the latter
+    from stg_billing__plan_price_tiers by tiers_in_nano().
 -#}
-{% macro rated_line_steps() -%}
--- Which of the stretch's nano-credits, counted from its first, each tier prices. Graduated: those between its edges.
--- Volume: all after the allowance, at the highest tier that they reach (rule 21).
+{% macro usage_line_steps() -%}
+-- The nano-credits of the rating period that each tier prices, counted from its first one. Graduated: those between the tier's
+-- edges. Volume: all after the allowance, at the highest tier that they reach (rule 21).
 reached as (
 
     select
@@ -203,7 +203,15 @@ usage_lines as (
         || ', ' || {{ plain_number("reached.unit_price") }} || ' ' || reached.currency || ' a credit' as description
     from reached
 
-),
+)
+{%- endmacro %}
+
+{#-
+    The lines of each of `rating_periods`, rounded (rules 3, 20 to 22 and 26), as CTEs up to `lines`. Reads what usage_line_steps()
+    reads.
+-#}
+{% macro rated_line_steps() -%}
+{{ usage_line_steps() }},
 
 included_lines as (
 
@@ -253,7 +261,7 @@ usage_totals as (
 
 ),
 
--- What the rounded usage lines fall short of the rounded minimum; fees do not count towards it.
+-- The rounded minimum less the rounded usage lines; fees do not count towards it.
 minimum_lines as (
 
     select

@@ -34,9 +34,9 @@
     {{ return(dbt.spark__create_csv_table(model, agate_table)) }}
 {% endmacro %}
 
-{#- Loads a seed verbatim as text: quotes and types are not guessed, and columns are found by name in any order. An empty cell
-    is null. A row of empty cells, as spreadsheets leave them at the end, is skipped. seed_files.py has already checked the file
-    strictly. DuckDB's strict mode would refuse a line break within quotes, and misread rows with mixed line endings. -#}
+{#- Loads a seed as text, verbatim: no guessing of quotes or types, and columns by name, whatever their order. Empty is
+    null; a row of empty cells, as spreadsheets leave them at the end, is no row. dbt_miosa_billing/seed_files.py has read the file by
+    strict rules before; DuckDB's own would refuse a line break within quotes, and mistake rows where line ends are mixed. -#}
 {% macro duckdb__load_csv_rows(model, agate_table) %}
     {%- if model["package_name"] != project_name -%}
         {{ return(dbt.duckdb__load_csv_rows(model, agate_table)) }}

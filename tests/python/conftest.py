@@ -7,18 +7,21 @@ import pytest
 
 # Files that take longest go first, so that no worker starts one when the other is done.
 LONGEST = (
-    "test_closing_kills.py",
-    "test_planted_faults.py",
     "test_closing.py",
     "test_partial_builds.py",
-    "test_survival.py",
+    "test_planted_faults.py",
+    "test_closing_kills.py",
     "test_whole_path.py",
+    "test_survival.py",
     "test_invoices_whole_path.py",
-    "test_owners.py",
-    "test_quota_sql.py",
     "test_documents.py",
+    "test_quota_sql.py",
     "test_billing_sql.py",
     "test_publish_quotas.py",
+    "test_clocks.py",
+    "test_owners.py",
+    "test_close_review.py",
+    "test_upgrade.py",
     "test_extract_process.py",
     "test_extract_runs.py",
 )

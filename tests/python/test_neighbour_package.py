@@ -74,7 +74,7 @@ class Project:
             path.write_text(text, "utf-8")
         (self.root / "packages.yml").write_text("packages:\n  - local: ../neighbour\n", "utf-8")
         with duckdb.connect(self.warehouse) as connection:
-            connection.execute((ROOT / "extract" / "schema.sql").read_text("utf-8"))
+            connection.execute((ROOT / "core" / "raw" / "schema.sql").read_text("utf-8"))
         self.dbt("deps")
 
     def dbt(self, *arguments: str) -> None:

@@ -1656,6 +1656,7 @@ FAULTS = (
         *(ONE_PRICE_PER_DAY, SESSION_DAYS, OWN_STEPS, BILLED),
         "unique_combination_int_desired_quota_limits_external_user_id__quota__valid_from",
         "unique_combination_dim_quota_limits_external_user_id__quota__version_number",
+        "unique_combination_int_users_near_limits_external_user_id",
         "unique_combination_int_quota_upgrades_external_user_id",
         "unique_combination_rpt_quota_alerts_external_user_id__quota__threshold_percent",
         "unique_combination_dim_desired_quota_limits_external_user_id__quota__valid_from",

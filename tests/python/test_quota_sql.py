@@ -15,16 +15,16 @@ from hypothesis import strategies as st
 
 import oracle
 import quota_oracle
-from billing_sql import CompiledModels
+from billing_sql import CompiledModels, compiled_models
 from pipeline import mart_differences
 from quota_oracle import Scene
 from quota_sql import QuotaWarehouse, make_scene
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> CompiledModels:
+def models() -> CompiledModels:
     """The models as dbt compiles them."""
-    return CompiledModels(tmp_path_factory.mktemp("compiled"))
+    return compiled_models()
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +121,7 @@ FAULTS = {
         "true",
     ),
     "what a user's lines have beyond nine decimals is lost": (
-        "int_quota_usage",
+        "int_storage_usage",
         "sum(rollups.storage_gb_hours_beyond)",
         "0",
     ),
@@ -131,7 +131,7 @@ FAULTS = {
         "(left(typed.storage_digits, 24)::hugeint + (right(typed.storage_digits, 28) >= '5')::integer)",
     ),
     "a limit that was never in force counts as a change": (
-        "int_quota_usage",
+        "int_effective_quota_limits",
         "or replaced_from_utc > seen_from_utc",
         "or true",
     ),
@@ -152,14 +152,14 @@ FAULTS = {
         "and (utilization.limit_value > 0 or thresholds.threshold_percent = 100)",
         "",
     ),
-    "the upgrade's limit may be reached": ("int_quota_upgrades", "end > on_plans.conc", "end >= on_plans.conc"),
+    "the upgrade's limit may be reached": ("int_quota_upgrade_candidates", "end > users.conc", "end >= users.conc"),
     "an upgrade lifts the user's own limits": (
-        "int_quota_upgrades",
+        "int_quota_upgrade_candidates",
         "when overrides.has_sandboxes_override then overrides.sandboxes_limit",
         "when false then overrides.sandboxes_limit",
     ),
     "a plan without a price on some days is offered": (
-        "int_quota_upgrades",
+        "int_quota_upgrade_prices",
         "having sum(rating_periods.day_count) = any_value(rating_periods.period_day_count)",
         "",
     ),
@@ -170,7 +170,7 @@ FAULTS = {
         "newest.read_at_utc <= sessions.end_at_utc",
     ),
     "the last seven days are whole sessions": (
-        "fct_quota_forecast",
+        "int_forecast_inputs",
         "least(sessions.end_at_utc, clock.as_of_at_utc)",
         "sessions.end_at_utc",
     ),

@@ -159,30 +159,44 @@ def loaded_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 PRICES = "plan_id,valid_from,valid_to,monthly_fee,included_credits,minimum_charge,tier_model\n"
+BAD_PRICES = {
+    "UTF-16": (PRICES.encode("utf-16"), "line 1: it is UTF-16"),
+    "another encoding": (PRICES.encode() + b"M\xfcller,2026-10-01,,,,,graduated\n", "line 2: byte 0xfc is not UTF-8"),
+    "empty": (b"", "line 1: it is empty"),
+    "a blank line": (b"\n", "line 1: it is empty"),
+    "a column is lost": (
+        PRICES.replace(",monthly_fee", "").encode(),
+        "line 1, column monthly_fee: it is missing",
+    ),
+    "a column is there twice": (
+        PRICES.replace("\n", ",valid_to\n").encode(),
+        "line 1, column valid_to: it is there 2 times",
+    ),
+    "a column is renamed": (PRICES.replace("monthly_fee", "fee").encode(), "line 1, column monthly_fee: it is missing"),
+    "a column more": (PRICES.replace("\n", ",note\n").encode(), "line 1, column note: it is unknown"),
+    "semicolons": (PRICES.replace(",", ";").encode(), "line 1: cells are separated by semicolons"),
+    "tabs": (PRICES.replace(",", "\t").encode(), "line 1: cells are separated by tabs"),
+    "a day": (
+        PRICES.encode() + b"p,31.10.2026,,,,,graduated\n",
+        "line 2, column valid_from: '31.10.2026' is not a day",
+    ),
+    "an amount": (
+        PRICES.encode() + b'p,2026-10-01,,"1,000",,,graduated\n',
+        "line 2, column monthly_fee: '1,000' is not an amount",
+    ),
+}
 
 
-@pytest.mark.parametrize(
-    ("content", "said"),
-    [
-        (PRICES.encode("utf-16"), "line 1: it is UTF-16"),
-        (PRICES.encode() + b"M\xfcller,2026-10-01,,,,,graduated\n", "line 2: byte 0xfc is not UTF-8"),
-        (b"", "line 1: it is empty"),
-        (b"\n", "line 1: it is empty"),
-        (PRICES.replace(",monthly_fee", "").encode(), "line 1, column monthly_fee: it is missing"),
-        (PRICES.replace("\n", ",valid_to\n").encode(), "line 1, column valid_to: it is there 2 times"),
-        (PRICES.replace("monthly_fee", "fee").encode(), "line 1, column monthly_fee: it is missing"),
-        (PRICES.replace("\n", ",note\n").encode(), "line 1, column note: it is unknown"),
-        (PRICES.replace(",", ";").encode(), "line 1: cells are separated by semicolons"),
-        (PRICES.replace(",", "\t").encode(), "line 1: cells are separated by tabs"),
-        (PRICES.encode() + b"p,31.10.2026,,,,,graduated\n", "line 2, column valid_from: '31.10.2026' is not a day"),
-        (
-            PRICES.encode() + b'p,2026-10-01,,"1,000",,,graduated\n',
-            "line 2, column monthly_fee: '1,000' is not an amount",
-        ),
-    ],
-)
-def test_dbt_stops_before_it_loads_anything(loaded_once: Path, tmp_path: Path, content: bytes, said: str) -> None:
-    """In a process of its own, as users run it: dbt decodes seeds while it parses."""
+@pytest.mark.parametrize("name", BAD_PRICES)
+def test_a_price_list_that_cannot_be_read_is_named(name: str) -> None:
+    content, said = BAD_PRICES[name]
+    assert any(error.startswith(said) for error in errors(content, COLUMNS["plan_prices"]))
+
+
+@pytest.mark.parametrize("name", ["another encoding", "a column is lost", "an amount"])
+def test_dbt_stops_before_it_loads_anything(loaded_once: Path, tmp_path: Path, name: str) -> None:
+    """In a process of its own, as users run it: dbt decodes seeds while it parses. One error of each kind will do."""
+    content, said = BAD_PRICES[name]
     seeds = Path(shutil.copytree(ROOT / "seeds", tmp_path / "seeds"))
     (seeds / "plan_prices.csv").write_bytes(content)
     read = "select * from seeds.plan_prices order by all"

@@ -1,21 +1,13 @@
--- Purpose: which limits each user is to have, from which day to which: those of the plan, and over them those of the user.
--- Grain: one row a user, quota and run of days with one limit of one origin (external_user_id, quota, valid_from).
--- What nobody set has no row: neither a row of the plan's limits on that day, nor a cell of the user's own.
--- depends_on: {{ ref("int_pricing_errors") }}  (no user is on two plans on a day)
--- depends_on: {{ ref("int_quota_errors") }}  (no plan and no user has two rows of limits on a day)
+-- Purpose: the limits that each user is to have, by day: those of the plan, and over them the user's own.
+-- Grain: one row per user, quota and range of days with one limit of one origin (external_user_id, quota, valid_from).
+-- A limit that is set on a day neither by the plan nor by the user's own row has no row.
+-- depends_on: {{ ref("int_quota_errors") }}  (no plan and no user has two rows of limits on one day)
 
 with
 
-users as (
+plan_ranges as (
 
-    select external_user_id from {{ ref("int_users") }}
-    where is_attributed
-    union
-    select external_user_id from {{ ref("int_quota_limits") }}
-    union
-    select external_user_id from {{ ref("stg_billing__user_plans") }}
-    union
-    select external_user_id from {{ ref("stg_billing__user_quota_overrides") }}
+    select * from {{ ref("int_user_plan_ranges") }}
 
 ),
 
@@ -25,41 +17,20 @@ plan_quotas as (
 
 ),
 
-user_plans as (
-
-    select * from {{ ref("stg_billing__user_plans") }}
-
-),
-
 overrides as (
 
     select * from {{ ref("stg_billing__user_quota_overrides") }}
 
 ),
 
-plans as (
-
-    select * from {{ ref("stg_billing__plans") }}
-
-),
-
-default_plan as (
-
-    -- A default plan that does not exist is nobody's.
-    select plans.plan_id
-    from plans
-    where plans.plan_id = {{ text_variable("default_plan_id") }}
-
-),
-
--- The days on which what is desired of a user may change. In between it is the same, so its first day tells.
+-- The ranges at whose ends the desired limits of a user may change. Between two such days they stay the same.
 own_ranges as (
 
     select
-        user_plans.external_user_id,
-        user_plans.valid_from,
-        user_plans.valid_to
-    from user_plans
+        plan_ranges.external_user_id,
+        plan_ranges.valid_from,
+        plan_ranges.valid_to
+    from plan_ranges
     union all
     select
         overrides.external_user_id,
@@ -68,19 +39,11 @@ own_ranges as (
     from overrides
     union all
     select
-        user_plans.external_user_id,
+        plan_ranges.external_user_id,
         plan_quotas.valid_from,
         plan_quotas.valid_to
-    from user_plans
-    inner join plan_quotas on user_plans.plan_id = plan_quotas.plan_id
-    union all
-    select
-        users.external_user_id,
-        plan_quotas.valid_from,
-        plan_quotas.valid_to
-    from users
-    cross join default_plan
-    inner join plan_quotas on default_plan.plan_id = plan_quotas.plan_id
+    from plan_ranges
+    inner join plan_quotas on plan_ranges.plan_id = plan_quotas.plan_id
 
 ),
 
@@ -115,14 +78,13 @@ on_plans as (
         segments.external_user_id,
         segments.valid_from,
         segments.valid_to,
-        coalesce(user_plans.plan_id, default_plan.plan_id) as plan_id
+        plan_ranges.plan_id
     from segments
-    left join user_plans
+    left join plan_ranges
         on
-            segments.external_user_id = user_plans.external_user_id
-            and segments.valid_from >= user_plans.valid_from
-            and segments.valid_from < coalesce(user_plans.valid_to, date '9999-12-31')
-    left join default_plan on user_plans.plan_id is null
+            segments.external_user_id = plan_ranges.external_user_id
+            and segments.valid_from >= plan_ranges.valid_from
+            and segments.valid_from < coalesce(plan_ranges.valid_to, date '9999-12-31')
 
 ),
 
@@ -159,7 +121,7 @@ desired as (
 
 ),
 
--- Days that follow each other with the same limit of the same origin are one run.
+-- Consecutive segments with the same limit of the same origin are one run.
 compared as (
 
     select
@@ -192,7 +154,7 @@ select
     numbered.external_user_id,
     numbered.quota,
     min(numbered.valid_from) as valid_from,
-    -- The last day of a run tells where it ends; max() would take an end before none.
+    -- The end of the run's last segment: max() would prefer an earlier end to none.
     {{ value_at_highest("numbered.valid_to", "numbered.valid_from") }} as valid_to,
     any_value(numbered.limit_value) as limit_value,
     numbered.wanted_by,

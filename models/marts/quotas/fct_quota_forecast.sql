@@ -1,131 +1,24 @@
 -- Purpose: what each user's credits will come to by the end of the current period, and when they reach the limit, by two
 --          plain methods: at the rate of the period so far, and at the rate of the last 7 days.
--- Grain: one row a user of the current period's credits quota (external_user_id, billing_period).
--- Whole nano-credits and microseconds all the way: credits are rounded down, moments up, so that the limit is reached by the
+-- Grain: one row per user of the current period's credits quota (external_user_id, billing_period).
+-- Whole nano-credits and microseconds throughout. Credits are rounded down and moments up, so that the limit is reached by the
 -- period's end if and only if the credits expected by then are at or over it.
 {% set window_microseconds = 7 * 24 * 3600 * 1000000 %}
 with
 
-period as (
-
-    select * from {{ ref("int_current_period") }}
-
-),
-
-newest_load as (
-
-    select max(started_at_utc) as started_at_utc from {{ ref("stg_miosa__loads") }}
-
-),
-
-utilization as (
-
-    select * from {{ ref("int_quota_utilization") }}
-    where quota = 'credits'
-
-),
-
-sessions as (
-
-    select * from {{ ref("int_sessions") }}
-
-),
-
-clock as (
-
-    select
-        period.billing_period,
-        period.period_start_at_utc,
-        least(period.period_end_at_utc, newest_load.started_at_utc) as as_of_at_utc,
-        least(period.period_end_at_utc, newest_load.started_at_utc) - interval 7 days as window_start_at_utc,
-        {{ elapsed_microseconds("period.period_start_at_utc", "period.period_end_at_utc") }} as period_microseconds,
-        -- Null while the period has not begun: there is no rate.
-        nullif(
-            greatest(
-                {{ elapsed_microseconds(
-                    "period.period_start_at_utc", "least(period.period_end_at_utc, newest_load.started_at_utc)"
-                ) }},
-                0
-            ),
-            0
-        ) as so_far_microseconds
-    from period
-    cross join newest_load
-
-),
-
--- What of each session lies in the last 7 days, cut exactly as any split is (rule 13).
-recent_parts as (
-
-    select
-        sessions.external_user_id,
-        sessions.cost_nano_credits,
-        sessions.elapsed_microseconds,
-        {{ elapsed_microseconds(
-            "sessions.started_at_utc", "greatest(sessions.started_at_utc, clock.window_start_at_utc)"
-        ) }} as from_microseconds,
-        {{ elapsed_microseconds(
-            "sessions.started_at_utc", "least(sessions.end_at_utc, clock.as_of_at_utc)"
-        ) }} as to_microseconds
-    from sessions
-    inner join clock
-        on
-            sessions.started_at_utc < clock.as_of_at_utc
-            and (
-                sessions.end_at_utc > clock.window_start_at_utc
-                or sessions.started_at_utc = clock.window_start_at_utc
-            )
-    -- Which the condition above implies; but this one leaves few of the history's sessions to be joined.
-    where sessions.end_at_utc >= (select recent_clock.window_start_at_utc from clock as recent_clock)
-
-),
-
-recent as (
-
-    select
-        recent_parts.external_user_id,
-        sum(
-            {{ prorated_share(
-                "recent_parts.cost_nano_credits",
-                "recent_parts.from_microseconds",
-                "recent_parts.to_microseconds",
-                "recent_parts.elapsed_microseconds",
-            ) }}
-        )::{{ wide_integer() }} as recent_nano
-    from recent_parts
-    group by recent_parts.external_user_id
-
-),
-
 known as (
 
     select
-        utilization.external_user_id,
-        clock.billing_period,
-        clock.period_start_at_utc,
-        clock.as_of_at_utc,
-        clock.period_microseconds,
-        clock.so_far_microseconds,
-        clock.period_microseconds - clock.so_far_microseconds as left_microseconds,
-        utilization.limit_value,
-        utilization.reached_limit_at_utc,
-        {{ credits_to_nano("utilization.used_value") }} as so_far_nano,
-        -- A limit of zero is reached by the first use. (GREATEST skips nulls: no limit is told apart first.)
-        case
-            when utilization.limit_value is not null
-                then greatest({{ credits_to_nano("utilization.limit_value") }}, 1)
-        end as limit_nano,
-        coalesce(recent.recent_nano, 0)::{{ wide_integer() }} as recent_nano
-    from utilization
-    inner join clock on utilization.billing_period = clock.billing_period
-    left join recent on utilization.external_user_id = recent.external_user_id
+        *,
+        period_microseconds - so_far_microseconds as left_microseconds
+    from {{ ref("int_forecast_inputs") }}
 
 ),
 
 expected as (
 
-    -- Capped at what the columns' type holds: a period of a few microseconds makes rates without bounds. LEAST skips nulls:
-    -- the product with 0 keeps them.
+    -- Capped at what the type of the columns can hold: a period of a few microseconds makes rates without bounds. LEAST skips
+    -- nulls; the product with 0 keeps them.
     select
         known.*,
         least(
@@ -140,7 +33,7 @@ expected as (
 
 ),
 
--- The limit where it is still to be reached, and will be by that method. Else null, which no product below can overflow.
+-- The limit if by that method it will still be reached. Else null, so that no product below can overflow.
 reachable as (
 
     select
@@ -161,7 +54,7 @@ moments as (
     select
         reachable.*,
         case
-            when reachable.is_limit_reached then reachable.reached_limit_at_utc
+            when reachable.is_limit_reached then reachable.reached_at_utc
             else
                 {{ from_epoch_us(
                     epoch_us("reachable.period_start_at_utc") ~ " + "
@@ -171,7 +64,7 @@ moments as (
                 ) }}
         end as run_rate_reached_at_utc,
         case
-            when reachable.is_limit_reached then reachable.reached_limit_at_utc
+            when reachable.is_limit_reached then reachable.reached_at_utc
             else
                 {{ from_epoch_us(
                     epoch_us("reachable.as_of_at_utc") ~ " + "

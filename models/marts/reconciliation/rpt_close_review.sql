@@ -14,46 +14,14 @@ with
 
 first_open as (
 
-    select
-        billing_period,
-        {{ billing_period("period_start - interval 1 month") }} as previous_period
-    from {{ ref("int_billing_periods") }}
+    select billing_period from {{ ref("int_billing_periods") }}
     where is_first_open
-
-),
-
-invoices as (
-
-    select
-        external_user_id,
-        invoice_period,
-        currency,
-        credits,
-        amount::decimal(38, 3) as amount
-    from {{ ref("fct_invoices") }}
 
 ),
 
 changes as (
 
-    select
-        coalesce(today.external_user_id, previous.external_user_id) as external_user_id,
-        coalesce(today.currency, previous.currency) as currency,
-        today.credits,
-        today.amount,
-        previous.amount as previous_amount
-    from (
-        select invoices.* from invoices
-        inner join first_open on invoices.invoice_period = first_open.billing_period
-    ) as today
-    full outer join (
-        select invoices.* from invoices
-        inner join first_open on invoices.invoice_period = first_open.previous_period
-    ) as previous
-        on
-            today.external_user_id = previous.external_user_id
-            and today.currency = previous.currency
-    where (select count(*) from invoices inner join first_open on invoices.invoice_period = first_open.previous_period) > 0
+    select * from {{ ref("int_invoice_changes") }}
 
 ),
 

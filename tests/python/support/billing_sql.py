@@ -7,9 +7,12 @@ tested on the whole path.
 
 from __future__ import annotations
 
+import atexit
 import re
+import shutil
+import tempfile
 from collections.abc import Collection, Iterable
-from functools import cached_property
+from functools import cache, cached_property
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
@@ -115,6 +118,14 @@ class CompiledModels:
         for table, columns in LEDGER.items():
             connection.execute(f"create table ledger.{table} ({columns})")
         return connection
+
+
+@cache
+def compiled_models() -> CompiledModels:
+    """The models as dbt compiles them, once per test process."""
+    folder = tempfile.mkdtemp(prefix="compiled-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return CompiledModels(Path(folder))
 
 
 class BillingWarehouse:
