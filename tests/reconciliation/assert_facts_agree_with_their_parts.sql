@@ -11,7 +11,9 @@ session_days as (
 
 session_periods as (
 
-    select * from {{ changed_part(ref("int_session_periods"), ["external_user_id", "billing_period"], "int_user_periods_changed_by_usage") }}
+    select * from {{ changed_part(
+        ref("int_session_periods"), ["external_user_id", "billing_period"], "int_user_periods_changed_by_usage",
+    ) }}
 
 ),
 

@@ -3,9 +3,13 @@ with
 
 used_periods as (
 
-    select billing_period from {{ changed_part(ref("fct_user_period_credits"), ["external_user_id", "billing_period"], "int_user_periods_changed_by_usage") }}
+    select billing_period from {{ changed_part(
+        ref("fct_user_period_credits"), ["external_user_id", "billing_period"], "int_user_periods_changed_by_usage",
+    ) }}
     union
-    select billing_period from {{ changed_part(ref("fct_session_period_credits"), ["external_user_id", "billing_period"], "int_user_periods_changed_by_usage") }}
+    select billing_period from {{ changed_part(
+        ref("fct_session_period_credits"), ["external_user_id", "billing_period"], "int_user_periods_changed_by_usage",
+    ) }}
 
 ),
 

@@ -40,7 +40,9 @@ parts_in_order as (
             order by session_days_with_plan.part_start_at_utc, session_days_with_plan.session_id
             rows between unbounded preceding and current row
         ) as end_nano
-    from {{ changed_rows(ref("int_session_days_with_plan"), ref("int_user_periods_changed_by_lines"), ["external_user_id", "billing_period"]) }} as session_days_with_plan
+    from {{ changed_rows(
+        ref("int_session_days_with_plan"), ref("int_user_periods_changed_by_lines"), ["external_user_id", "billing_period"],
+    ) }} as session_days_with_plan
     {{ semi_join() }} lines_in_order
         on
             {%- for column in rating_period %}
@@ -57,7 +59,9 @@ select
     parts.session_id,
     parts.usage_date,
     parts.nano_credits::{{ wide_integer() }} as nano_credits
-from {{ changed_rows(ref("int_session_days_with_plan"), ref("int_user_periods_changed_by_lines"), ["external_user_id", "billing_period"]) }} as parts
+from {{ changed_rows(
+    ref("int_session_days_with_plan"), ref("int_user_periods_changed_by_lines"), ["external_user_id", "billing_period"],
+) }} as parts
 inner join lines
     on
         {%- for column in rating_period %}

@@ -10,7 +10,9 @@
     meta={"changes": "int_changed_sessions", "changed_keys": ["row_hash", "load_id"]},
 ) }}
 -- depends_on: {{ ref("int_user_periods_changed_by_usage") }}  (it reads this table as the previous build left it)
-{%- set versions = changed_rows(source("miosa", "usage_sessions"), ref("int_changed_sessions"), ["load_id", "row_number"]) ~ " as versions" %}
+{%- set versions = changed_rows(
+    source("miosa", "usage_sessions"), ref("int_changed_sessions"), ["load_id", "row_number"],
+) ~ " as versions" %}
 
 with
 

@@ -1,6 +1,9 @@
 -- Purpose: the usage and credits of each session in each billing period.
 -- Grain: one row per session and billing period in which it has a part (session_id, billing_period).
-{{ config(materialized="view", meta={"changes": "int_user_periods_changed_by_usage", "changed_keys": ["external_user_id", "billing_period"]}) }}
+{{ config(
+    materialized="view",
+    meta={"changes": "int_user_periods_changed_by_usage", "changed_keys": ["external_user_id", "billing_period"]},
+) }}
 
 select
     session_periods.session_id,

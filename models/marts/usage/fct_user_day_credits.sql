@@ -1,6 +1,9 @@
 -- Purpose: the usage and credits of each user on each UTC day.
 -- Grain: one row per user and UTC day with a session part (external_user_id, usage_date).
-{{ config(materialized="view", meta={"changes": "int_user_periods_changed_by_usage", "changed_keys": ["external_user_id", "billing_period"]}) }}
+{{ config(
+    materialized="view",
+    meta={"changes": "int_user_periods_changed_by_usage", "changed_keys": ["external_user_id", "billing_period"]},
+) }}
 
 select
     user_days.external_user_id,

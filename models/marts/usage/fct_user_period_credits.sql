@@ -1,6 +1,9 @@
 -- Purpose: the usage and credits of each user in each billing period, on which invoices and reconciliation build.
 -- Grain: one row per user and billing period with a session part (external_user_id, billing_period).
-{{ config(materialized="view", meta={"changes": "int_user_periods_changed_by_usage", "changed_keys": ["external_user_id", "billing_period"]}) }}
+{{ config(
+    materialized="view",
+    meta={"changes": "int_user_periods_changed_by_usage", "changed_keys": ["external_user_id", "billing_period"]},
+) }}
 
 select
     user_periods.external_user_id,

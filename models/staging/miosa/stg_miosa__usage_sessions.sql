@@ -7,7 +7,9 @@
     unique_key=["row_hash"],
     meta={"changes": "stg_miosa__changed_sessions", "changed_keys": ["row_hash", "load_id"]},
 ) }}
-{%- set versions = changed_rows(source("miosa", "usage_sessions"), ref("stg_miosa__changed_sessions"), ["load_id", "row_number"]) ~ " as versions" %}
+{%- set versions = changed_rows(
+    source("miosa", "usage_sessions"), ref("stg_miosa__changed_sessions"), ["load_id", "row_number"],
+) ~ " as versions" %}
 
 with
 
