@@ -1,4 +1,4 @@
-"""What two JSON texts have in common besides their bytes, with every number kept as the text it was.
+"""JSON texts: whether two have the same content, and how one is stored. Every number keeps the text it was.
 
 Used only for the few rows that a set-based comparison cannot decide: everything here is one row at a time.
 """
@@ -29,13 +29,18 @@ class Number(str):
     __hash__ = str.__hash__
 
 
+def spell_surrogates(text: str) -> str:
+    """Text as UTF-8 can hold it: a lone surrogate becomes the six characters of its escape."""
+    return _SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
 def parse(text: str) -> Any:
     """Parse JSON: of repeated keys the last wins, numbers (NaN and Infinity too) become `Number`."""
     return json.loads(text, parse_float=Number, parse_int=Number, parse_constant=Number)
 
 
 def is_same(left: str, right: str) -> bool:
-    """Tell whether two JSON texts say the same: keys in any order, strings decoded, numbers by their text."""
+    """Whether two JSON texts have the same content: keys in any order, strings decoded, numbers by their text."""
     try:
         return bool(parse(left) == parse(right))
     except (ValueError, RecursionError):
@@ -43,14 +48,14 @@ def is_same(left: str, right: str) -> bool:
 
 
 def dump(value: Any, *, sort_keys: bool = False) -> str:
-    """Write what `parse` gave as JSON that every reader takes.
+    """Write a value from `parse` as JSON that every reader accepts.
 
-    Numbers come out as they were; a lone surrogate, which UTF-8 cannot hold, as the six characters of its escape.
+    Numbers keep their text. A lone surrogate, which UTF-8 cannot hold, becomes the six characters of its escape.
     """
     if isinstance(value, Number):
         return str(value)
     if isinstance(value, str):
-        return json.dumps(_SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", value), ensure_ascii=False)
+        return json.dumps(spell_surrogates(value), ensure_ascii=False)
     if isinstance(value, dict):
         items = sorted(value.items()) if sort_keys else value.items()
         return "{" + ",".join(f"{dump(key)}:{dump(item, sort_keys=sort_keys)}" for key, item in items) + "}"
@@ -60,7 +65,7 @@ def dump(value: Any, *, sort_keys: bool = False) -> str:
 
 
 def normalize(text: str) -> str:
-    """The same JSON without repeated keys (the last wins) and lone surrogates. Text that is no JSON stays as it is."""
+    """The same JSON without repeated keys (the last wins) and lone surrogates. Text that is not JSON stays as it is."""
     try:
         return dump(parse(text))
     except (ValueError, RecursionError):
@@ -68,9 +73,24 @@ def normalize(text: str) -> str:
 
 
 def digest(text: str) -> str:
-    """A digest of what a JSON text says: the same however its keys are ordered or its strings spelt."""
+    """A digest of the content of a JSON text: the same however its keys are ordered or its strings spelt."""
     try:
-        said = dump(parse(text), sort_keys=True)
+        content = dump(parse(text), sort_keys=True)
     except (ValueError, RecursionError):
-        said = text
-    return hashlib.md5(said.encode(), usedforsecurity=False).hexdigest()
+        content = text
+    return hashlib.md5(content.encode(), usedforsecurity=False).hexdigest()
+
+
+def storable(text: str) -> tuple[str, str | None]:
+    """A JSON text as UTF-8 can hold it, and its normalized text if DuckDB could not read it otherwise."""
+    stored = spell_surrogates(text)
+    if "\\u" not in stored:
+        return stored, None
+    # Only a text with a lone surrogate has to be normalized here; repeated keys are found in the warehouse.
+    return stored, normalize(stored) if _has_lone_surrogate(stored) else None
+
+
+def _has_lone_surrogate(text: str) -> bool:
+    """Whether any string in a JSON text holds half of a pair."""
+    decoded = json.dumps(json.loads(text, parse_int=str, parse_float=str), ensure_ascii=False)
+    return _SURROGATE.search(decoded) is not None

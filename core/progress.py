@@ -1,4 +1,4 @@
-"""A progress bar on standard error: windows, rows and rate. Silent where that is no terminal."""
+"""Progress bars on standard error: steps, rows and rate of each stage. Silent if that is not a terminal."""
 
 from __future__ import annotations
 
@@ -6,54 +6,54 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
+    from rich.progress import Progress, TaskID
 
 
+@dataclass
 class Bar:
-    """One stage's bar."""
+    """One stage's bar; it shows nothing without a `progress`."""
 
-    def __init__(self, progress: Progress | None, name: str, total: int) -> None:
-        """Show a stage of `total` steps; nothing without `progress`."""
-        self._progress = progress
-        self._task = progress.add_task(name, total=total, rows=0, rate=0.0) if progress else None
-        self._rows = 0
-        self._began = time.monotonic()
+    progress: Progress | None
+    task: TaskID | None
+    rows: int = 0
+    began: float = field(default_factory=time.monotonic)
 
     def add_rows(self, rows: int) -> None:
         """Count rows that came."""
-        self._rows += rows
-        if self._progress and self._task is not None:
-            rate = self._rows / max(time.monotonic() - self._began, 1e-3)
-            self._progress.update(self._task, rows=self._rows, rate=rate)
+        self.rows += rows
+        if self.progress and self.task is not None:
+            rate = self.rows / max(time.monotonic() - self.began, 1e-3)
+            self.progress.update(self.task, rows=self.rows, rate=rate)
 
     def advance(self) -> None:
         """Count a step that is done."""
-        if self._progress and self._task is not None:
-            self._progress.advance(self._task)
+        if self.progress and self.task is not None:
+            self.progress.advance(self.task)
 
 
+@dataclass(frozen=True)
 class Bars:
-    """The bars of a run, one a stage."""
+    """The bars of a run, one per stage, drawn on `progress`, or nowhere."""
 
-    def __init__(self, progress: Progress | None) -> None:
-        """Draw on `progress`, or nowhere."""
-        self._progress = progress
+    progress: Progress | None = None
 
     def stage(self, name: str, total: int) -> Bar:
-        """Begin a stage."""
-        return Bar(self._progress, name, total)
+        """Begin a stage of `total` steps."""
+        task = self.progress.add_task(name, total=total, rows=0, rate=0.0) if self.progress else None
+        return Bar(self.progress, task)
 
 
 @contextmanager
 def bars() -> Iterator[Bars]:
     """Show bars until the block ends."""
     if not sys.stderr.isatty():
-        yield Bars(None)
+        yield Bars()
         return
-    # Imported as late as here: it takes as long as a hundred requests, and a scheduled run has no terminal.
+    # Imported only here: it takes as long as a hundred requests, and a scheduled run has no terminal.
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 

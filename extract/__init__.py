@@ -1,6 +1,7 @@
 """The extractor: from the MIOSA API to the raw layer of the warehouse. Run it with `python -m extract`.
 
-`run` decides what is asked for, `paging` reads lists, and `warehouse` lands rows. Two options act on the way:
-`pseudonyms` replaces external ids before anything is stored, and `parquet` copies what landed into files. Nothing here
-computes an amount: rows are stored as the text that came.
+`run` lands everything in order: `sessions` and sandboxes, which are `lists`, then `quotas` and `vendor_figures`, which
+are `documents`. A list is read by `paging`, several of them side by side by `page_streams`; `pseudonyms` replaces ids
+on the way, and `warehouse` lands the rows. `parquet` writes what was landed into files. Nothing here computes an
+amount: rows are kept as the text they were.
 """

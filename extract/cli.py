@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import click
 
 from core import __version__, command_line
-from core.client import Client
+from core.api.client import Client
 from core.command_line import say, working
 from core.database.checkpoint import CheckpointProcess
 from core.options import options_of
 from core.progress import bars
+from extract.context import RunContext, Summary
 from extract.parquet import ParquetFolder
 from extract.pseudonyms import Pseudonyms
-from extract.run import Run, Summary
+from extract.run import land_everything
 from extract.settings import Settings, read_settings
 from extract.warehouse import Warehouse
 
@@ -38,27 +38,23 @@ def command(**options: Any) -> None:
 
 def _run(settings: Settings) -> Summary:
     """Open the warehouse, the API and the Parquet folder, and run."""
-    stop = threading.Event()
     pseudonyms = Pseudonyms.of_settings(settings)
-    try:
-        with (
-            CheckpointProcess(settings.warehouse) as process,
-            Warehouse(
-                settings.warehouse,
-                settings.lock_seconds,
-                pseudonyms.check_value if pseudonyms else None,
-                on_close=process.checkpoint,
-            ) as warehouse,
-            Client(settings, stop) as client,
-            bars() as stages,
-        ):
-            folder = ParquetFolder(settings.parquet, warehouse) if settings.parquet else None
-            summary = Run(settings, client, warehouse, stages, pseudonyms).execute()
-            if folder:
-                folder.complete()
-            return summary
-    finally:
-        stop.set()
+    with (
+        CheckpointProcess(settings.warehouse) as process,
+        Warehouse(
+            settings.warehouse,
+            settings.lock_seconds,
+            pseudonyms.check_value if pseudonyms else None,
+            on_close=process.checkpoint,
+        ) as warehouse,
+        Client(settings) as client,
+        bars() as stages,
+    ):
+        folder = ParquetFolder(settings.parquet, warehouse) if settings.parquet else None
+        summary = land_everything(RunContext(settings, client, warehouse, stages, pseudonyms))
+        if folder:
+            folder.complete()
+        return summary
 
 
 def print_summary(summary: Summary, settings: Settings) -> None:

@@ -1,8 +1,7 @@
-"""Pseudonyms for external ids: their HMAC-SHA256, put in their place before anything of a row is stored.
+"""Pseudonyms for external ids: their HMAC-SHA256 replaces them before anything of a row is stored.
 
-Only ids change. Everything else of a JSON text stays byte for byte, numbers and spacing included, so a row says the
-same as before of everything but who it is about. A number that is an id becomes a list of one pseudonym: it is no text,
-so it still names no owner (rule 9).
+Only ids change. The rest of a JSON text stays byte for byte, numbers and spacing included. A number that is an id
+becomes a list of one pseudonym: a list is not a text, so it still names no owner (rule 9).
 """
 
 from __future__ import annotations
@@ -15,19 +14,20 @@ import re
 from dataclasses import replace
 from functools import lru_cache
 
-from core.answers import Page, spell_surrogates, storable
+from core.api.pages import Page
+from core.canonical import spell_surrogates, storable
 from core.settings import FileSettings
 
 UNATTRIBUTED = "(unattributed)"
-"""No id, but the warehouse's name for nobody: a row that claims it has to stay recognisable, so as to be rejected."""
+"""Not an id, but the warehouse's name for nobody. A row that claims it must stay recognisable, to be rejected."""
 
-# A field's name in words, whether `_`, `-` or capitals part them, and the names of fields that hold ids of the vendor's
-# customer: external_user_id, external_project_id, external_ids and their like, and the objects that an id may stand in.
+# A field's name as words, whether `_`, `-` or capitals separate them; and the names of fields that hold ids of the
+# platform's own: external_user_id, external_project_id, external_ids and the like, and the objects around such ids.
 _WORDS = re.compile(r"[A-Z]{2,}s?(?![a-z])|[A-Z]?[a-z]+")
 _FIELD = re.compile(r"external_(?:[a-z]+_)*ids?|external[a-z]*ids?|external_?(?:user|project|workspace)s?(?:_?ids?)?")
 _NUMBER = r"-?[0-9][0-9.eE+-]*"
-# Without a backslash in a text, every quotation mark in it opens or closes a string. Both cases are spelt out, and the
-# first class takes more than it has to: that is a quarter faster.
+# In a text without a backslash, every quotation mark opens or closes a string. Spelling out both cases, and a first
+# class that matches more than it has to, is a quarter faster.
 _PLAIN = re.compile(
     r'("([Ee_-]+[Xx][Tt][Ee][Rr][Nn][Aa][Ll][A-Za-z0-9_-]*)"[ \t\n\r]*:[ \t\n\r]*)'
     rf'(?:"([^"]+)"|({_NUMBER})|(?=[\[{{]))'
@@ -36,7 +36,7 @@ _TOKEN = re.compile(rf'("(?:[^"\\]|\\.)*")([ \t\n\r]*:)?|[\[\]{{}},]|({_NUMBER})
 
 
 class Pseudonyms:
-    """What stands for external ids under one key. Any number of threads may use it."""
+    """The pseudonyms of external ids under one key. Any number of threads may use it."""
 
     def __init__(self, key: bytes) -> None:
         """Take the key. It is neither stored nor shown."""
@@ -46,19 +46,19 @@ class Pseudonyms:
 
     @classmethod
     def of_settings(cls, settings: FileSettings) -> Pseudonyms | None:
-        """The pseudonyms that the settings ask for; None where ids are to be stored as they are."""
+        """The pseudonyms that the settings ask for; None if ids are stored as they are."""
         key = settings.id_hash_key
         return None if key is None else cls(os.fsencode(key.get_secret_value()))
 
     @property
     def check_value(self) -> str:
-        """What tells this key from others: the pseudonym of the one text that never gets one."""
+        """Identifies this key among others: the pseudonym of the one text that never gets one."""
         return self._digest(UNATTRIBUTED)
 
-    def of(self, external_id: str) -> str:
+    def pseudonym_of(self, external_id: str) -> str:
         """The pseudonym of an id: 64 hexadecimal digits, the same at any time under the same key.
 
-        The empty text and `(unattributed)` are no ids, and stay as they are.
+        The empty text and `(unattributed)` are not ids, and stay as they are.
         """
         if external_id in ("", UNATTRIBUTED):
             return external_id
@@ -69,39 +69,39 @@ class Pseudonyms:
         return found
 
     def id_of(self, pseudonym: str) -> str | None:
-        """The id that a pseudonym stands for, if this object has met it."""
+        """The id behind a pseudonym, if this object has replaced it before."""
         return pseudonym if pseudonym in ("", UNATTRIBUTED) else self._ids.get(pseudonym)
 
-    def page(self, page: Page) -> Page:
-        """A page with pseudonyms in the place of ids."""
-        hidden = replace(page, text=self.text(page.text))
+    def hide_in_page(self, page: Page) -> Page:
+        """A page with pseudonyms in place of ids."""
+        hidden = replace(page, text=self.hide_in_text(page.text))
         if page.normalized is None:
             return hidden
         return replace(hidden, normalized=[storable(row)[1] for row in hidden.rows])
 
-    def text(self, text: str) -> str:
-        """A JSON text (or several, with `SEPARATOR` between them) with pseudonyms in the place of ids."""
+    def hide_in_text(self, text: str) -> str:
+        """A JSON text (or several, with `SEPARATOR` between them) with pseudonyms in place of ids."""
         if "\\" in text:
-            return self._scanned(text)
+            return self._hide_by_token(text)
         nested, known = False, self._by_id
 
-        def put(match: re.Match[str]) -> str:
+        def replace_id(match: re.Match[str]) -> str:
             nonlocal nested
             before, name, external_id, number = match.groups()
             if not _holds_ids(name):
                 return match[0]
             if external_id is not None:
-                return f'{before}"{known.get(external_id) or self.of(external_id)}"'
+                return f'{before}"{known.get(external_id) or self.pseudonym_of(external_id)}"'
             if number is not None:
                 return f"{before}{self._listed(number)}"
             nested = True
             return match[0]
 
-        plain = _PLAIN.sub(put, text)
-        return self._scanned(text) if nested else plain
+        plain = _PLAIN.sub(replace_id, text)
+        return self._hide_by_token(text) if nested else plain
 
-    def _scanned(self, text: str) -> str:
-        """The same, token by token: for texts with escapes, or with ids inside of lists and objects."""
+    def _hide_by_token(self, text: str) -> str:
+        """The same, token by token: for texts with escapes, or with ids inside lists and objects."""
         pieces: list[str] = []
         copied = depth = 0
         within: int | None = None  # the depth of the list or object that is an external field's value
@@ -129,14 +129,14 @@ class Pseudonyms:
         return "".join([*pieces, text[copied:]])
 
     def _quoted(self, token: str) -> str:
-        """A string of JSON with the pseudonym in it; unchanged where it holds no id."""
+        """A JSON string with the pseudonym in it; unchanged if it holds no id."""
         external_id = spell_surrogates(_decoded(token))  # as the warehouse would hold it
-        pseudonym = self.of(external_id)
+        pseudonym = self.pseudonym_of(external_id)
         return token if pseudonym == external_id else f'"{pseudonym}"'
 
     def _listed(self, number: str) -> str:
-        """What stands for a number that is an id."""
-        return f'["{self.of(number)}"]'
+        """The replacement of a number that is an id."""
+        return f'["{self.pseudonym_of(number)}"]'
 
     def _digest(self, text: str) -> str:
         return hmac.digest(self._key, text.encode(), hashlib.sha256).hex()
@@ -144,7 +144,7 @@ class Pseudonyms:
 
 @lru_cache(256)
 def _holds_ids(name: str) -> bool:
-    """Whether a field holds ids of the platform's own, however it is spelt.
+    """Whether a field holds ids of the platform's own, however its name is spelt.
 
     >>> [_holds_ids(name) for name in ("external_user_id", "externalProjectIDs", "external-id", "external_user")]
     [True, True, True, True]
@@ -155,7 +155,7 @@ def _holds_ids(name: str) -> bool:
 
 
 def _decoded(token: str) -> str:
-    """What a string of JSON says."""
+    """The value of a JSON string."""
     if "\\" not in token:
         return token[1:-1]
     value: str = json.loads(token, strict=False)

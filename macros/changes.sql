@@ -9,7 +9,7 @@
     lists the changed keys (meta.changes). It reads its inputs through only_changed().
 
     Every model is built in full on --full-refresh, when a period is closed (invoices stand on figures made from scratch),
-    after an update of models or macros, and where a run selects incremental models without the models of changes.
+    after an update of models or macros, and where a run selects a table without the models that find its changes.
 -#}
 
 {#- Whether this run may leave unchanged rows as they are. Hundreds of nodes ask; begin_build keeps the answer. -#}
@@ -54,17 +54,21 @@
     ) }}
 {% endmacro %}
 
-{#- Whether the run builds incremental models without the models that find their changes. -#}
+{#- Whether the run makes a table anew without the models that find its changes: those that an incremental model
+    reads, or the one that compares a snapshot (meta.compared_by). They compare with what earlier builds left, so once the
+    table is newer than they are, its changes are lost. -#}
 {% macro selects_without_changes() %}
-    {%- set incremental, missing = [], [] -%}
-    {%- for node in project_models() -%}
-        {%- if "changes" in node.tags and node.unique_id not in selected_resources -%}
-            {%- do missing.append(node.unique_id) -%}
-        {%- elif node.config.materialized == "incremental" and node.unique_id in selected_resources -%}
-            {%- do incremental.append(node.unique_id) -%}
-        {%- endif -%}
+    {%- set found = [] -%}
+    {%- for node in project_models() if node.unique_id in selected_resources and (node.config.materialized == "incremental" or node.config.meta.get("compared_by")) -%}
+        {%- for other in project_models() if "changes" in other.tags and other.unique_id not in selected_resources -%}
+            {%- if other.name == node.config.meta.get("compared_by") or (
+                node.config.materialized == "incremental" and other.unique_id in node.depends_on.nodes
+            ) -%}
+                {%- do found.append(node.name) -%}
+            {%- endif -%}
+        {%- endfor -%}
     {%- endfor -%}
-    {{ return(incremental | length > 0 and missing | length > 0) }}
+    {{ return(found | length > 0) }}
 {% endmacro %}
 
 {#- on-run-start: decides whether the build is partial. A build in full is no basis for the next one until it is complete. -#}

@@ -83,7 +83,7 @@ where external_user_id = ? and billing_period = ? and is_highest
 order by quota
 """
 
-LIMITS_IN_FORCE = """
+EFFECTIVE_LIMITS = """
 select quota, version_number, limit_value, seen_from_at_utc, is_current, wanted_limit_value, wanted_plan_id, is_drifted
 from marts.dim_quota_limits
 where external_user_id = ?
@@ -150,7 +150,16 @@ order by invoice_period, currency
 """
 
 LINES = """
-select invoice_period, status, line_type, description, quantity_credits, unit_price, amount, currency
+select
+    invoice_period,
+    status,
+    line_type,
+    description,
+    quantity_credits,
+    -- As text, so that no decimal of a price is rounded away.
+    trim(trailing '.' from trim(trailing '0' from unit_price::varchar)),
+    amount,
+    currency
 from marts.fct_invoice_lines
 where external_user_id = ? and invoice_period <= ?
 order by
@@ -162,31 +171,31 @@ order by
 """
 
 LARGEST_SESSION = """
-select pieces.session_id, sum(pieces.credits)
-from marts.fct_invoice_line_usage as pieces
-inner join marts.fct_invoice_lines as lines on pieces.line_id = lines.line_id
+select line_usage.session_id, sum(line_usage.credits)
+from marts.fct_invoice_line_usage as line_usage
+inner join marts.fct_invoice_lines as lines on line_usage.line_id = lines.line_id
 where lines.external_user_id = ? and lines.service_period = ?
-group by pieces.session_id
-having count(distinct pieces.usage_date) = 1
-order by sum(pieces.credits) desc
+group by line_usage.session_id
+having count(distinct line_usage.usage_date) = 1
+order by sum(line_usage.credits) desc
 limit 1
 """
 
-# From an adjustment to the rows it comes from: the line, its pieces, and every version of these sessions in raw.
+# From an adjustment to the rows it comes from: the line, its usage, and every version of these sessions in raw.
 BEHIND_THE_ADJUSTMENT = """
 select
     lines.invoice_period,
     lines.amount,
-    pieces.session_id,
-    pieces.usage_date,
-    pieces.credits,
+    line_usage.session_id,
+    line_usage.usage_date,
+    line_usage.credits,
     versions.load_id,
     versions.payload
 from marts.fct_invoice_lines as lines
-inner join marts.fct_invoice_line_usage as pieces on lines.line_id = pieces.line_id
-inner join raw.usage_sessions as versions on pieces.session_id = versions.row_key and versions.has_id
+inner join marts.fct_invoice_line_usage as line_usage on lines.line_id = line_usage.line_id
+inner join raw.usage_sessions as versions on line_usage.session_id = versions.row_key and versions.has_id
 where lines.line_type = 'adjustment' and lines.external_user_id = ?
-order by pieces.session_id, pieces.usage_date, versions.load_id
+order by line_usage.session_id, line_usage.usage_date, versions.load_id
 """
 
 RECONCILIATION = """
@@ -252,7 +261,7 @@ def main() -> int:
             f"{_text(was)} credits become {_text(now)}.",
             style="bold",
         )
-        _show_alerts(console, f"{UPGRADED_USER} is close to his limits in {THIS_MONTH}, and this would help")
+        _show_alerts(console, f"{UPGRADED_USER} is close to limits in {THIS_MONTH}, and this plan would help")
         console.print(f"\n{UPGRADED_USER} goes from starter to team today (user_plans.csv).", style="bold")
         _upgrade()
         publish = [sys.executable, "-m", "publish", "quotas"]
@@ -260,8 +269,8 @@ def main() -> int:
         for title, command, expected in [
             ("Extract again: one row has changed", extract, 0),
             ("Build again (dbt build)", build, 0),
-            ("What is not as wanted at the vendor (publish quotas diff)", [*publish, "diff"], 3),
-            ("Set it (publish quotas apply)", [*publish, "apply", "--yes"], 0),
+            ("Limits at the vendor that differ from the desired ones (publish quotas diff)", [*publish, "diff"], 3),
+            ("Set the desired limits (publish quotas apply)", [*publish, "apply", "--yes"], 0),
             ("Bring the marts of quotas up to date (dbt run --select ...)", rebuild, 0),
         ]:
             if status := run(title, command, expected):
@@ -274,7 +283,11 @@ def main() -> int:
         (f"export WAREHOUSE_PATH=demo.duckdb SEEDS_PATH={SEEDS}", "what dbt works on from here"),
         (".venv/bin/dbt build", "build it again: nothing changes"),
         (f".venv/bin/dbt build --vars '{{close_period: \"{LAST_MONTH}\"}}'", f"close {LAST_MONTH}, adjustment and all"),
-        (".venv/bin/dbt show -s fct_invoices", "look at a mart"),
+        (
+            '.venv/bin/dbt show --inline "select external_user_id, invoice_period, amount, currency, status'
+            " from {{ ref('fct_invoices') }}\"",
+            "look at a mart",
+        ),
         (
             ".venv/bin/python -c \"import duckdb; duckdb.connect('demo.duckdb', read_only=True)"
             ".sql('from marts.rpt_rejected_rows').show()\"",
@@ -339,17 +352,17 @@ def _show_alerts(console: Console, title: str) -> None:
     """Print the user's alerts of the month that runs, and the limits behind them."""
     with duckdb.connect(WAREHOUSE, read_only=True) as connection:
         alerts = connection.execute(ALERTS, [UPGRADED_USER, THIS_MONTH]).fetchall()
-        limits = connection.execute(LIMITS_IN_FORCE, [UPGRADED_USER]).fetchall()
+        limits = connection.execute(EFFECTIVE_LIMITS, [UPGRADED_USER]).fetchall()
     _table(
         console,
         title,
-        ["quota", "reached %", "limit", "used", "when (UTC)", "plan", "amount", "upgrade", "would be", "currency"],
+        ["quota", "reached %", "limit", "used", "when (UTC)", "plan", "costs", "upgrade", "would cost", "currency"],
         alerts,
     )
     _table(
         console,
-        f"The limits of {UPGRADED_USER}: in force since when, and what is wanted today",
-        ["quota", "version", "limit", "seen (UTC)", "current", "wanted", "plan", "drifted"],
+        f"The limits of {UPGRADED_USER}: effective ones by when they were seen, and the desired ones today",
+        ["quota", "version", "limit", "seen (UTC)", "current", "desired", "plan", "drifted"],
         limits,
     )
 
@@ -377,7 +390,7 @@ def _show_invoices(console: Console, connection: duckdb.DuckDBPyConnection) -> N
     _table(
         console,
         f"The invoices of {CORRECTED_USER}: {CLOSED[0]} stays as it was, the correction is on the next open one",
-        ["invoice", "status", "type", "description", "credits", "a credit", "amount", "currency"],
+        ["invoice", "status", "type", "description", "credits", "per credit", "amount", "currency"],
         connection.execute(LINES, [CORRECTED_USER, LAST_MONTH]).fetchall(),
     )
     _table(

@@ -18,8 +18,8 @@ import yaml
 ROOT = Path(__file__).resolve().parents[1]
 RULES = ROOT / "docs" / "project_rules.md"
 CONFIG = ROOT / "dbt-bouncer.yml"
-EXCEPTION = re.compile(r"^\| `(check_\w+)` \| `([\w.]+)` \| (.+) \|$", re.MULTILINE)
-"""A row of the table of exceptions: check, object, reason."""
+EXCEPTION = re.compile(r"^\| `([\w.]+)` \| ((?:`check_\w+`(?:, )?)+) \| (.+) \|$", re.MULTILINE)
+"""A row of the table of exceptions: object, checks, reason."""
 
 Failures = dict[tuple[str, str], str]
 """Messages by check and object; an object is a model's name, or `source.table`."""
@@ -31,7 +31,7 @@ class BouncerError(Exception):
 
 def exceptions(text: str) -> set[tuple[str, str]]:
     """Check and object of each exception in the text of docs/project_rules.md."""
-    return {(check, name) for check, name, _ in EXCEPTION.findall(text)}
+    return {(check, name) for name, checks, _ in EXCEPTION.findall(text) for check in re.findall(r"\w+", checks)}
 
 
 def failures(manifest_folder: Path) -> tuple[Failures, Failures]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from core.answers import SEPARATOR, Page
+from core.api.pages import SEPARATOR, Page
 from core.database.connection import Database, columns
 from core.errors import WarehouseError
 from core.raw.load import Load

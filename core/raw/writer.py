@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from core import __version__
-from core.answers import Page
+from core.api.pages import Page
 from core.database.connection import Database, columns
 from core.database.opening import open_for_writing
 from core.errors import ConfigurationError

@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import TypeVar
 
-from core.answers import spell_surrogates
-from core.client import Client
+from core.api.client import Client
+from core.api.quotas import ACCEPTED, quota_path, read_quota_answer
+from core.canonical import spell_surrogates
 from core.clock import utc_now
 from core.errors import ApiError, ExtractError, GivenUpError, RefusedKeyError
+from core.parallel import map_ahead
 from core.progress import Bar
-from core.quota_api import ACCEPTED, quota_path, take_quota
 from core.raw.load import Load
 from core.raw.writer import RawWriter
-from core.workers import Ahead
 from publish.quotas.changes import QuotaChange, record_changes
 from publish.quotas.comparison import DesiredLimit
 from publish.quotas.limits import FIELDS, Quota, quota_body, read_quota
@@ -95,7 +96,7 @@ class Applying:
         self._bar = bar
         self._redact = redact
         self._threads = threads or _THREADS
-        self._ahead = Ahead()
+        self._pool = ThreadPoolExecutor(self._threads, "quotas")
         self._loads = 0
         self._given_up = 0
 
@@ -164,7 +165,7 @@ class Applying:
             except ExtractError as error:
                 return error
 
-        yield from zip(items, self._ahead.map(attempt, items, self._threads - 1, self._threads), strict=True)
+        yield from zip(items, map_ahead(self._pool, attempt, items, self._threads - 1), strict=True)
 
     def _may_go_on(self, user: str, failure: ExtractError, outcome: Outcome) -> bool:
         """Note the failure of a user. Returns whether other users may succeed."""
@@ -178,7 +179,7 @@ class Applying:
     def _read_quota(self, user: str) -> _Answer:
         """Read the quota of a user (in a thread)."""
         started_at = utc_now()
-        status, payload, normalized = self._client.get(_path(user), {}, take_quota, accept=ACCEPTED)
+        status, payload, normalized = self._client.get(_path(user), {}, read_quota_answer, accepted=ACCEPTED)
         quota = _read(status, payload if normalized is None else normalized)
         return _Answer(status, payload, normalized, started_at, utc_now(), quota)
 

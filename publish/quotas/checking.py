@@ -10,15 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from core import canonical
-from core.answers import read_document, rollup_results
-from core.client import Answer, Client
+from core.api.bodies import read_document
+from core.api.client import Client
+from core.api.exchange import Answer
+from core.api.quotas import ACCEPTED, quota_path, read_quota_answer
+from core.api.usage import rollup_lines, rollup_params
 from core.clock import utc_now
 from core.database.connection import Query
 from core.errors import ApiError, WarehouseError
 from core.months import next_month
-from core.quota_api import ACCEPTED, quota_path, take_quota
 from core.sql_files import sql_files
-from core.usage_api import rollup_params
 from publish.quotas.comparison import effective_quotas, limit_json, require_built
 from publish.quotas.limits import EXACT, FIELDS, Limit, Quota, number, number_text, read_quota
 
@@ -114,7 +115,7 @@ def check_api(client: Client, user: str) -> Standing | None:
         return None
     now = utc_now()
     month = datetime(now.year, now.month, 1)
-    status, payload, normalized = client.get(path, {}, take_quota, accept=ACCEPTED)
+    status, payload, normalized = client.get(path, {}, read_quota_answer, accepted=ACCEPTED)
     quota = read_quota(status, payload if normalized is None else normalized)
     rollup = client.get("/usage", rollup_params(month), _read_rollup)
     own = [line for line in rollup if isinstance(line, dict) and line.get("external_user_id") == user]
@@ -141,7 +142,7 @@ def _counted(quota: Quota) -> dict[str, Decimal]:
 def _read_rollup(answer: Answer) -> list[Any]:
     """The lines of the vendor's rollup."""
     payload, normalized, _ = read_document(answer.body)
-    return rollup_results(canonical.parse(payload if normalized is None else normalized))
+    return rollup_lines(canonical.parse(payload if normalized is None else normalized))
 
 
 def _sum(lines: Sequence[dict[str, Any]], name: str) -> Decimal:

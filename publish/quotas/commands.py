@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -16,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from core.client import Client
+from core.api.client import Client
 from core.clock import utc_now
 from core.command_line import redacted, say, show, working
 from core.database.checkpoint import CheckpointProcess
@@ -151,16 +150,12 @@ def check(user: str, as_json: bool, live: bool, **options: Any) -> int:
 @contextmanager
 def _open(settings: ApiSettings) -> Iterator[tuple[RawWriter, Client]]:
     """Open the warehouse for writing, and a client of the API."""
-    stop = threading.Event()
-    try:
-        with (
-            CheckpointProcess(settings.warehouse) as process,
-            RawWriter(settings.warehouse, settings.lock_seconds, on_close=process.checkpoint) as warehouse,
-            Client(settings, stop) as client,
-        ):
-            yield warehouse, client
-    finally:
-        stop.set()
+    with (
+        CheckpointProcess(settings.warehouse) as process,
+        RawWriter(settings.warehouse, settings.lock_seconds, on_close=process.checkpoint) as warehouse,
+        Client(settings) as client,
+    ):
+        yield warehouse, client
 
 
 def _refuse_pseudonyms(settings: ApiSettings, query: Query) -> None:

@@ -14,17 +14,11 @@ import pytest
 
 import billing_oracle
 from billing_oracle import Billing, Currency, DayPart, Fault, Ledger, Line, LineKey, Plan, Price, Prices, Tier, UserPlan
-from oracle import NANO, UNATTRIBUTED
+from oracle import NANO, UNATTRIBUTED, nano
 
 OCTOBER, NOVEMBER, DECEMBER = "2026-10", "2026-11", "2026-12"
 START = "2026-01-01"
 CENT = "0.01"
-
-
-def nano(text: str) -> int:
-    """A decimal as billionths: `nano("1.5")` is 1_500_000_000."""
-    whole, _, fraction = text.partition(".")
-    return int(whole + fraction.ljust(9, "0"))
 
 
 def price(

@@ -423,8 +423,8 @@ HALVES = (
     "insert into ledger.closed_line_usage select * replace ('{0}' as invoice_period)"
     " from ledger.closed_line_usage limit 1",
     "insert into ledger.closed_periods select * replace ('{0}' as billing_period) from ledger.closed_periods limit 1",
-    "update marts.dim_billing_periods set is_closed = true where billing_period = '{0}'",
-    "update marts.fct_invoice_lines set status = 'closed' where invoice_period = '{0}'",
+    "update intermediate.int_usage_periods set is_closed = true where billing_period = '{0}'",
+    "update intermediate.int_invoice_lines set status = 'closed' where invoice_period = '{0}'",
     "update marts.fct_invoices set status = 'closed' where invoice_period = '{0}'",
 )
 """Closes that were cut in two."""

@@ -344,7 +344,7 @@ def test_a_reader_that_has_left_changes_nothing(server: Server, warehouse: Path,
 
 
 @pytest.mark.parametrize("module", ["extract", "publish"])
-@pytest.mark.parametrize("imported", ["click", "tenacity", "duckdb", "core.client"])
+@pytest.mark.parametrize("imported", ["click", "tenacity", "duckdb", "core.api.client"])
 def test_ctrl_c_while_python_still_imports_is_one_line(module: str, imported: str, tmp_path: Path) -> None:
     with interrupted(module, imported, tmp_path, signal.SIGINT) as process:
         _, stderr = process.communicate(timeout=60)
@@ -391,9 +391,9 @@ def interrupted(module: str, imported: str, folder: Path, number: int) -> Iterat
 _BREAKS = """
 import os
 from extract import run
-def fail(self):
+def fail(context):
     raise RuntimeError("broken by " + os.environ["MIOSA_API_KEY"])
-run.Run.execute = fail
+run.land_everything = fail
 from extract.cli import main
 main()
 """

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from starlette.requests import Request
 
 import tenants
-from core.answers import SEPARATOR, read_page
+from core.api.pages import SEPARATOR, read_page
 from core.errors import ApiError, ConfigurationError
 from extract.cli import outcome
 from extract.pseudonyms import Pseudonyms
@@ -105,9 +105,9 @@ def warehouse(tmp_path: Path) -> Path:
 )
 def test_ids_and_nothing_else_are_replaced(text: str, expected: str | None) -> None:
     pseudonyms = Pseudonyms(HASH_KEY.encode())
-    assert pseudonyms.text(text) == (text if expected is None else expected)
+    assert pseudonyms.hide_in_text(text) == (text if expected is None else expected)
     both = SEPARATOR.join([text, '{"external_user_id":"u1"}', text])
-    assert pseudonyms.text(both).split(SEPARATOR)[1] == f'{{"external_user_id":"{U1}"}}'
+    assert pseudonyms.hide_in_text(both).split(SEPARATOR)[1] == f'{{"external_user_id":"{U1}"}}'
 
 
 @pytest.mark.parametrize(
@@ -129,8 +129,8 @@ def test_ids_and_nothing_else_are_replaced(text: str, expected: str | None) -> N
 def test_a_field_is_known_however_it_is_spelt(name: str) -> None:
     pseudonyms = Pseudonyms(HASH_KEY.encode())
     for more in ("", ',"x":"\\n"'):  # without and with an escape: two ways of reading
-        assert pseudonyms.text(f'{{"{name}":"u1"{more}}}') == f'{{"{name}":"{U1}"{more}}}'
-        assert pseudonyms.text(f'{{"{name}":[4711]{more}}}') == f'{{"{name}":[["{N1}"]]{more}}}'
+        assert pseudonyms.hide_in_text(f'{{"{name}":"u1"{more}}}') == f'{{"{name}":"{U1}"{more}}}'
+        assert pseudonyms.hide_in_text(f'{{"{name}":[4711]{more}}}') == f'{{"{name}":[["{N1}"]]{more}}}'
 
 
 OWNED = ("external_user_id", "external_project_id", "externalUserId", "external-users")
@@ -162,13 +162,13 @@ def test_any_json_says_the_same_but_for_ids(value: Any, ascii_only: bool, indent
         )
 
     text = json.dumps(value, ensure_ascii=ascii_only, indent=indent)
-    before, after = read(text), read(Pseudonyms(HASH_KEY.encode()).text(text))
+    before, after = read(text), read(Pseudonyms(HASH_KEY.encode()).hide_in_text(text))
     assert json.dumps(after) == json.dumps(replaced(before))
 
 
 def test_a_page_is_normalized_anew() -> None:
     body = '{"data":[{"external_user_id":"\\ud800"},{"external_user_id":"u1","x":"\\udfff"},{"x":1}]}'
-    page = Pseudonyms(HASH_KEY.encode()).page(read_page(body.encode()))
+    page = Pseudonyms(HASH_KEY.encode()).hide_in_page(read_page(body.encode()))
     assert page.normalized == [None, f'{{"external_user_id":"{U1}","x":"\\\\udfff"}}', None]
     assert page.count == 3
 

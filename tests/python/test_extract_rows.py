@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core import canonical
-from core.answers import SEPARATOR, read_document, read_page
+from core.api.bodies import read_document
+from core.api.pages import SEPARATOR, read_page
+from core.api.usage import rollup_lines
 from core.errors import ApiError, ErrorBodyError, IncompleteError, TransientError
-from extract.run import check_rollup
 
 ROWS = ['{"id":"a","credit_cost":0.10}', '{ "id" : "b" }', "5", '"x"', "null", "[1,{}]"]
 LIST = "[" + " , ".join(ROWS) + "]"
@@ -56,7 +57,7 @@ def test_every_envelope_gives_the_same_rows(
     page = read_page(text.encode())
     assert page.rows == ROWS
     assert page.count == len(ROWS)
-    assert (page.total, page.cursor, page.has_cursor) == (total, cursor, has_cursor)
+    assert (page.envelope.total, page.envelope.cursor, page.envelope.has_cursor) == (total, cursor, has_cursor)
 
 
 @pytest.mark.parametrize(
@@ -126,7 +127,7 @@ def test_what_is_no_list_is_an_error_and_never_zero_rows(body: str) -> None:
 def test_a_list_that_is_said_to_be_empty_is(body: str, more: str, extra: str) -> None:
     """Also where Go writes null for it, and where an error is said to be none."""
     page = read_page((body % (more + extra)).encode())
-    assert (page.rows, page.count, page.total or 0, page.cursor) == ([], 0, 0, None)
+    assert (page.rows, page.count, page.envelope.total or 0, page.envelope.cursor) == ([], 0, 0, None)
 
 
 @pytest.mark.parametrize(
@@ -171,7 +172,7 @@ def test_null_behind_the_first_page_is_an_empty_page_where_the_envelope_tells_of
 )
 def test_what_an_envelope_says_outright_of_more(said: str, has_more: bool | None, total_pages: int | None) -> None:
     page = read_page(f'{{"data":[1]{said}}}'.encode())
-    assert (page.has_more, page.total_pages) == (has_more, total_pages)
+    assert (page.envelope.has_more, page.envelope.total_pages) == (has_more, total_pages)
 
 
 def test_an_error_in_a_success_says_what_the_api_says() -> None:
@@ -196,8 +197,8 @@ LINE = '{"external_user_id":"u1","credit_cents":1}'
     ],
 )
 def test_a_rollup_is_taken_in_every_shape_that_staging_reads(rollup: str) -> None:
-    check_rollup(json.loads(rollup % LINE))
-    check_rollup(json.loads(rollup % ""))  # nobody used anything
+    rollup_lines(json.loads(rollup % LINE))
+    rollup_lines(json.loads(rollup % ""))  # nobody used anything
 
 
 @pytest.mark.parametrize(
@@ -213,11 +214,11 @@ def test_a_rollup_is_taken_in_every_shape_that_staging_reads(rollup: str) -> Non
 )
 def test_a_rollup_that_is_said_to_be_empty_is(rollup: str) -> None:
     """Go writes null for it. To name the period is to say so: a wrong zero there shows as a mismatch."""
-    check_rollup(json.loads(rollup))
+    rollup_lines(json.loads(rollup))
 
 
 def test_a_rollup_whose_totals_hold_is_whole() -> None:
-    check_rollup(json.loads(f'{{"results":[{LINE}],"page":{{"total":1}},"meta":{{"total":"1"}},"total":1}}'))
+    rollup_lines(json.loads(f'{{"results":[{LINE}],"page":{{"total":1}},"meta":{{"total":"1"}},"total":1}}'))
 
 
 @pytest.mark.parametrize(
@@ -237,7 +238,7 @@ def test_a_rollup_whose_totals_hold_is_whole() -> None:
 )
 def test_a_rollup_in_a_shape_that_staging_does_not_read_is_refused(rollup: str) -> None:
     with pytest.raises(ApiError, match="no list of results"):
-        check_rollup(json.loads(rollup.replace("%s", LINE)))
+        rollup_lines(json.loads(rollup.replace("%s", LINE)))
     with pytest.raises(ApiError):  # nor is one a list by itself
         read_document(f"[{LINE}]".encode())
 
@@ -258,7 +259,7 @@ def test_a_rollup_in_a_shape_that_staging_does_not_read_is_refused(rollup: str) 
 )
 def test_a_rollup_that_is_a_part_is_refused(rollup: str, fact: str) -> None:
     with pytest.raises(IncompleteError, match="lists 1 users and says that there are more"):
-        check_rollup(json.loads(rollup % (LINE, fact)))
+        rollup_lines(json.loads(rollup % (LINE, fact)))
 
 
 @pytest.mark.parametrize("cursor", ["true", "5.5", '{"at":7}', "[1]"])

@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 from starlette.requests import Request
 from starlette.responses import Response
 
+from core.api.quotas import encode_segment
 from core.errors import ApiError, ExtractError, IncompleteError
-from core.quota_api import encode_segment
-from extract.run import coalesce
 from extract.warehouse import BRAKE_FROM, Warehouse
+from extract.windows import coalesce
 from simulator import generate_tenant
 from simulator.server import Server
 from test_extract_support import (
@@ -526,7 +526,7 @@ def asked_quotas(server: Server) -> set[str]:
 @pytest.fixture
 def cut_off(warehouse: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Server, set[str]]]:
     """A run over 40 users, in loads of 10, that fails where it asks for the quota of the last one; whom it asked."""
-    monkeypatch.setattr("extract.run._QUOTAS_A_LOAD", 10)
+    monkeypatch.setattr("extract.quotas._USERS_PER_LOAD", 10)
     users = [f"u{number:02d}" for number in range(40)]
     rows = [row(f"s{user}", "2026-10-05", user=user) for user in users]
     script = Script("/quotas/external/u39", Response("{}", 422))
@@ -579,8 +579,12 @@ def test_what_was_asked_a_day_ago_or_by_a_clock_ahead_is_asked_again(
 
 def test_a_page_that_is_not_found_is_no_quota_of_404(warehouse: Path) -> None:
     page = Response("<html>nothing here</html>", 404, media_type="text/html")
-    with scripted("/quotas/external/u1", page, rows=[row("s", "2026-10-05")]) as (url, _), pytest.raises(ApiError):
+    with (
+        scripted("/quotas/external/u1", page, rows=[row("s", "2026-10-05")]) as (url, script),
+        pytest.raises(ApiError, match="status 404, a web page"),
+    ):
         land(url, warehouse)
+    assert len(script.asked) == 1
     assert query(warehouse, "select count(*) from raw.quotas") == [(0,)]
 
 
@@ -732,7 +736,7 @@ def test_rule_5_a_load_that_fails_lands_nothing_and_those_before_it_stay(warehou
     script = Script("/sandboxes", "<html>maintenance</html>")
     with serve(tenant, Options(), script) as server:
         with pytest.raises(ApiError, match="web page"):
-            land(server, warehouse)
+            land(server, warehouse, max_tries=2)
         assert set(current(warehouse)) == {json.loads(text)["id"] for text in ROWS}
         loads = query(warehouse, "select distinct resource from raw.loads")
         assert loads == [("usage_sessions",)]

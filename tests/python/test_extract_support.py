@@ -19,10 +19,12 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import Response
 
-from core.client import Client, _proxy
+from core.api.client import Client
+from core.api.transport import proxy_for
 from core.progress import bars
+from extract.context import RunContext, Summary
 from extract.pseudonyms import Pseudonyms
-from extract.run import Run, Summary
+from extract.run import land_everything
 from extract.settings import Settings, read_settings
 from extract.warehouse import Warehouse
 from simulator import Options, Tenant, serve
@@ -63,7 +65,7 @@ def land(server: Server | str, warehouse: Path, **options: Any) -> Summary:
     pseudonyms = Pseudonyms.of_settings(settings)
     check = pseudonyms.check_value if pseudonyms else None
     with Warehouse(warehouse, 0, check) as held, Client(settings) as client, bars() as shown:
-        return Run(settings, client, held, shown, pseudonyms).execute()
+        return land_everything(RunContext(settings, client, held, shown, pseudonyms))
 
 
 def land_rows(rows: list[str], warehouse: Path, options: Options | None = None, **settings: Any) -> Summary:
@@ -162,4 +164,4 @@ def test_the_proxy_is_the_environments_but_never_for_this_machine(
             monkeypatch.delenv(spelling, raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert _proxy(base_url) == proxy
+    assert proxy_for(base_url) == proxy

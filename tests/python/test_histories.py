@@ -16,6 +16,7 @@ import billing_oracle
 import histories
 from billing_oracle import Ledger, Line, Prices
 from histories import Outcome, Step
+from oracle import nano
 
 SEEDS = range(300)
 
@@ -194,13 +195,6 @@ def test_seeds_are_written_exactly(tmp_path: Path) -> None:
     assert read("currencies") == [["currency", "exponent"], *([row[0], str(row[1])] for row in prices.currencies)]
     histories.write_seeds(Prices(), tmp_path / "empty")
     assert (tmp_path / "empty" / "user_plans.csv").read_text() == "external_user_id,plan_id,valid_from,valid_to\n"
-
-
-def nano(text: str) -> int:
-    """A decimal in plain text as billionths."""
-    whole, _, fraction = text.partition(".")
-    assert (whole + fraction).isdigit()
-    return int(whole + fraction.ljust(9, "0"))
 
 
 def test_decimals_are_plain_text() -> None:

@@ -208,9 +208,9 @@ def test_rules_18_to_31_hold_for_every_user_after_every_step_and_what_is_closed_
 @pytest.mark.parametrize(
     "change",
     [
-        "update marts.fct_invoice_lines set amount_minor = amount_minor + 1 where line_id = {open}",
-        "update marts.fct_invoice_lines set quantity_credits = quantity_credits + 0.000000001 where line_id = {open}",
-        "update marts.fct_invoice_lines set service_period = '2026-01' where line_id = {open}",
+        "update intermediate.int_invoice_lines set amount_minor = amount_minor + 1 where line_id = {open}",
+        "update intermediate.int_invoice_lines set quantity_credits = quantity_credits + 0.1 where line_id = {open}",
+        "update intermediate.int_invoice_lines set service_period = '2026-01' where line_id = {open}",
         "delete from intermediate.int_rated_line_usage where line_id = {open}",
         "delete from marts.fct_invoices where amount_minor = (select max(amount_minor) from marts.fct_invoices)",
         "update marts.rpt_margin set amount_minor = amount_minor + 1",
@@ -220,8 +220,8 @@ def test_rules_18_to_31_hold_for_every_user_after_every_step_and_what_is_closed_
         "update ledger.closed_invoice_lines set description = 'another' where line_id = {closed}",
         "update ledger.closed_invoice_lines set closed_at_utc = closed_at_utc + interval 1 microsecond",
         "delete from ledger.closed_line_usage where line_id = {closed}",
-        "update marts.fct_invoice_lines set description = 'another' where line_id = {closed}",
-        "update marts.dim_billing_periods set closed_at_utc = closed_at_utc + interval 1 microsecond",
+        "update intermediate.int_invoice_lines set description = 'another' where line_id = {closed}",
+        "update intermediate.int_usage_periods set closed_at_utc = closed_at_utc + interval 1 microsecond",
     ],
 )
 def test_the_checks_see_what_is_wrong(books: Books, tmp_path: Path, change: str) -> None:

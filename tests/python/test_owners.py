@@ -23,7 +23,10 @@ from simulator.server import Server, serve
 from simulator.tenant import Tenant
 from test_planted_faults import row
 
-CLOCKS = ("extract.run", "extract.paging", "extract.warehouse", "extract.settings")
+CLOCKS = (
+    *("extract.sessions", "extract.paging", "extract.quotas", "extract.documents", "extract.warehouse"),
+    "extract.settings",
+)
 
 SESSIONS = (
     row("early", "2026-01-10T00:00:00Z", "2026-01-10T01:00:00Z", "50", computer_id="stray"),

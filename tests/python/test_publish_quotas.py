@@ -448,6 +448,30 @@ def test_an_answer_that_tells_of_other_limits_is_a_failure(world: World, capsys:
     assert world.changes("event, is_in_force") == [("intent", None), ("outcome", False)]
 
 
+@pytest.mark.parametrize("pages", [1, 9])
+def test_a_web_page_in_answer_to_a_change_is_no_success(
+    world: World, capsys: pytest.CaptureFixture[str], pages: int
+) -> None:
+    """Once: the change is sent again, under the same key. For as long as it is tried: the user has failed."""
+    world.want({"u1": {"concurrent": 5}})
+    keys: list[str] = []
+
+    async def gateway(request: Request, number: int) -> Response | None:
+        if request.method == "PUT":
+            keys.append(request.headers["idempotency-key"])
+        return Response("<html>", 200, media_type="text/html") if keys and len(keys) <= pages else None
+
+    with serve(world.server.tenant, Options(api_key=KEY), gateway) as server:
+        assert apply("--base-url", server.base_url) == (0 if pages == 1 else 1, "")
+    assert len(keys) == (2 if pages == 1 else 3)
+    assert len(set(keys)) == 1
+    assert world.server.tenant.quotas["u1"]["max_concurrent"] == (5 if pages == 1 else 2)
+    said = capsys.readouterr()
+    assert ("1 users changed" in said.out) == (pages == 1)
+    assert ("u1: http" in said.err and "web page" in said.err and "given up after 3 tries" in said.err) == (pages != 1)
+    assert world.changes("event, is_in_force") == [("intent", None), ("outcome", True if pages == 1 else None)]
+
+
 def test_writes_are_tried_again_under_one_idempotency_key(world: World) -> None:
     world.want({"u1": {"concurrent": 5}, "u2": {"credits": None}})
     world.api.failures = 2

@@ -9,7 +9,7 @@ raw_rows as (
         row_hash,
         load_id,
         row_number
-    from {{ changed_part(source("raw", "usage_sessions"), ["row_hash", "load_id"], "int_changed_sessions") }}
+    from {{ changed_part(source("miosa", "usage_sessions"), ["row_hash", "load_id"], "int_changed_sessions") }}
 
 ),
 

@@ -1,6 +1,6 @@
--- Purpose: by how much each session's day in a closed period has changed since it was closed (rules 26 and 29): today's
---          credits less all that stands in the ledger.
--- Grain: one row a user, service period, currency, session and UTC day that differs
+-- Purpose: the change of each session's day in a closed period since its close (rules 26 and 29): today's credits less all
+--          credits in the ledger.
+-- Grain: one row per user, service period, currency, session and UTC day that differs
 --        (external_user_id, service_period, currency, session_id, usage_date).
 {{ config(
     materialized="incremental",

@@ -1,6 +1,6 @@
--- Purpose: by how much each user's closed periods differ today from all that was ever invoiced for them (rules 25, 26):
---          the recomputation less every ledger line, earlier adjustments included.
--- Grain: one row a user, service period and currency that differs (external_user_id, service_period, currency).
+-- Purpose: the difference between what each user's closed periods come to today and all that was invoiced for them
+--          (rules 25 and 26): the recomputation less every ledger line, including earlier adjustments.
+-- Grain: one row per user, service period and currency that differs (external_user_id, service_period, currency).
 
 with
 
@@ -95,5 +95,5 @@ left join moved
 where
     differences.quantity_nano <> 0
     or differences.amount_minor <> 0
-    -- Credits that moved from one session to another are worth a line too, of nothing.
+    -- Credits that only moved from one session to another also get a line, with amount 0.
     or moved.external_user_id is not null

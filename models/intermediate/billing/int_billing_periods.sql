@@ -1,7 +1,7 @@
--- Purpose: the periods that are invoiced: closed ones, the first open one, and later ones up to the last with credits, but none that
---          begins after the newest load (rule 37).
--- Grain: one row a billing period (billing_period), without gaps from the first that is ever invoiced.
--- None at all while there are neither attributed credits nor a closed period nor the variable first_billing_period.
+-- Purpose: the periods that are invoiced: closed ones, the first open one, and later ones up to the last with credits. A period
+--          that begins after the newest load is not invoiced (rule 37).
+-- Grain: one row per billing period (billing_period), without gaps from the first invoiced one.
+-- Empty while there are no attributed credits, no closed period and no variable first_billing_period.
 
 with
 
@@ -46,7 +46,7 @@ used_bounds as (
 
 bounds as (
 
-    -- Once a period is closed the first one stays: a late row of an earlier month must not open a month before it.
+    -- Once a period is closed, the first period is fixed: a late row of an earlier month must not open a month before it.
     select
         {{ period_start(
             "coalesce(closed_bounds.first_period, " ~ period_variable("first_billing_period") ~ ", used_bounds.first_period)"

@@ -1,4 +1,4 @@
--- Purpose: which sessions' credits, of which days, each invoice line holds: the way from a line to the vendor's rows.
+-- Purpose: the sessions and days whose credits each invoice line bills, to trace a line back to the vendor's rows.
 -- Grain: one row per invoice line, session and UTC day (line_id, session_id, usage_date).
 {{ config(materialized="view", meta={"changes": "int_user_periods_changed_by_lines", "changed_keys": ["line_id"], "changed_through": "int_rated_lines"}) }}
 

@@ -1,6 +1,6 @@
--- Purpose: every line of every invoice: closed ones as they were frozen, open ones as they stand today.
--- Grain: one row an invoice line (line_id).
--- Open are the lines of the first open period, with all adjustments of closed ones, and of later periods.
+-- Purpose: every line of every invoice: closed lines as they were frozen, open lines as they are rated today.
+-- Grain: one row per invoice line (line_id).
+-- Open lines are those of the first open period, including the adjustments of closed periods, and those of later periods.
 {%- set columns = [
     "line_id", "invoice_id", "external_user_id", "invoice_period", "service_period", "line_type", "plan_id",
     "price_valid_from", "tier_from_credits", "quantity_credits", "unit_price", "amount_minor", "amount", "currency",

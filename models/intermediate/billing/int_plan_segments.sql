@@ -1,6 +1,6 @@
--- Purpose: which plan each user is on, on each day that can be billed: assigned days, and the default plan's (rule 19).
--- Grain: one row a user, billing period and run of days on one assignment (external_user_id, billing_period, from_date).
--- A run of days that needs a default plan where there is none has no plan: int_pricing_errors stops the build for it.
+-- Purpose: the plan of each user on each billable day: days of an assignment, and days on the default plan (rule 19).
+-- Grain: one row per user, billing period and run of days on one assignment (external_user_id, billing_period, from_date).
+-- The plan is null if the days need a default plan and none is set; int_pricing_errors then stops the build.
 
 with
 
@@ -51,7 +51,7 @@ assigned as (
 
 ),
 
--- Where one assignment holds for the whole period, or none at all, no day has to be looked at.
+-- Days only have to be compared if no single assignment covers the whole period.
 partly_assigned as (
 
     select
@@ -126,7 +126,7 @@ taken as (
             assigned.external_user_id = on_default.external_user_id
             and assigned.billing_period = on_default.billing_period
     union all
-    -- A run of no days at the period's end, so that the days after the last assignment are found as those before it.
+    -- An empty run of days at the period's end, so that the gap after the last assignment is found like all others.
     select
         on_default.external_user_id,
         on_default.billing_period,

@@ -1,5 +1,5 @@
--- Purpose: which plan and price list each user is on, on each billable day (rule 18).
--- Grain: one row a user, billing period and run of days with one plan and one price list
+-- Purpose: the plan and price list of each user on each billable day (rule 18).
+-- Grain: one row per user, billing period and run of days with one plan and one price list
 --        (external_user_id, billing_period, from_date).
 
 with

@@ -1,14 +1,14 @@
--- Purpose: which session's credits of which day each recomputed line holds (rule 29). Parts fill the allowance, then the
---          tiers, in their order; a part that crosses an edge is cut.
--- Grain: one row a recomputed line, session and UTC day (line_id, session_id, usage_date).
--- Most rating_periods come to one line, which holds all their parts whole. Only where there are several do parts need an order.
+-- Purpose: the sessions and days whose credits each rated line bills (rule 29).
+-- Grain: one row per rated line, session and UTC day (line_id, session_id, usage_date).
+-- Parts of sessions fill the allowance first, then the tiers, in the order of their start. A part that crosses a boundary is
+-- split. Most rating periods have a single line with credits, which takes all parts; only the others need that order.
 {{ config(
     materialized="incremental",
     incremental_strategy=replace_changed(),
     unique_key=["external_user_id", "billing_period"],
     meta={"changes": "int_user_periods_changed_by_lines"},
 ) }}
-{%- set stretch = ["external_user_id", "billing_period", "plan_id", "price_valid_from"] %}
+{%- set rating_period = ["external_user_id", "billing_period", "plan_id", "price_valid_from"] %}
 
 with
 
@@ -16,35 +16,35 @@ lines as (
 
     select
         *,
-        count(*) over (partition by {{ stretch | join(", ") }}) as line_count
+        count(*) over (partition by {{ rating_period | join(", ") }}) as line_count
     from {{ ref("int_rated_lines") }}
     {{ only_changed(ref("int_user_periods_changed_by_lines"), ["external_user_id", "billing_period"]) }}
     where end_nano > start_nano
 
 ),
 
-lines_of_several as (
+lines_in_order as (
 
     select * from lines
     where line_count > 1
 
 ),
 
-placed_parts as (
+parts_in_order as (
 
-    -- Which of the stretch's nano-credits a part holds, counted from its first.
+    -- The nano-credits of a rating period are numbered from 0; end_nano is where a part's share of them ends.
     select
         session_days_with_plan.*,
         {{ wide_sum("session_days_with_plan.nano_credits") }} over (
-            partition by session_days_with_plan.{{ stretch | join(", session_days_with_plan.") }}
+            partition by session_days_with_plan.{{ rating_period | join(", session_days_with_plan.") }}
             order by session_days_with_plan.part_start_at_utc, session_days_with_plan.session_id
             rows between unbounded preceding and current row
         ) as end_nano
     from {{ changed_rows(ref("int_session_days_with_plan"), ref("int_user_periods_changed_by_lines"), ["external_user_id", "billing_period"]) }} as session_days_with_plan
-    {{ semi_join() }} lines_of_several
+    {{ semi_join() }} lines_in_order
         on
-            {%- for column in stretch %}
-            {{ "and " if not loop.first }}session_days_with_plan.{{ column }} = lines_of_several.{{ column }}
+            {%- for column in rating_period %}
+            {{ "and " if not loop.first }}session_days_with_plan.{{ column }} = lines_in_order.{{ column }}
             {%- endfor %}
 
 )
@@ -60,7 +60,7 @@ select
 from {{ changed_rows(ref("int_session_days_with_plan"), ref("int_user_periods_changed_by_lines"), ["external_user_id", "billing_period"]) }} as parts
 inner join lines
     on
-        {%- for column in stretch %}
+        {%- for column in rating_period %}
         {{ "and " if not loop.first }}parts.{{ column }} = lines.{{ column }}
         {%- endfor %}
 where lines.line_count = 1
@@ -70,17 +70,17 @@ select
     lines.external_user_id,
     lines.billing_period,
     lines.currency,
-    placed_parts.session_id,
-    placed_parts.usage_date,
+    parts_in_order.session_id,
+    parts_in_order.usage_date,
     (
-        least(placed_parts.end_nano, lines.end_nano)
-        - greatest(placed_parts.end_nano - placed_parts.nano_credits, lines.start_nano)
+        least(parts_in_order.end_nano, lines.end_nano)
+        - greatest(parts_in_order.end_nano - parts_in_order.nano_credits, lines.start_nano)
     )::{{ wide_integer() }} as nano_credits
-from lines_of_several as lines
-inner join placed_parts
+from lines_in_order as lines
+inner join parts_in_order
     on
-        {%- for column in stretch %}
-        {{ "and " if not loop.first }}lines.{{ column }} = placed_parts.{{ column }}
+        {%- for column in rating_period %}
+        {{ "and " if not loop.first }}lines.{{ column }} = parts_in_order.{{ column }}
         {%- endfor %}
-        and lines.start_nano < placed_parts.end_nano
-        and lines.end_nano > placed_parts.end_nano - placed_parts.nano_credits
+        and lines.start_nano < parts_in_order.end_nano
+        and lines.end_nano > parts_in_order.end_nano - parts_in_order.nano_credits

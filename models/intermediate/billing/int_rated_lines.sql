@@ -1,6 +1,6 @@
--- Purpose: the recomputation (rule 26): what each user's periods come to by today's sessions and prices, line by line,
---          made and rounded as if no period had ever been closed.
--- Grain: one row a user, billing period, plan, price list, line type and tier
+-- Purpose: the recomputation (rule 26): the lines of each user's billing periods, rated and rounded by today's sessions and
+--          prices as if no period had ever been closed.
+-- Grain: one row per user, billing period, plan, price list, line type and tier
 --        (external_user_id, billing_period, plan_id, price_valid_from, line_type, tier_from_credits).
 
 with

@@ -1,5 +1,5 @@
--- Purpose: the credits that fall on each stretch: all days of a period that a user has on one plan and price list (rule 20).
--- Grain: one row a stretch with credits (external_user_id, billing_period, plan_id, price_valid_from).
+-- Purpose: the credits of each rating period: all days of a billing period that a user has on one plan and price list (rule 20).
+-- Grain: one row per rating period with credits (external_user_id, billing_period, plan_id, price_valid_from).
 {{ config(
     materialized="incremental",
     incremental_strategy=replace_changed(),

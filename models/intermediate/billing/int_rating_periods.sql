@@ -1,7 +1,7 @@
--- Purpose: what is priced as one: all days of a period that a user has on one plan and price list (rule 20), with the
---          terms prorated to these days and the credits that fall on them.
--- Grain: one row a stretch (external_user_id, billing_period, plan_id, price_valid_from).
--- depends_on: {{ ref("int_pricing_errors") }}  (nothing is priced while a day has no price, or two)
+-- Purpose: the rating periods: all days of a billing period that a user has on one plan and price list (rule 20), with fee,
+--          minimum and allowance prorated to these days, and the credits used on them.
+-- Grain: one row per rating period (external_user_id, billing_period, plan_id, price_valid_from).
+-- depends_on: {{ ref("int_pricing_errors") }}  (it stops the build, so that nothing is rated while a day has no price, or two)
 
 with
 

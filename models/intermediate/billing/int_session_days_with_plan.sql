@@ -1,6 +1,5 @@
--- Purpose: each part of a session that is invoiced, with the stretch it belongs to: all days of a period with the same plan
---          and price list, contiguous or not (rule 20).
--- Grain: one row a session and UTC day with credits (session_id, usage_date).
+-- Purpose: each invoiced day of a session, with the plan and price list that define its rating period (rule 20).
+-- Grain: one row per session and UTC day with credits (session_id, usage_date).
 {{ config(materialized="view", meta={"changes": "int_user_periods_changed_by_prices", "changed_keys": ["external_user_id", "billing_period"], "joins": true}) }}
 -- depends_on: {{ ref("int_user_periods_changed_by_prices") }}  (tests of a partial build read the changed periods)
 

@@ -1,8 +1,8 @@
--- Purpose: users on a plan in the first open period of whom the vendor knows neither a session nor a sandbox, and users
---          with usage on the default plan whose id resembles one of these: often the same person, spelt differently in
---          user_plans.csv. Nothing is matched by itself.
--- Grain: one row per unknown assigned user and resembling user (assigned_user_id, resembling_user_id); the latter is null
---        where nobody resembles.
+-- Purpose: users on a plan in the first open period who have neither a session nor a sandbox at the vendor, each with the users
+--          on the default plan whose id is similar: often the same person, spelt differently in user_plans.csv.
+-- Grain: one row per unknown assigned user and similar user (assigned_user_id, resembling_user_id). The latter is null if no
+--        id is similar.
+-- The pairs are only reported; ids are never matched automatically.
 
 with
 
@@ -21,8 +21,8 @@ user_plans as (
 
 known_users as (
 
-    -- Rejected and void sessions name their user as well. Quotas are left out: only landed users are asked for theirs, and
-    -- a limit that was published for a misspelt id would hide it.
+    -- Rejected and void sessions name their user as well. Quotas do not count: they are requested for landed users only, and
+    -- a limit that was published for a misspelt id would hide the mistake.
     select external_user_id from {{ ref("stg_miosa__usage_sessions") }}
     union
     select external_user_id from {{ ref("int_sandbox_owners") }}

@@ -1,6 +1,6 @@
 -- Purpose: everything that is wrong with the limits that people typed, in words. A row here stops the build before any
 --          limit is desired: on each day a plan has one row of limits at most, and so has a user one of overrides.
--- Grain: one row a error (error_number).
+-- Grain: one row per error (error_number).
 {{ config(
     post_hook={"sql": "{{ stop_on_errors('no quotas can be set, correct the seeds') }}", "transaction": false}
 ) }}

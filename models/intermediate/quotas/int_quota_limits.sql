@@ -1,5 +1,5 @@
--- Purpose: the history of each user's limits, one row a change, from when it was first seen (rule 17).
--- Grain: one row a user, quota and change (external_user_id, quota, version_number).
+-- Purpose: the history of each user's limits, one row per change, from when it was first seen (rule 17).
+-- Grain: one row per user, quota and change (external_user_id, quota, version_number).
 -- An answer that differs in the live counters only is no change of a limit. A 404 is a version too: no quota.
 
 with

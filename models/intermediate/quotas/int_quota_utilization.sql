@@ -1,5 +1,5 @@
 -- Purpose: how close each user is to each limit in each billing period, and when a limit was reached.
--- Grain: one row a user, billing period and quota (external_user_id, billing_period, quota), for every user with usage
+-- Grain: one row per user, billing period and quota (external_user_id, billing_period, quota), for every user with usage
 --        in the period or with a quota at any time.
 
 with

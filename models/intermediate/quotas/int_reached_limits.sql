@@ -1,6 +1,6 @@
 -- Purpose: when use came to a limit of credits or of concurrent sessions (rules 15 and 17). That of sandboxes hangs on all of
 --          a user's past, and is told in fct_quota_utilization.
--- Grain: one row a user, billing period and quota whose limit was reached (external_user_id, billing_period, quota).
+-- Grain: one row per user, billing period and quota whose limit was reached (external_user_id, billing_period, quota).
 {{ config(
     materialized="incremental",
     incremental_strategy=replace_changed(),

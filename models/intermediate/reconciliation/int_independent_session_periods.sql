@@ -1,7 +1,7 @@
 -- Purpose: what each session cost in each billing period straight from raw, in one statement that shares none of the steps
 --          of the models (versions, validity, ownership, intervals and the split are written a second time), so that
 --          rpt_reconciliation has something to hold them against. Only the readers of numbers and times are shared.
--- Grain: one row a session that can be billed and billing period (session_id, billing_period).
+-- Grain: one row per session that can be billed and billing period (session_id, billing_period).
 {{ config(
     materialized="incremental",
     incremental_strategy=replace_changed(),
@@ -9,7 +9,7 @@
     meta={"changes": "int_changed_sessions", "changed_keys": ["row_hash", "load_id"]},
 ) }}
 -- depends_on: {{ ref("int_user_periods_changed_by_usage") }}  (it reads this table as the last build left it)
-{%- set versions = changed_rows(source("raw", "usage_sessions"), ref("int_changed_sessions"), ["load_id", "row_number"]) ~ " as versions" %}
+{%- set versions = changed_rows(source("miosa", "usage_sessions"), ref("int_changed_sessions"), ["load_id", "row_number"]) ~ " as versions" %}
 
 with
 
@@ -119,7 +119,7 @@ figures as (
         parsed.fields.credits_used is not null as says_credits_used,
         parsed.fields.ended_at is not null as says_end
     from parsed
-    inner join {{ source("raw", "loads") }} as loads on parsed.load_id = loads.load_id
+    inner join {{ source("miosa", "loads") }} as loads on parsed.load_id = loads.load_id
 
 ),
 
@@ -133,8 +133,8 @@ named_owners as (
             "(" ~ json_fields("coalesce(sandboxes.payload_normalized, sandboxes.payload)", values=["external_user_id"])
             ~ ").external_user_id"
         ) }} as named_owner
-    from {{ source("raw", "sandboxes") }} as sandboxes
-    inner join {{ source("raw", "loads") }} as loads on sandboxes.load_id = loads.load_id
+    from {{ source("miosa", "sandboxes") }} as sandboxes
+    inner join {{ source("miosa", "loads") }} as loads on sandboxes.load_id = loads.load_id
     where sandboxes.has_id
 
 ),

@@ -1,6 +1,6 @@
 -- Purpose: our credits beside the vendor's, by user and as a total, under each way in which the vendor may count a session
 --          that crosses a period's end (rule 33). Complete periods only (rule 34).
--- Grain: one row a billing period and user; external_user_id is null for the period's total (the vendor's summary).
+-- Grain: one row per billing period and user; external_user_id is null for the period's total (the vendor's summary).
 {{ config(materialized="view") }}
 
 with

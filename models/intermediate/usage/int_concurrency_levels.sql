@@ -1,8 +1,8 @@
--- Purpose: how many sessions of a user run at the same time, exactly: a sweep over all starts and ends (rule 15).
--- Grain: one row a user, billing period and number of sessions that ran at once
+-- Purpose: how many sessions of a user run at the same time, exactly, by a sweep over all starts and ends (rule 15).
+-- Grain: one row per user, billing period and number of sessions that ran at once
 --        (external_user_id, billing_period, running_session_count).
--- A part that is carried in from the period before starts at the period's start. At one instant ends come before starts, so
--- an end at the instant of a start does not overlap it. Sessions of no length do not count.
+-- A session that began in an earlier period starts at the period's start. At one instant, ends come before starts, so a session
+-- that ends when another starts does not overlap it. Sessions of zero length do not count.
 {{ config(
     materialized="incremental",
     incremental_strategy=replace_changed(),
@@ -16,7 +16,7 @@ with
 
 events as (
 
-    -- An instant and whether it is a start, in one number: half the cost of sorting two columns.
+    -- One number holds the instant and whether it is a start. Sorting it costs half as much as sorting two columns.
     {%- for event in [starts, ends] %}
     select
         external_user_id,
@@ -45,7 +45,7 @@ running as (
 
 )
 
--- The number grows by one with a start, so each number up to the highest has a start that reaches it.
+-- Each start raises the count by one, so each count up to the highest is reached by some start.
 select
     running.external_user_id,
     running.billing_period,

@@ -1,6 +1,6 @@
--- Purpose: the current period: the newest complete one (rule 34), or the newest while none is complete. The newest alone would
---          not do, because a session that crosses a month's end makes a period that nobody has asked for yet.
+-- Purpose: the current period: the newest complete one (rule 34), or the newest one while none is complete.
 -- Grain: one row, or none while there is no period.
+-- Completeness comes first because a session that crosses the end of a month creates a period that was not extracted yet.
 {{ config(materialized="view") }}
 
 select

@@ -1,7 +1,7 @@
 -- Purpose: the ownership history of each sandbox, for sessions that do not name a user themselves (rule 9).
 -- Grain: one row per sandbox and range of time with one owner (sandbox_id, valid_from_utc).
--- A change of owner counts from the start of the load that first showed it; the first known owner also holds for all time
--- before. An owner that a later answer no longer names stays known.
+-- A change of owner counts from the start of the load that first showed it. The first known owner also counts for all time
+-- before. An owner stays the owner if a later answer names none.
 
 with
 
@@ -71,5 +71,5 @@ select
     ranges.valid_from_utc,
     ranges.valid_to_utc
 from ranges
--- Where the clock of the loads went back, an owner may have been replaced before it was seen: it never counted.
+-- If a clock went back between loads, an owner may have been replaced before it was seen. Such an owner never counted.
 where ranges.valid_to_utc is null or ranges.valid_from_utc < ranges.valid_to_utc

@@ -1,5 +1,5 @@
 -- Purpose: when each user first ran each sandbox within a billing period.
--- Grain: one row a user, billing period and sandbox (external_user_id, billing_period, sandbox_id).
+-- Grain: one row per user, billing period and sandbox (external_user_id, billing_period, sandbox_id).
 {{ config(
     materialized="incremental",
     incremental_strategy=replace_changed(),

@@ -1,5 +1,5 @@
--- Purpose: each session split by UTC day, exactly (rule 13). What is asked by day, and what is invoiced, is a sum of these.
--- Grain: one row a session and UTC day (session_id, usage_date).
+-- Purpose: each session split by UTC day, exactly (rule 13). Figures per day and invoice lines are sums of these parts.
+-- Grain: one row per session and UTC day (session_id, usage_date).
 {{ config(
     materialized="incremental",
     incremental_strategy=replace_changed(),

@@ -1,13 +1,13 @@
--- Purpose: each session split by billing period in one step (rule 13). What is asked by period is asked of this; that its
---          sums are those of the days, which are split for themselves, is tested.
--- Grain: one row a session and billing period in which it has a part (session_id, billing_period).
+-- Purpose: each session split by billing period in one step (rule 13), for all figures per billing period.
+-- Grain: one row per session and billing period in which it has a part (session_id, billing_period).
+-- int_session_days splits the same sessions on its own; a test proves that the sums of both are equal.
 {{ config(
     materialized="incremental",
     incremental_strategy=replace_changed(),
     unique_key=["row_hash"],
     meta={"changes": "int_changed_sessions", "changed_keys": ["row_hash", "load_id"]},
 ) }}
--- depends_on: {{ ref("int_user_periods_changed_by_usage") }}  (it reads this table as the last build left it)
+-- depends_on: {{ ref("int_user_periods_changed_by_usage") }}  (it reads this table as the previous build left it)
 
 with
 
@@ -54,7 +54,7 @@ select
     parts.part_end_at_utc,
     parts.is_provisional,
     parts.is_cost_rounded,
-    -- The whole session, in the period in which it starts and in that in which it ends: the vendor may count it so (rule 33).
+    -- The vendor may count a session as a whole in the period of its start or of its end (rule 33).
     case when parts.part_start_at_utc = parts.started_at_utc then parts.cost_nano_credits else 0 end as started_nano_credits,
     case when parts.part_end_at_utc = parts.end_at_utc then parts.cost_nano_credits else 0 end as ended_nano_credits,
     {{ split_figures("parts") }}

@@ -1,5 +1,5 @@
--- Purpose: the sessions that count: neither rejected nor void, each with its owner (rule 9) and its interval (rule 12).
--- Grain: one row a session (session_id).
+-- Purpose: the sessions that count (neither rejected nor void), each with its owner (rule 9) and its interval (rule 12).
+-- Grain: one row per session (session_id).
 {{ config(
     materialized="incremental",
     incremental_strategy=replace_changed(),
@@ -48,7 +48,7 @@ intervals as (
         ) as external_user_id,
         sessions.external_user_id is null as is_owned_by_sandbox,
         sessions.external_user_id is not null or owners.external_user_id is not null as is_attributed,
-        -- What has run so far, where it still runs: as far as the vendor says, else up to when it was asked.
+        -- End of a running session: its start plus the reported duration, else the time at which it was read.
         coalesce(
             sessions.ended_at_utc,
             {{ add_seconds("sessions.started_at_utc", "sessions.duration_seconds") }},
@@ -84,7 +84,7 @@ select
     intervals.cost_nano_credits,
     intervals.is_cost_rounded,
     {{ elapsed_microseconds("intervals.started_at_utc", "intervals.end_at_utc") }} as elapsed_microseconds,
-    -- Billed seconds; the elapsed whole ones where the vendor does not say.
+    -- Billed seconds. If the vendor reports none, the elapsed whole seconds.
     coalesce(
         intervals.duration_seconds,
         {{ whole_quotient(elapsed_microseconds("intervals.started_at_utc", "intervals.end_at_utc"), "1000000") }}

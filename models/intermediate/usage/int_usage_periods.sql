@@ -1,10 +1,10 @@
--- Purpose: the billing periods that the warehouse speaks about, and whether each is complete (rule 34) and closed.
--- Grain: one row per billing period, without gaps from the first to the last that has usage or was asked for.
--- No month appears before a load has begun in it (rule 37), although a session may reach a day into it.
+-- Purpose: the billing periods that the warehouse covers, and whether each is complete (rule 34) and closed.
+-- Grain: one row per billing period (billing_period), without gaps from the first to the last that has usage or was extracted.
+-- A month appears only after a load began in it (rule 37), although a session may reach a day into it.
 --
--- Complete means that the vendor's figures may be compared with ours. A period that has ended: each of its days lies
--- in the window of a load of sessions that began at or after the period's end. The current one: each day up to the
--- newest load lies in a window of the newest run.
+-- Complete means that the vendor's figures can be compared with ours. A past period is complete if each of its days lies in
+-- the window of a session load that began at or after the period's end. The current period is complete if each day up to
+-- the newest load lies in a window of the newest run.
 
 with
 
@@ -23,7 +23,7 @@ session_loads as (
 
 vendor_totals as (
 
-    -- The extractor reads them for each month that was asked for, also when nobody used anything in it.
+    -- The extractor reads the summary of each requested month, even if nobody used anything in it.
     select billing_period from {{ ref("stg_miosa__usage_summaries") }}
 
 ),
@@ -79,7 +79,7 @@ periods as (
 
 days as (
 
-    -- The days that have to be covered, and since when by: for the current period, those up to the newest load.
+    -- The days that have to be covered, up to the newest load in the current period.
     select
         periods.period_start_at_utc,
         {{ each_step(

@@ -1,4 +1,4 @@
--- Purpose: what each user used and was charged on each UTC day.
+-- Purpose: the usage of each user on each UTC day.
 -- Grain: one row per user and UTC day with a session part (external_user_id, usage_date).
 {{ config(
     materialized="incremental",

@@ -1,6 +1,6 @@
--- Purpose: what each user used in each billing period, in one scan of the parts of sessions. What is asked about a user's
---          period is a column here, so that no later model reads sessions again.
+-- Purpose: the usage of each user in each billing period, aggregated in one scan of session parts.
 -- Grain: one row per user and billing period with a session part (external_user_id, billing_period).
+-- All per-period figures of a user are columns here, so that no later model scans sessions again.
 {{ config(
     materialized="incremental",
     incremental_strategy=replace_changed(),

@@ -1,5 +1,5 @@
--- Purpose: when each user first ran each sandbox, counted in that order (rule 15).
--- Grain: one row a user and sandbox (external_user_id, sandbox_id).
+-- Purpose: when each user first ran each sandbox, numbered in that order (rule 15).
+-- Grain: one row per user and sandbox (external_user_id, sandbox_id).
 
 with
 

@@ -1,6 +1,6 @@
--- Purpose: everybody the vendor's data names: users with usage, owners of sandboxes, users with a quota; and
---          `(unattributed)` when there is usage that belongs to nobody.
--- Grain: one row a user (external_user_id).
+-- Purpose: every user that the vendor's data names: users with usage, owners of sandboxes, users with a quota; and
+--          `(unattributed)` if there is usage that belongs to nobody.
+-- Grain: one row per user (external_user_id).
 
 with
 

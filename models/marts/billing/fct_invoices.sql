@@ -1,5 +1,5 @@
 -- Purpose: the invoices: what each user owes for each period, in each currency.
--- Grain: one row an invoice (invoice_id): a user, a period and a currency (rule 31). It exists when it has a line.
+-- Grain: one row per invoice (invoice_id): a user, a period and a currency (rule 31). It exists when it has a line.
 
 with
 

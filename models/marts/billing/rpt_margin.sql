@@ -1,5 +1,5 @@
 -- Purpose: what each user's usage cost the platform at the vendor's price, against what was invoiced for it.
--- Grain: one row a user, service period and currency invoiced in (external_user_id, service_period, currency).
+-- Grain: one row per user, service period and currency invoiced in (external_user_id, service_period, currency).
 -- Corrections count to the period they are for, whenever they were invoiced.
 
 with

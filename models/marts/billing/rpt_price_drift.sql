@@ -1,5 +1,5 @@
 -- Purpose: closed periods whose amount has changed although nobody's usage did: prices or plans were edited (rule 30).
--- Grain: one row a user, service period and currency (external_user_id, service_period, currency).
+-- Grain: one row per user, service period and currency (external_user_id, service_period, currency).
 -- Until the adjustment is closed: then what was invoiced is what comes out today again.
 
 with

@@ -1,5 +1,5 @@
 -- Purpose: usage that no invoice holds, why, and what it cost the platform at the vendor's price.
--- Grain: one row a billing period and reason (billing_period, reason); billing_period is null for rejected rows whose
+-- Grain: one row per billing period and reason (billing_period, reason); billing_period is null for rejected rows whose
 --        start cannot be read.
 
 with

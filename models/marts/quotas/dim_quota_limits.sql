@@ -1,5 +1,5 @@
 -- Purpose: which limits are in force and were, for each user (rule 17), and beside those in force what is desired as of a day.
--- Grain: one row a user, quota and change of the limit (external_user_id, quota, version_number). A user who is to have a limit
+-- Grain: one row per user, quota and change of the limit (external_user_id, quota, version_number). A user who is to have a limit
 --        and of whom the vendor was never asked has one row, with the number 0.
 
 with

@@ -1,6 +1,6 @@
 -- Purpose: who came to which share of a limit in the current period, and when; and for users close to a limit, the plan that
 --          would help and what this period would have cost on it.
--- Grain: one row a user, quota and share that was reached (external_user_id, quota, threshold_percent), of the current period.
+-- Grain: one row per user, quota and share that was reached (external_user_id, quota, threshold_percent), of the current period.
 -- Uncapped limits and users without a quota have none. Any use of a limit of zero is its 100 % (rule 16).
 
 with

@@ -1,5 +1,5 @@
 -- Purpose: the vendor's own live counters beside ours at the same instant. They are shown, never billed.
--- Grain: one row a user and counter (external_user_id, counter): the newest figure that the vendor readings.
+-- Grain: one row per user and counter (external_user_id, counter): the newest figure that the vendor readings.
 
 with
 

@@ -1,5 +1,5 @@
 -- Purpose: proof that it adds up: each step's credits held against the step before, and against the vendor's figures.
--- Grain: one row a check, billing period and user; external_user_id is null for the period's total
+-- Grain: one row per check, billing period and user; external_user_id is null for the period's total
 --        (check_name, billing_period, external_user_id).
 -- Our own steps are compared with no tolerance, and a row that only one side has is a mismatch (rule 32).
 {%- set comparisons = [

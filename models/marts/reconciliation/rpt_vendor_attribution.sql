@@ -1,6 +1,6 @@
 -- Purpose: which of the three ways of counting a session that crosses a period's end the vendor seems to use (rule 33):
 --          the difference of its figures to ours under each.
--- Grain: one row a complete billing period and user; external_user_id is null for the period's total.
+-- Grain: one row per complete billing period and user; external_user_id is null for the period's total.
 
 with
 

@@ -1,5 +1,5 @@
 -- Purpose: the currencies that can be billed in, and how many decimals their smallest unit has (ISO 4217).
--- Grain: one row a currency (currency).
+-- Grain: one row per currency (currency).
 
 with
 

@@ -1,5 +1,5 @@
--- Purpose: the tiers of each price list: from how many credits on which price holds, and up to where, typed exactly.
--- Grain: one row a tier (plan_id, valid_from, tier_from_credits).
+-- Purpose: the tiers of each price list, typed exactly: the price per credit, and from and up to how many credits it applies.
+-- Grain: one row per tier (plan_id, valid_from, tier_from_credits).
 
 with
 

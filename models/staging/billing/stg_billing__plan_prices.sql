@@ -1,6 +1,7 @@
--- Purpose: the price lists of each plan and from when to when each holds, typed exactly (rule 18).
--- Grain: one row a price list (plan_id, valid_from). What cannot be read is null here, and stops the build in
---        int_pricing_errors. One that ends on the day it begins is none.
+-- Purpose: the price lists of each plan and the days on which each is valid, typed exactly (rule 18).
+-- Grain: one row per price list (plan_id, valid_from).
+-- A cell that cannot be read is null here, and int_pricing_errors stops the build. A price list that ends on the day it
+-- begins is valid on no day and left out.
 
 with
 

@@ -1,6 +1,7 @@
--- Purpose: the limits that users of each plan are to have, from when to when, typed exactly.
--- Grain: one row a plan and first day (plan_id, valid_from). What cannot be read is null here, and stops the build in
---        int_quota_errors; an empty limit is null as well, and means uncapped.
+-- Purpose: the desired limits of the users of each plan and the days on which they are valid, typed exactly.
+-- Grain: one row per plan and first day (plan_id, valid_from).
+-- A cell that cannot be read is null here, and int_quota_errors stops the build. An empty limit is null as well and means
+-- uncapped.
 
 with
 

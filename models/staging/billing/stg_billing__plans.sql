@@ -1,5 +1,5 @@
--- Purpose: the plans that users can be on, and the currency that each is billed in.
--- Grain: one row a plan (plan_id).
+-- Purpose: the plans that users can be on, and the currency in which each is billed.
+-- Grain: one row per plan (plan_id).
 
 with
 

@@ -1,5 +1,6 @@
--- Purpose: who is on which plan, from when to when (rule 18).
--- Grain: one row an assignment (external_user_id, valid_from). One that ends on the day it begins is none.
+-- Purpose: which user is on which plan, from which day to which day (rule 18).
+-- Grain: one row per assignment (external_user_id, valid_from).
+-- An assignment that ends on the day it begins is valid on no day and left out.
 
 with
 

@@ -1,7 +1,7 @@
--- Purpose: limits of single users that differ from those of their plan, from when to when, typed exactly.
--- Grain: one row a user and first day (external_user_id, valid_from). What cannot be read is null here, and stops the
---        build in int_quota_errors.
--- An empty cell says nothing: the plan's limit stays. The word `uncapped` says that there is none.
+-- Purpose: limits of single users that differ from those of their plan, and the days on which they are valid, typed exactly.
+-- Grain: one row per user and first day (external_user_id, valid_from).
+-- A cell that cannot be read is null here, and int_quota_errors stops the build. An empty cell leaves the plan's limit as it
+-- is; the word `uncapped` lifts it.
 
 with
 

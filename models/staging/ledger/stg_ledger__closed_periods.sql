@@ -1,4 +1,4 @@
--- Purpose: periods that were closed.
+-- Purpose: the closed billing periods, with the figures and the checksum that were recorded at the close.
 -- Grain: one row per closed period (billing_period).
 {{ config(materialized="view") }}
 

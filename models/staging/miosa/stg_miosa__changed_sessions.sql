@@ -1,8 +1,9 @@
--- Purpose: the rows of raw.usage_sessions that this build has to read: rows of loads that staging does not know yet, and
---          staged rows that share a digest with them. Corrections lie all over the past, so nothing older is read.
--- Grain: one row per row of raw.usage_sessions (load_id, row_number). Empty in a build in full.
+-- Purpose: the rows of raw.usage_sessions that this build has to read: rows of loads that staging has not read yet, and
+--          staged rows that share a digest with them.
+-- Grain: one row per row of raw.usage_sessions (load_id, row_number). Empty in a full build.
+-- Corrections can concern any earlier month, so the rows are found by digest; all other rows of raw stay unread.
 {{ config(tags=["changes"]) }}
-{%- set raw_sessions = source("raw", "usage_sessions") %}
+{%- set raw_sessions = source("miosa", "usage_sessions") %}
 {%- set staged_sessions = source("previous_staging", "stg_miosa__usage_sessions") %}
 {%- set unfinished = is_unfinished() %}
 

@@ -1,12 +1,12 @@
--- Purpose: the loads that the extractor proved complete and landed; coverage and the order of versions come from here.
--- Grain: one row a load (load_id).
+-- Purpose: the loads that the extractor proved complete and landed. Coverage and the order of versions are computed from them.
+-- Grain: one row per load (load_id).
 {{ config(materialized="view") }}
 
 with
 
 loads as (
 
-    select * from {{ source("raw", "loads") }}
+    select * from {{ source("miosa", "loads") }}
 
 )
 

@@ -1,13 +1,13 @@
--- Purpose: the newest answer of the vendor about each user's quota, as it came. A view, so that an answer that `publish quotas`
---          lands after a change counts before the next build.
--- Grain: one row per user of whom the vendor was asked (external_user_id).
+-- Purpose: the vendor's newest answer about each user's quota, as it came.
+-- Grain: one row per user whose quota the extractor requested (external_user_id).
+-- A view, so that `publish quotas` sees an answer that it landed itself before the next build.
 {{ config(materialized="view") }}
 
 with
 
 versions as (
 
-    select * from {{ source("raw", "quotas") }}
+    select * from {{ source("miosa", "quotas") }}
 
 )
 
@@ -15,7 +15,7 @@ select
     versions.row_key as external_user_id,
     versions.load_id,
     versions.http_status,
-    -- What a 404 says besides is not read: it may be no JSON.
+    -- The body of a 404 is not read, because it may not be JSON.
     case when versions.http_status <> 404 then coalesce(versions.payload_normalized, versions.payload) end as answer
 from versions
 qualify

@@ -1,11 +1,11 @@
--- Purpose: each answer of the vendor about a user's quota, typed, in both of its shapes (limits nested or flat).
--- Grain: one row per version of the answer for a user (external_user_id, load_id, row_number).
+-- Purpose: each of the vendor's answers about a user's quota, typed. Answers come in two shapes: limits nested or flat.
+-- Grain: one row per version of the answer about a user (external_user_id, load_id, row_number).
 
 with
 
 versions as (
 
-    select * from {{ source("raw", "quotas") }}
+    select * from {{ source("miosa", "quotas") }}
 
 ),
 
@@ -17,7 +17,7 @@ answers as (
         versions.row_key as external_user_id,
         versions.http_status,
         versions.payload,
-        -- What a 404 says besides is not read: it may be no JSON.
+        -- The body of a 404 is not read, because it may not be JSON.
         case
             when versions.http_status <> 404 then coalesce(versions.payload_normalized, versions.payload)
         end as body,
@@ -95,7 +95,7 @@ select
     {{ nano_to_credits("typed.max_concurrent_nano") }} as concurrent_limit,
     {{ nano_to_credits("typed.max_storage_gb_nano") }} as storage_gb_limit,
     {{ nano_to_credits("typed.max_credit_cents_nano") }} as credits_limit,
-    -- The vendor's own counters are shown beside ours, so one that cannot be read is none, and no reason to reject.
+    -- The vendor's own counters are only shown beside ours. So a counter that cannot be read is null; it does not reject the row.
     case when typed.sandbox_count >= 0 then typed.sandbox_count::bigint end as sandbox_count,
     case when typed.running_session_count >= 0 then typed.running_session_count::bigint end as running_session_count,
     case

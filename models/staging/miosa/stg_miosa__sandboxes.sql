@@ -1,11 +1,12 @@
--- Purpose: the vendor's answers about each sandbox, from which its owners are known.
--- Grain: one row per version of a sandbox (row_key, load_id, row_number). All versions, because an owner once known stays known.
+-- Purpose: the vendor's list of sandboxes, which names the owner of each.
+-- Grain: one row per version of a sandbox (row_key, load_id, row_number).
+-- All versions are kept: an owner from an earlier version counts if a later one names none (rule 9).
 
 with
 
 versions as (
 
-    select * from {{ source("raw", "sandboxes") }}
+    select * from {{ source("miosa", "sandboxes") }}
 
 ),
 

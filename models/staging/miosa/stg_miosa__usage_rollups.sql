@@ -1,13 +1,13 @@
--- Purpose: the vendor's own figures by user, of the newest answer for each billing period.
--- Grain: one row a line of that answer (billing_period, line_number). A user may stand in several lines.
--- Storage is kept to 37 decimals, in two columns, because a user's lines are added before anything is rounded (rule 16).
+-- Purpose: the vendor's own figures by user, from its newest answer for each billing period.
+-- Grain: one row per line of that answer (billing_period, line_number). A user may have several lines.
+-- Storage keeps 37 decimals, in two columns, because a user's lines are added before anything is rounded (rule 16).
 {% set storage_whole_digits = largest_vendor_figure() | trim | length - 1 %}
 
 with
 
 versions as (
 
-    select * from {{ source("raw", "usage_rollups") }}
+    select * from {{ source("miosa", "usage_rollups") }}
 
 ),
 
@@ -43,8 +43,8 @@ unwrapped as (
 
 results as (
 
-    -- The list of results stands at the top, inside `data`, or is `data`. The extractor lands null in its place only
-    -- where the answer itself says that nobody used anything: then it has no line.
+    -- The list of results is at the top level, inside `data`, or is `data` itself. The extractor lands null in its place
+    -- only if the answer itself says that nobody used anything. Such an answer has no line.
     select
         unwrapped.load_id,
         unwrapped.billing_period,
@@ -96,7 +96,7 @@ typed as (
         items.load_id,
         items.billing_period,
         items.line_number,
-        -- A null in the list is no item to the engines, and still a line that somebody has to see.
+        -- The engines return no item for a null in the list, but it has to appear as a rejected line.
         coalesce(items.item::string, 'null') as payload,
         {{ json_id("items.fields.external_user_id") }} as external_user_id,
         {{ vendor_figure("items.fields.credit_cents") }} as credits,
@@ -123,7 +123,7 @@ lines as (
         end as rejection_reason
     from typed
     union all
-    -- An answer without a list of results: one rejected line, so that it is not passed over in silence.
+    -- An answer without a list of results becomes one rejected line, so that it is reported.
     select
         results.load_id,
         results.billing_period,

@@ -1,5 +1,5 @@
--- Purpose: the current version of each usage session, typed; with the reason, where it cannot be billed.
--- Grain: one row a session id (row_key); rows without a usable id have a key of their own each.
+-- Purpose: the current version of each usage session, typed. A session that cannot be billed has the reason.
+-- Grain: one row per session id (row_key, has_session_id). A row without a usable id has a key of its own.
 -- Every current row of raw is here: billable ones, rejected ones (rejection_reason) and voids (is_void).
 {{ config(
     materialized="incremental",
@@ -7,7 +7,7 @@
     unique_key=["row_hash"],
     meta={"changes": "stg_miosa__changed_sessions", "changed_keys": ["row_hash", "load_id"]},
 ) }}
-{%- set versions = changed_rows(source("raw", "usage_sessions"), ref("stg_miosa__changed_sessions"), ["load_id", "row_number"]) ~ " as versions" %}
+{%- set versions = changed_rows(source("miosa", "usage_sessions"), ref("stg_miosa__changed_sessions"), ["load_id", "row_number"]) ~ " as versions" %}
 
 with
 
@@ -22,7 +22,7 @@ repeated as (
 
 superseded as (
 
-    -- Few rows have other versions, and a number tells which.
+    -- Few rows have several versions. Only those are sorted, and a number identifies the ones to leave out.
     select
         versions.load_id,
         versions.row_number
@@ -92,7 +92,7 @@ typed as (
         {{ has_more_decimals("current_versions.fields.credit_cost", 9, 9) }} as is_credit_cost_rounded,
         {{ has_more_decimals("current_versions.fields.credits_used", 9, 9) }} as is_credits_used_rounded
     from current_versions
-    left join {{ source("raw", "loads") }} as loads on current_versions.load_id = loads.load_id
+    left join {{ source("miosa", "loads") }} as loads on current_versions.load_id = loads.load_id
 
 )
 
@@ -120,7 +120,7 @@ select
         else coalesce(typed.credit_cost_nano, typed.credits_used_nano)
     end::bigint as cost_nano_credits,
     typed.is_credit_cost_rounded or typed.is_credits_used_rounded as is_cost_rounded,
-    -- The first reason that applies, in this order; the report names one a row.
+    -- The first reason that applies, in this order; a row is reported with one reason.
     case
         when typed.is_void then null
         when not typed.has_id then 'missing_id'
@@ -143,7 +143,7 @@ select
         else coalesce(
             {{ credit_amount_error("typed.credit_cost_text", "typed.credit_cost_nano") }},
             {{ credit_amount_error("typed.credits_used_text", "typed.credits_used_nano") }},
-            -- By value as written (rule 7): 0.1 and 0.10000000001 differ, although both are rounded to the same.
+            -- Compared as written (rule 7): 0.1 and 0.10000000001 differ, although both round to the same nano-credits.
             case
                 when typed.credit_cost_nano <> typed.credits_used_nano then 'cost_fields_differ'
                 when

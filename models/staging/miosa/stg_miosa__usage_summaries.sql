@@ -5,7 +5,7 @@ with
 
 versions as (
 
-    select * from {{ source("raw", "usage_summaries") }}
+    select * from {{ source("miosa", "usage_summaries") }}
 
 ),
 
@@ -34,7 +34,7 @@ wrapped as (
 
 typed as (
 
-    -- The figures stand at the top or inside `data`.
+    -- The figures are at the top level or inside `data`.
     select
         wrapped.load_id,
         wrapped.row_number,

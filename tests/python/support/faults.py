@@ -29,7 +29,8 @@ from simulator.rows import to_iso
 from simulator.server import HOST, Server
 
 ENDING = ("web page", "error in a success", "no content")
-"""What no retry of the extractor betters: it ends the command, so each request meets these on its first asking only."""
+"""What may end the command, so each request meets these on its first asking only. A web page ends it only before
+the API has answered JSON in the run."""
 
 PASSING = (
     *("too many requests", "burst of failures", "read timeout", "slow drip", "reset", "truncated", "close-delimited"),

@@ -144,6 +144,14 @@ def read_number(value: Any) -> Number | None:
     return Number(sign == "-", significant, exponent)
 
 
+def nano(value: Any) -> int:
+    """A number in billionths, exact. Raises `ValueError` for what is no number, or has more than nine decimals."""
+    number = read_number(value)
+    if number is None:
+        raise ValueError(f"not a number: {value!r}")
+    return number.scaled(9)
+
+
 def _capped(power: str) -> int:
     """An exponent; beyond eighteen digits its exact value no longer matters: far too large or far too precise."""
     size = power.lstrip("+-").lstrip("0") or "0"

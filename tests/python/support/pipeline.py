@@ -350,10 +350,10 @@ def ask(base_url: str, tenant: Tenant, periods: Iterable[str]) -> Answered:
             for row in body.get("data", body)["results"]:
                 user = oracle.usable_id(row["external_user_id"]) or oracle.UNATTRIBUTED
                 storage[period, user] = row["storage_gb_hours"]
-                credits[period, user] = _nano(row["credit_cents"])
+                credits[period, user] = oracle.nano(row["credit_cents"])
             asked = {"period_start": first, "period_end": last}
             body = oracle.read_object(client.get("usage/summary", params=asked).raise_for_status().text)
-            credits[period, None] = _nano(body.get("data", body)["total_credits"])
+            credits[period, None] = oracle.nano(body.get("data", body)["total_credits"])
     return Answered(
         sessions=tuple(session.text.decode() for session in tenant.sessions),
         # The tenant lists newest first; the oracle reads versions oldest first, but a tenant holds one of each.
@@ -365,13 +365,6 @@ def ask(base_url: str, tenant: Tenant, periods: Iterable[str]) -> Answered:
         storage_gb_hours=storage,
         vendor_nano=credits,
     )
-
-
-def _nano(value: Any) -> int:
-    number = oracle.read_number(value)
-    if number is None:
-        raise AssertionError(f"the vendor's figure is no number: {value!r}")
-    return number.scaled(oracle.COST_DECIMALS)
 
 
 @dataclass

@@ -33,7 +33,7 @@ def model(path: str, *parents: str, columns: list[Node] | None = None, **changes
         "fqn": [PACKAGE, *path.split("/")],
         "checksum": {"name": "sha256", "checksum": ""},
         "language": "sql",
-        "raw_code": "select 1",
+        "raw_code": "select rows.row_id from {{ ref('rows') }} as rows where rows.row_id > 0",
         "description": "What a row is.",
         "access": "public" if is_mart else "protected",
         "contract": {"enforced": is_mart},

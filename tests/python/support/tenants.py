@@ -469,8 +469,7 @@ def fitted_quotas(rng: random.Random, rows: Rows, users: Sequence[str], asked_at
 
 def nano_decimal(nano: int) -> Decimal:
     """Billionths as an exact Decimal."""
-    whole, fraction = divmod(nano, oracle.NANO)
-    return Decimal(f"{whole}.{fraction:09d}")
+    return Decimal(nano).scaleb(-9)
 
 
 def _storage(rng: random.Random, users: Sequence[str]) -> dict[str, Decimal]:

@@ -1,18 +1,18 @@
-"""Where the API keeps the quota of a user, and what an answer about one has to be."""
+"""The address of a user's quota, and the check of an answer about one."""
 
 from __future__ import annotations
 
 from typing import Any
 from urllib.parse import quote
 
-from core.answers import is_html, read_document
-from core.client import Answer
+from core.api.bodies import is_html, read_document
+from core.api.exchange import Answer
 from core.errors import ApiError, ExtractError
 
 ACCEPTED = frozenset({200, 404})
 """The statuses of an answer about a quota. The API's own 404 says that there is none."""
 
-# What servers and proxies take as an address at the least; the quota of a longer id could not have been set either.
+# Every server and proxy accepts an address of this length. The quota of a longer id could not have been set either.
 _LONGEST_SEGMENT = 7_000
 
 
@@ -26,13 +26,16 @@ def encode_segment(text: str) -> str:
 
 
 def quota_path(external_id: str) -> str | None:
-    """The path of a user's quota, percent-encoded; None where the id is too long for an address."""
+    """The path of a user's quota, percent-encoded; None if the id is too long for an address."""
     segment = encode_segment(external_id)
     return f"/quotas/external/{segment}" if len(segment) <= _LONGEST_SEGMENT else None
 
 
-def take_quota(answer: Answer) -> tuple[int, str | None, str | None]:
-    """Take an answer about a quota: its status, text and normalized text. A web page is none, whatever its status."""
+def read_quota_answer(answer: Answer) -> tuple[int, str | None, str | None]:
+    """Check an answer about a quota. Returns its status, text and normalized text; no text for a 404 that is not JSON.
+
+    Raises `ApiError`, also for a web page with status 404.
+    """
     if answer.status == 404 and is_html(answer.body):
         raise ApiError("does not exist (status 404, a web page): the base URL is likely wrong")
     try:
@@ -47,7 +50,7 @@ def take_quota(answer: Answer) -> tuple[int, str | None, str | None]:
 
 
 def check_object(value: Any) -> None:
-    """Refuse an answer, or its `data`, that is no object or an empty one."""
+    """Raise `ApiError` for an answer whose `data`, or which itself, is not an object or is empty."""
     inner = value.get("data", value)
     if not isinstance(inner, dict) or not inner:
         raise ApiError("the answer holds no figures")

@@ -1,0 +1,134 @@
+"""Sends requests to the API, and repeats those that another try may help.
+
+Whatever a try meets, the caller gets the answer read in full, or an `ApiError` whose one line says what to do.
+The key travels in one header to one host: redirects are refused, and no message shows the key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+from core.api.bodies import WEB_PAGE, is_json
+from core.api.exchange import Answer, ApiRequest
+from core.api.refusals import refusal, stale_cursor
+from core.api.retries import RetryPolicy
+from core.api.retry_after import retry_after_seconds
+from core.api.transport import Transport
+from core.errors import ApiError, ErrorBodyError, TransientError
+from core.settings import ApiSettings
+
+T = TypeVar("T")
+
+_OK = frozenset({200})
+_WRITTEN = frozenset({200, 201, 202, 204})
+_DELETED = _WRITTEN | {404}
+_LONGEST_LABEL = 200
+# Requests at a time. One takes this process a millisecond, so as many as an answer takes milliseconds keep it busy.
+_FEWEST_THREADS, MOST_THREADS = 4, 32
+_BUSY_SECONDS = 0.001
+
+
+class Client:
+    """Sends requests to one API, from any number of threads. Close it, or use it as a context manager."""
+
+    def __init__(self, settings: ApiSettings) -> None:
+        """Prepare; nothing is sent."""
+        self._base_url = settings.base_url
+        self._threads = settings.threads
+        self._hides_ids = settings.id_hash_key is not None
+        self._transport = Transport(settings)
+        self._retries = RetryPolicy(settings)
+        self._has_answered_json = False
+
+    def __enter__(self) -> Client:
+        """Use the client until the block ends."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End what other threads still ask for, and close the connections."""
+        self._retries.stop()
+        self._transport.close()
+
+    @property
+    def fastest_answer_seconds(self) -> float:
+        """The shortest time that an answer took, not counting the time to connect; infinite before the first one."""
+        return self._transport.fastest
+
+    @property
+    def useful_threads(self) -> int:
+        """How many requests to make at a time: as set, else by how long the API takes for an answer."""
+        suited = int(max(_FEWEST_THREADS, min(MOST_THREADS, self.fastest_answer_seconds / _BUSY_SECONDS)))
+        return self._threads or suited
+
+    def get(
+        self,
+        path: str,
+        params: Mapping[str, str],
+        read: Callable[[Answer], T],
+        *,
+        accepted: frozenset[int] = _OK,
+        label: str | None = None,
+    ) -> T:
+        """Ask, repeatedly if that can help, until `read` takes an answer whose status is in `accepted`.
+
+        `path` is sent as it is, so ids in it must be percent-encoded; `label` stands for it in messages.
+        Raises `ApiError`.
+        """
+        request = ApiRequest("GET", path, accepted, self._base_url + (label or path), params)
+        return self._retries.repeat(lambda: self._attempt(request, read))
+
+    def write(self, path: str, body: bytes | None, idempotency_key: str) -> Answer:
+        """PUT a body (JSON), or DELETE without one, repeatedly if that can help.
+
+        Both may be repeated without harm, and all tries carry the same `idempotency_key`. Nothing to delete (404)
+        counts as deleted. Raises `ApiError`; the change may have been made all the same.
+        """
+        method, accepted = ("DELETE", _DELETED) if body is None else ("PUT", _WRITTEN)
+        request = ApiRequest(method, path, accepted, self._base_url + path, body=body, idempotency_key=idempotency_key)
+        return self._retries.repeat(lambda: self._attempt(request, lambda answer: answer))
+
+    def _attempt(self, request: ApiRequest, read: Callable[[Answer], T]) -> T:
+        """Send once. Raises `TransientError` if another try may help."""
+        self._retries.wait_for_turn()
+        try:
+            return self._exchange(request, read)
+        except (ApiError, TransientError) as error:
+            if self._hides_ids:
+                error.words = ""
+            if isinstance(error, TransientError) and error.retry_after:
+                self._retries.pause_all(error.retry_after)
+            raise
+
+    def _exchange(self, request: ApiRequest, read: Callable[[Answer], T]) -> T:
+        """Send once, and have `read` take the answer."""
+        label = request.label if len(request.label) < _LONGEST_LABEL else request.label[:_LONGEST_LABEL] + "…"
+        answer = self._transport.send(request)
+        self._has_answered_json = self._has_answered_json or (is_json(answer.body) and not answer.is_web_page)
+        if answer.status not in request.accepted:
+            raise refusal(answer, request, label, self._base_url, hides_ids=self._hides_ids)
+        try:
+            if answer.status < 300 and answer.is_web_page:
+                raise self._web_page_error(answer)
+            return read(answer)
+        except ErrorBodyError as error:
+            if "cursor" in request.params:
+                raise stale_cursor(label, answer.status, error.words) from error
+            error.args = (f"{label}: {error.args[0]}",)
+            raise
+        except (ApiError, TransientError) as error:
+            error.args = (f"{label}: {error.args[0]}",)
+            raise
+
+    def _web_page_error(self, answer: Answer) -> ApiError | TransientError:
+        """The error for a web page under a status that says success.
+
+        A wrong address answers with nothing else. An API that has answered JSON in this run is behind a proxy that
+        shows a page for a moment, as with status 502.
+        """
+        if not self._has_answered_json:
+            return ApiError(WEB_PAGE)
+        return TransientError(
+            "the answer is a web page, although the API has answered JSON in this run",
+            retry_after=retry_after_seconds(answer),
+        )

@@ -1,0 +1,93 @@
+"""Lands usage sessions window by window, then voids those that the API no longer lists."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from core.clock import to_text, utc_now
+from core.errors import ExtractError, UnselectiveError
+from extract.context import RunContext, Window
+from extract.lists import ListToRead, land_lists
+from extract.warehouse import BRAKE_FROM
+from extract.windows import DAY, coalesce, split
+
+logger = logging.getLogger("miosa_billing")
+
+_OVERLAP = timedelta(seconds=1)
+
+
+def land_sessions(context: RunContext) -> None:
+    """Land the sessions of all windows, then void those that are gone."""
+    settings, warehouse, now = context.settings, context.warehouse, utc_now()
+    start = settings.start - settings.look_back_days * DAY
+    windows = sorted([*split(start, settings.end, settings.window_days), *_running_windows(context, start)])
+    covered = _land_windows(context, windows)
+    tomorrow_midnight = (now + 2 * DAY).replace(hour=0, minute=0, second=0, microsecond=0)
+    ahead = min(settings.end + settings.look_ahead_days * DAY, tomorrow_midnight)
+    selects_by_end = not warehouse.lists_beyond_windows() and covered == windows
+    if selects_by_end and ahead > settings.end:
+        # No listed session shows that the API does not select by end. If it does, a session that outlasts the range
+        # is listed where it ended.
+        covered += _land_windows(context, split(settings.end, ahead, settings.window_days))
+    _reread_conflicting_windows(context)
+    _land_voids(context, coalesce(covered), now if selects_by_end else None)
+
+
+def _running_windows(context: RunContext, start: datetime) -> list[Window]:
+    """The days outside of the range on which sessions last seen running began."""
+    days = [day for day in context.warehouse.running_starts() if not start <= day < context.settings.end]
+    return coalesce([(day, day + DAY) for day in days])
+
+
+def _land_windows(context: RunContext, windows: Sequence[Window]) -> list[Window]:
+    """Land the sessions of these windows. Returns the windows covered: one, if the API does not select by them."""
+    try:
+        land_lists(context, "sessions", [_sessions_of(context, window, check=True) for window in windows])
+        return list(windows)
+    except UnselectiveError:
+        whole = (min(start for start, _ in windows), max(end for _, end in windows))
+        logger.info("the API does not select sessions by time: reading its list once, whole")
+        land_lists(context, "sessions", [_sessions_of(context, whole, check=False)])
+        return [whole]
+
+
+def _reread_conflicting_windows(context: RunContext) -> None:
+    """Read windows again that were read in parallel and report different states of one session.
+
+    No load shows which state was the newer. What is read from here on is.
+    """
+    windows = context.warehouse.unsettled_windows()
+    if windows:
+        logger.info("%d windows report sessions differently from others: reading them anew", len(windows))
+        land_lists(context, "sessions", [_sessions_of(context, window, check=False) for window in windows])
+
+
+def _sessions_of(context: RunContext, window: Window, *, check: bool) -> ListToRead:
+    """The list of one window's sessions.
+
+    The second before the window puts a session exactly on a boundary into some window, however the API treats its
+    bounds.
+    """
+    params = {"since": to_text(window[0] - _OVERLAP), "until": to_text(window[1])}
+    load = context.new_load("usage_sessions", window)
+    return ListToRead(load, "/usage/sessions", params, window if check else None)
+
+
+def _land_voids(context: RunContext, windows: list[Window], running_until: datetime | None) -> None:
+    """Void sessions that are gone, unless they are suspiciously many."""
+    settings, warehouse = context.settings, context.warehouse
+    unlisted, covered = warehouse.find_unlisted(windows, running_until)
+    if not unlisted:
+        return
+    if unlisted >= BRAKE_FROM and unlisted * 100 > settings.void_share * covered and not settings.allow_voids:
+        raise ExtractError(
+            f"the API no longer lists {unlisted} of {covered} known sessions: nothing was voided; if they are "
+            "really gone, run again with --allow-voids"
+        )
+    load = context.new_load("session_voids", (windows[0][0], windows[-1][1]))
+    load.started_at = load.ended_at = utc_now()
+    warehouse.land_voids(load)
+    context.summary.voids += load.rows_added
+    context.summary.count(load)
