@@ -1,4 +1,4 @@
-{#- No value of the column is below the bound. Nulls pass: that a column is never null is another test. -#}
+{#- No value of the column is below the bound. Nulls pass; never_null tests them. -#}
 {% test at_least(model, column_name, bound) %}
 select {{ column_name }}
 from {{ model }}

@@ -1,5 +1,5 @@
-{#- The condition holds on each row; a condition that is null does not hold. period: a model whose row of the same
-    billing_period the condition may name as `period`: times are compared sooner than made of text. -#}
+{#- The condition is true on every row; null counts as false. period: a model that is joined by billing_period, so that the
+    condition can use its columns as `period`. Comparing its times is faster than computing them from the period's name. -#}
 {% test holds(model, condition, period=none) %}
 {%- if period is none %}
 select *

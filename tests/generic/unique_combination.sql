@@ -1,7 +1,7 @@
-{#- The columns together are a key: no combination twice. Nulls are equal to each other here. after: a model that says in
-    words what would break the key; the test waits for it, so that a build stops with its words.
-    Combinations are counted by their digests, which takes a third less than by millions of texts, and only those whose
-    digest is there twice by themselves. -#}
+{#- The columns together are a key: no combination occurs twice. Nulls are equal to each other here. after: a model that
+    reports duplicates in words; the test waits for it, so that a build stops with that message.
+    Combinations are counted by digest first, which takes a third less time than by millions of texts. Only those whose digest
+    occurs twice are compared themselves. -#}
 {% test unique_combination(model, columns, after=none) %}
 {%- set digest = row_digest(columns) %}
 select

@@ -1,4 +1,4 @@
--- Rule 25: a closed invoice never changes. What the marts show as closed is the ledger, cell by cell: lines and their usage.
+-- Rule 25: a closed invoice never changes. The closed lines in the marts, and their line usage, equal the ledger cell by cell.
 {%- set line_columns = ledger_tables()["closed_invoice_lines"].keys() | join(", ") %}
 {%- set usage_columns = "line_id, session_id, usage_date, credits" %}
 

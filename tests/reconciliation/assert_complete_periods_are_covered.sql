@@ -1,5 +1,5 @@
--- Rule 34: a period that has ended is complete exactly when all its days were read after it ended. Counted here from the loads'
--- days, without the model's joins: a period that is wrongly incomplete would drop out of the comparison with the vendor in silence.
+-- Rule 34: a past period is complete if and only if all of its days were read after it ended. The days are counted from the loads,
+-- without the model's joins. A period that is wrongly incomplete would silently drop out of the comparison with the vendor.
 with
 
 session_loads as (

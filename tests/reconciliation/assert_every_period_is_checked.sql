@@ -1,6 +1,5 @@
--- A reconciliation that has nothing to compare proves nothing: each period with credits has a total for each of our own
--- steps (for the last, from the first invoiced period on), and, once it is complete, one for the vendor's summary (rules 32
--- to 34).
+-- A reconciliation without rows proves nothing (rules 32 to 34). So each period with credits has a total for each of our own
+-- steps; for the last step, from the first invoiced period. A complete period also has a total for the vendor's summary.
 with
 
 expected_checks as (

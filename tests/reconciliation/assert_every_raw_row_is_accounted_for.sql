@@ -1,6 +1,6 @@
--- Rule 7: nothing is dropped in silence. Each key of raw is exactly one of: a session that counts, a rejected row, a void. (That
--- none is two of staging's rows is the key of stg_miosa__usage_sessions.)
--- Keys by the 64 bits of their digests, rows by their place in raw: numbers are joined at a fraction of the cost of ids.
+-- Rule 7: no row is dropped silently. Each key of raw is exactly one of these: a session that counts, a rejected row, a void. (The
+-- key test of stg_miosa__usage_sessions proves that no key has two staged rows.)
+-- Keys are compared by their 64-bit digests, and rows by load and row number, because numbers join much faster than ids.
 with
 
 raw_rows as (

@@ -1,6 +1,6 @@
--- Rules 13 and 14: what the facts say besides credits by period (seconds, counts, provisional credits, credits by day) is what
--- their parts sum to, for each user; and the mart of session periods shows each session's own, by sums in which each session
--- has a weight.
+-- Rules 13 and 14: for each user, the figures of the facts (seconds, counts, provisional credits, credits by day) are the sums of
+-- the session parts. The mart of session periods has each session's own figures: this compares sums in which each session has
+-- its own weight.
 with
 
 session_days as (
@@ -23,7 +23,7 @@ sandboxes as (
 
 user_days as (
 
-    -- A session has one part a day: that is the key of int_session_days.
+    -- A session has one part per day, which is the key of int_session_days.
     select
         external_user_id,
         usage_date,

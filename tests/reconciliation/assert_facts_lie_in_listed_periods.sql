@@ -1,4 +1,4 @@
--- Rule 37: each period with usage is listed, but for a month in which no load has begun yet: a session may reach a day into it.
+-- Rule 37: each period with usage is listed, except a month in which no load has begun yet; a session may reach a day into it.
 with
 
 used_periods as (

@@ -1,6 +1,6 @@
--- The ledger is append-only: of each closed period, its lines and their usage are still those that were frozen, by their counts,
--- totals and checksum (in a monthly build, which touches no ledger, by those of its lines); every line belongs to a closed
--- period; and periods follow each other without a gap (rule 23).
+-- The ledger is append-only (rule 23). The lines of each closed period and their line usage are still those that were frozen, by
+-- counts, totals and checksum. A partial build, which does not change the ledger, checks the counts and totals of lines only.
+-- Every line belongs to a closed period, and periods follow each other without a gap.
 -- depends_on: {{ source("ledger", "closed_periods") }}
 -- depends_on: {{ source("ledger", "closed_invoice_lines") }}
 -- depends_on: {{ source("ledger", "closed_line_usage") }}

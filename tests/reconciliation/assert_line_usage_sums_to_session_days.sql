@@ -1,6 +1,6 @@
--- Rule 29: over closed and open lines, the line usage of each attributed session's day sums to its credits today, under the user it
--- belongs to today; what a line held of it under another user, or under none, has been given back.
--- By user and period, each session's day with a weight of its own, so that nothing moves from one to another unseen.
+-- Rule 29: over closed and open lines, the line usage of each attributed session's day sums to its credits today, for the user to
+-- whom it belongs today. Credits that a line once billed to another user have been credited back.
+-- Compared by user and period. Each session's day has its own weight, so that credits cannot move between days unnoticed.
 {%- set lines = changed_part(ref("fct_invoice_lines"), ["external_user_id", "service_period"], "int_user_periods_changed_by_lines") %}
 {%- set line_usage = ref("fct_invoice_line_usage") %}
 with
@@ -17,14 +17,14 @@ weighted_usage as (
         all_usage.line_id,
         {{ text_weight("all_usage.session_id") }} * extract(day from all_usage.usage_date) as weight,
         {{ credits_to_nano("all_usage.credits") }} as nano_credits
-    -- In a month's build of these lines alone: left to itself, DuckDB sums up all line_usage before it asks for their lines.
+    -- A partial build reads only the usage of these lines. Without the semi join, DuckDB sums all line usage before it joins lines.
     from {{ "(from " ~ line_usage ~ " semi join " ~ lines ~ " using (line_id))" if tests_changed_only() else line_usage }} as all_usage
 
 ),
 
 line_sums as (
 
-    -- By line first: millions of usage rows have no need to meet their lines one by one.
+    -- Summed by line first, so that the join with lines reads one row per line, not millions of usage rows.
     select
         line_id,
         sum(nano_credits) as nano_credits,

@@ -1,5 +1,5 @@
--- Rule 27, the central invariant: for every user and service period, closed and open lines together are what comes out of
--- today's sessions and prices, to the nano-credit and to the minor unit, in each currency.
+-- Rule 27, the central invariant: for every user, service period and currency, closed and open lines together equal the
+-- recomputation from today's sessions and prices, to the nano-credit and to the minor unit.
 with
 
 lines as (

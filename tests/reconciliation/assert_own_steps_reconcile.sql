@@ -1,4 +1,4 @@
--- Rule 32: raw, staging, session periods, days and user periods hold the same credits for each user and period, exactly.
+-- Rule 32: raw, staging, session periods, days and user periods have exactly the same credits for each user and period.
 select *
 from {{ ref("rpt_reconciliation") }}
 where

@@ -1,13 +1,13 @@
--- Rule 4: what stands of a session in each table was made of its newest version; nothing of an older one was left behind, and no
--- part is missing or there twice. The other tests of sessions rely on it, and read what the newest loads brought.
--- In a month's build this reads all that has the digest of a changed session, whatever load it came with. Over all of
--- history it compares, load by load, how many parts there are with how many its sessions come to, each with a weight of its
--- session: to look for each part's version among millions would cost as much as to make the parts.
+-- Rule 4: the rows of a session in each table come from its newest version. No row of an older version is left, and no part is
+-- missing or duplicated. The other tests of sessions rely on this one, so they can read changed sessions only.
+-- A partial build reads all rows with the digest of a changed session, whatever load they came with. Any other build compares, by
+-- load, the number of parts with the number that the sessions should have, weighted by session. Looking up the version of each
+-- part would take as long as building the parts.
 -- depends_on: {{ ref("int_changed_sessions") }}
 {%- set staged = ref("stg_miosa__usage_sessions") %}
 {%- set usable = "not is_void and rejection_reason is null" %}
 {%- set last_day_sql = last_day_of_span("started_at_utc", "end_at_utc") %}
-{#- How many rows a session has in each table, told from its interval. -#}
+{#- The number of rows that a session should have in each table, computed from its interval. -#}
 {%- set day_count = days_between("started_at_utc::date", last_day_sql) ~ " + 1" %}
 {%- set period_count %}
     (extract(year from {{ last_day_sql }}) - extract(year from started_at_utc)) * 12

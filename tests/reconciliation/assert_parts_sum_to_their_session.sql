@@ -1,8 +1,8 @@
--- Rule 13: the parts of a session, by day and by period, sum exactly to it, in credits and in seconds, and lie end to end from its
+-- Rule 13: the parts of a session, by day and by period, sum exactly to its credits and seconds. They lie end to end from its
 -- start to its end.
--- By user, each session with a weight of its own, so that nothing moves from one to another unseen: to group millions of
--- sessions one by one would cost as much as to make the parts. `ends` is the sum of a curve's rises from each part's start to its
--- end: where parts lie end to end, and only there, it is the rise from the session's start to its end.
+-- Compared by user. Each session has its own weight, so that figures cannot move between sessions unnoticed. Grouping by millions
+-- of sessions would take as long as building the parts. `ends` checks that parts lie end to end. It sums the rise of a curve over
+-- all parts, which equals the rise from the session's start to its end only if the parts leave no gap and do not overlap.
 {%- set names = ["nano_credits", "weighted_nano_credits", "weighted_seconds", "ends"] %}
 {%- set kinds = [
     ("sessions", "int_sessions", "cost_nano_credits", "started_at_utc", "end_at_utc"),

@@ -1,10 +1,10 @@
--- Rules 15 to 17 and 37: each user and period that has begun has all four quotas; use is what the facts say; utilization
--- and status follow exactly from use and limit; and a limit was reached at some moment exactly when use came to it.
+-- Rules 15 to 17 and 37: each user has all four quotas in each period that has begun. Usage equals the facts. Utilization and
+-- status follow exactly from usage and limit. A limit has a moment at which it was reached if and only if usage reached it.
 with
 
 quotas as (
 
-    -- Whole numbers only where there is something to work out: they are made of decimals row by row.
+    -- Converted to whole numbers only if there is a limit, because each conversion of a decimal takes time.
     select
         *,
         case when limit_value > 0 then {{ credits_to_nano("limit_value") }} end as limit_nano,
@@ -29,7 +29,7 @@ errors as (
         null::string as quota
     from quotas
     group by external_user_id, billing_period
-    -- A bit for each: to count distinct texts by user and period takes three times as long.
+    -- One bit per quota; counting distinct texts by user and period takes three times as long.
     having
         bit_or(
             case quota when 'credits' then 1 when 'concurrent' then 2 when 'sandboxes' then 4 when 'storage_gb' then 8 else 16 end
@@ -73,7 +73,7 @@ errors as (
     where
         (quotas.quota = 'credits' and quotas.used_value <> coalesce(user_periods.credits, 0))
         or (quotas.quota = 'concurrent' and quotas.used_value <> coalesce(user_periods.peak_concurrent, 0))
-        -- All sandboxes ever run up to the period's end: at least those of the period.
+        -- Usage counts all sandboxes ever run up to the period's end, so at least those of the period.
         or (quotas.quota = 'sandboxes' and quotas.used_value < coalesce(user_periods.sandbox_count, 0))
     union all
     select
@@ -84,7 +84,7 @@ errors as (
     from quotas
     where
         (utilization is not null) <> coalesce(limit_value > 0, false)
-        -- Half a millionth at most, and the largest figure that the type holds where it would have to be larger yet.
+        -- Rounded by at most half a millionth, or capped at the largest figure of the type.
         or (
             abs(utilization_millionths * limit_nano - used_nano * 1000000) * 2 > limit_nano
             and not (

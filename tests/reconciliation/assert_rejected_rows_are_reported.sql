@@ -1,4 +1,4 @@
--- Rule 7: each rejected current row stands in the report, and no other.
+-- Rule 7: the report has each rejected current row, and no other row.
 with
 
 rejected as (

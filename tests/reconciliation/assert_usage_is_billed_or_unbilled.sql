@@ -1,5 +1,5 @@
--- Nothing falls between: for each period, what invoice lines hold and what the report of unbilled usage lists are together all
--- usage there is; and the report counts every rejected session.
+-- For each period, the credits on invoice lines and the credits in the report of unbilled usage sum to all usage. The report
+-- counts every rejected session.
 with
 
 used as (

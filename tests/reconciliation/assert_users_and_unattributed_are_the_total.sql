@@ -1,4 +1,4 @@
--- Rules 10 and 37: in every mart and period, users and unattributed together are the total of the sessions that count.
+-- Rules 10 and 37: in every mart and period, users and `(unattributed)` sum to the total of the sessions that count.
 {%- set marts = {
     "fct_session_period_credits": "credits",
     "fct_user_day_credits": "credits",
@@ -49,7 +49,7 @@ expected as (
         ('{{ mart }}'){{ "," if not loop.last }}
         {% endfor %}
     ) as marts (mart)
-    -- Quotas are measured in months that have begun (rule 37).
+    -- Quotas have rows only for months that have begun (rule 37).
     where
         marts.mart <> 'fct_quota_utilization'
         or totals.billing_period <= (
@@ -68,5 +68,5 @@ full outer join mart_totals
     on
         expected.mart = mart_totals.mart
         and expected.billing_period = mart_totals.billing_period
--- A period in which users have quotas but nobody has usage stands in the quota mart alone, with nothing used.
+-- A period with quotas but without usage is in the quota mart only, with usage of 0.
 where coalesce(expected.credits, 0) <> coalesce(mart_totals.credits, 0)
