@@ -1,6 +1,6 @@
-"""What `extract` and `publish` both stand on: API client, database file, command-line frame, settings and errors.
+"""What `extract` and `publish` share: API client, database file, raw layer, command-line frame, settings and errors.
 
-Nothing here imports `extract` or `publish`.
+Nothing here imports another package of ours.
 """
 
 __version__ = "0.1.0"

@@ -1,4 +1,4 @@
-"""What commands do around their work: exit status, one clear line for whatever goes wrong, signals, the key nowhere."""
+"""The frame of every command: exit status, errors as one line, signals, and no key in any output."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from core.settings import FileSettings
 
 @contextlib.contextmanager
 def working(name: str, settings: FileSettings, unfinished: str = "nothing unfinished was landed") -> Iterator[None]:
-    """Do the command's work: logging without the key, files for the owner only, failures as one line.
+    """Run the work of a command: logging without the key, files for their owner only, errors as one line.
 
-    `unfinished` says in what state an error that nobody expected leaves things.
+    `unfinished` is the part of the message of an unexpected error that describes the state it leaves.
     """
     os.umask(0o077)
     logging.basicConfig(stream=sys.stderr, format=f"{name}: %(message)s", level=logging.WARNING)
@@ -33,14 +33,14 @@ def working(name: str, settings: FileSettings, unfinished: str = "nothing unfini
     except click.exceptions.Exit:
         raise
     except Exception as error:
-        if _signals:  # a query that a signal ended reports it as an error of its own
+        if _signals:  # a query that a signal interrupted raises an error of its own
             raise Interrupted(_signals[0]) from error
         if isinstance(error, ExtractError):
             error.args, error.words = (redacted(str(error), settings),), ""
             raise
         if isinstance(error, click.exceptions.Abort | click.ClickException):
             raise
-        # Where ids may not be shown, neither may words that nobody of us wrote.
+        # If ids must not be shown, texts that are not ours must not be either: they may contain ids.
         text = "" if settings.id_hash_key else " ".join(redacted(str(error), settings).split())[:300]
         raise ExtractError(f"unexpected {type(error).__name__}: {text}: {unfinished}; please report this") from error
 
@@ -61,9 +61,9 @@ def outcome(command: click.Command, name: str, stopped: str, arguments: Sequence
         return 2, " ".join(error.format_message().split())
     except click.Abort:
         return 130, "stopped"
-    except OSError as error:  # of click's own: what our commands write goes by `say` and `show`
+    except OSError as error:  # from click itself: our commands write with `say` and `show`
         return 1, f"cannot write to standard output ({error.strerror})"
-    except SystemExit:  # of click's own too, where the reader of its help has left
+    except SystemExit:  # from click too, if the reader of its help has left
         return 0, ""
     return (result if isinstance(result, int) else 0), ""
 
@@ -75,10 +75,10 @@ def main(command: click.Command, name: str, stopped: str) -> NoReturn:
         signal.signal(number, _on_signal)
     status, message = outcome(command, name, stopped, None)
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)  # all is said and done
+        signal.signal(number, signal.SIG_IGN)  # the work is done
     if message:
         say(f"{name}: {message}", err=True)
-    # The warehouse is closed. What may be left are threads that wait for an answer: nobody waits for them.
+    # The warehouse is closed. Threads may still wait for an answer: do not wait for them.
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):
             stream.flush()
@@ -86,13 +86,13 @@ def main(command: click.Command, name: str, stopped: str) -> NoReturn:
 
 
 def say(text: str, *, err: bool = False) -> None:
-    """Say what was done. It is done as well where nobody can be told."""
+    """Print what was done. A closed or full stream is ignored: the work is done either way."""
     with contextlib.suppress(OSError, ValueError):
         click.echo(text, err=err)
 
 
 def show(text: str) -> None:
-    """Show what was asked for. Raises `ExtractError` where it cannot be written, unless its reader has left."""
+    """Print requested output. Raises `ExtractError` if it cannot be written, unless its reader has left."""
     try:
         click.echo(text)
     except BrokenPipeError:
@@ -103,28 +103,28 @@ def show(text: str) -> None:
 
 
 def redacted(text: str, settings: FileSettings) -> str:
-    """Blot the keys out, should the API have echoed one."""
+    """The text without the keys, in case the API echoed one."""
     for key in (settings.api_key, settings.id_hash_key):
         text = text if key is None else text.replace(key.get_secret_value(), "***")
     return text
 
 
 def _open_closed_streams() -> None:
-    """Have streams that are closed lead nowhere: else the next file that is opened, the warehouse perhaps, is one."""
+    """Open /dev/null for closed streams: else the next file opened, perhaps the warehouse, would become one."""
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         if getattr(sys, name) is None:
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), "w" if number else "r"))
 
 
 class _Redact(logging.Filter):
-    """Keeps the key out of every log line."""
+    """Removes the keys from every log line."""
 
     def __init__(self, settings: FileSettings) -> None:
         super().__init__()
         self._settings = settings
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Blot the key out of the finished line."""
+        """Remove the keys from the finished line."""
         record.msg, record.args = redacted(record.getMessage(), self._settings), None
         return True
 
@@ -133,6 +133,6 @@ _signals: list[int] = []
 
 
 def _on_signal(number: int, frame: FrameType | None) -> NoReturn:
-    """Stop the work where it stands; whatever transaction is open is rolled back."""
+    """Stop the work; an open transaction is rolled back."""
     _signals.append(number)
     raise Interrupted(number)

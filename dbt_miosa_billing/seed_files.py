@@ -1,7 +1,7 @@
 """Checks the seed files before dbt loads them: encoding, shape, columns and the spelling of each cell.
 
-A seed that lost a column would be loaded by name, with null in its place. So every file is read here first, and what
-is not unambiguous is reported by file, line and column. Rules that compare rows stay in SQL (`int_pricing_errors`).
+dbt would load a seed that lost a column by name, with null in its place. So every file is read here first, and what
+is ambiguous is reported by file, line and column. Rules that compare rows stay in SQL (`int_pricing_errors`).
 """
 
 from __future__ import annotations
@@ -71,11 +71,11 @@ def check_seeds(root: Path, environment: Mapping[str, str] = os.environ) -> None
 
 def _seed_files(root: Path, environment: Mapping[str, str]) -> Iterator[tuple[str, Path, list[str]]]:
     """Each seed's name in messages, its file and its columns."""
-    shown = Path(environment.get("SEEDS_PATH", "seeds"))
-    folder = root / shown
+    seeds_path = Path(environment.get("SEEDS_PATH", "seeds"))
+    folder = root / seeds_path
     for name, columns in configured_columns(root).items():
         path = next(iter(sorted(folder.rglob(f"{name}.csv"))), folder / f"{name}.csv")
-        yield str(shown / path.relative_to(folder)), path, columns
+        yield str(seeds_path / path.relative_to(folder)), path, columns
 
 
 def _refuse(errors: Iterable[str]) -> None:
@@ -87,7 +87,7 @@ def _refuse(errors: Iterable[str]) -> None:
 
 
 def _encoding_error(content: bytes) -> str | None:
-    """Why a seed's bytes are no UTF-8 text; None where they are."""
+    """Why the content of a seed is not UTF-8 text; None if it is."""
     if content.startswith(UTF16_MARKS):
         return "line 1: it is UTF-16: save it as CSV UTF-8"
     try:
@@ -100,7 +100,7 @@ def _encoding_error(content: bytes) -> str | None:
 
 
 def file_errors(content: bytes, columns: Sequence[str]) -> Iterator[str]:
-    """What is wrong with a seed's bytes, without the file's name."""
+    """The errors in the content of a seed, without its file name."""
     header_hint = f"the header must be {','.join(columns)}"
     if error := _encoding_error(content):
         yield error
@@ -161,13 +161,13 @@ def _row_errors(
             continue
         for column, cell in zip(header, row, strict=False):
             if re.match(r'[ \t]+"', cell):  # readers of CSV differ in whether such a quote opens a quoted cell
-                yield f"line {line}, column {column}: {_shown(cell)} has a blank before its quote: delete the blank"
-            elif wanted := _unmet(column, cell, has_uncapped=has_uncapped):
-                yield f"line {line}, column {column}: {_shown(cell)} is not {wanted}"
+                yield f"line {line}, column {column}: {_quoted(cell)} has a blank before its quote: delete the blank"
+            elif wanted := _unmet_requirement(column, cell, has_uncapped=has_uncapped):
+                yield f"line {line}, column {column}: {_quoted(cell)} is not {wanted}"
 
 
-def _unmet(column: str, cell: str, *, has_uncapped: bool) -> str | None:
-    """What a cell should be and is not; None where it is fine."""
+def _unmet_requirement(column: str, cell: str, *, has_uncapped: bool) -> str | None:
+    """What a cell should be and is not; None if it is correct."""
     if not cell and column not in REQUIRED_COLUMNS:
         return None
     if column in ("valid_from", "valid_to"):
@@ -208,15 +208,15 @@ def _is_number(cell: str, decimals: int) -> bool:
 
 
 def _without_empty_end(cells: Sequence[str]) -> list[str]:
-    kept = list(cells)
-    while kept and not kept[-1]:
-        kept.pop()
-    return kept
+    filled = list(cells)
+    while filled and not filled[-1]:
+        filled.pop()
+    return filled
 
 
 def _line(content: bytes, place: int) -> int:
     return content[:place].replace(b"\r\n", b"\n").replace(b"\r", b"\n").count(b"\n") + 1
 
 
-def _shown(cell: str) -> str:
+def _quoted(cell: str) -> str:
     return "'" + "".join(mark if mark.isprintable() else "?" for mark in cell[:100]) + "'" if cell else "(empty)"

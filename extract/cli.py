@@ -1,4 +1,4 @@
-"""The command line: options, and what a run needs open."""
+"""The command line of the extractor."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def command(**options: Any) -> None:
 
 
 def _run(settings: Settings) -> Summary:
-    """Run with everything open that a run needs."""
+    """Open the warehouse, the API and the Parquet folder, and run."""
     pseudonyms = Pseudonyms.of_settings(settings)
     with (
         CheckpointProcess(settings.warehouse) as process,
@@ -48,17 +48,17 @@ def _run(settings: Settings) -> Summary:
             on_close=process.checkpoint,
         ) as warehouse,
         Client(settings) as client,
-        bars() as shown,
+        bars() as stages,
     ):
         folder = ParquetFolder(settings.parquet, warehouse) if settings.parquet else None
-        summary = land_everything(RunContext(settings, client, warehouse, shown, pseudonyms))
+        summary = land_everything(RunContext(settings, client, warehouse, stages, pseudonyms))
         if folder:
             folder.complete()
         return summary
 
 
 def print_summary(summary: Summary, settings: Settings) -> None:
-    """Say what was done, and what comes next."""
+    """Print what was done, and what to do next."""
     say(
         f"{settings.first_month} to {settings.last_month}: {summary.loads} loads, {summary.rows_listed:,} rows listed, "
         f"{summary.rows_added:,} added, {summary.voids:,} sessions voided, in {settings.warehouse}"

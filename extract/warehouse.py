@@ -45,6 +45,7 @@ class Warehouse(RawWriter):
         """Open the file as `RawWriter` does, and prepare the notes of this run."""
         super().__init__(path, lock_seconds, id_check, on_close)
         self._reported: set[str] = set()  # unknown fields
+        self._new_fields: list[str] = []
         try:
             self.database.execute(sql("create_notes"))
             self._loads_before = self._last_load()
@@ -55,7 +56,7 @@ class Warehouse(RawWriter):
     def _note(self, resource: str, first_load: int) -> None:
         """Note what later stages of this run, or the next run, need of a landing."""
         if resource == "usage_sessions":
-            self._report_unknown_fields(first_load)
+            self._new_fields = self._find_new_fields(first_load)
             self.database.execute(sql("note_listed"))
             self._note_months("listing")
             self.database.execute(sql("note_crossing"))
@@ -70,14 +71,21 @@ class Warehouse(RawWriter):
         self.database.execute(sql(f"changed_by_{cause}"))
         self.database.execute(sql("note_changed_months"))
 
-    def _report_unknown_fields(self, first_load: int) -> None:
-        """Report fields of sessions that no page of the vendor's names, when they are first seen."""
+    def _find_new_fields(self, first_load: int) -> list[str]:
+        """Find fields of sessions that no page of the vendor's names, and that no earlier load had."""
         unknown = {name for (name,) in self.database.query(sql("unknown_fields"), [_KNOWN_FIELDS])} - self._reported
         # Each costs a look at history, and a hostile row may have any number.
-        for name in sorted(unknown)[:_FIELDS_PER_LANDING]:
-            self._reported.add(name)
-            if self.database.query(sql("field_seen_before"), [first_load, name]) == [(False,)]:
-                logger.warning("the API's sessions have a field not known before, kept as it is: %s", repr(name)[:80])
+        looked_at = sorted(unknown)[:_FIELDS_PER_LANDING]
+        seen = {n for n in looked_at if self.database.query(sql("field_seen_before"), [first_load, n]) != [(False,)]}
+        self._reported |= seen
+        return [name for name in looked_at if name not in seen]
+
+    def _report(self) -> None:
+        """Report new fields once, when they are stored."""
+        for name in self._new_fields:
+            logger.warning("the API's sessions have a field not known before, kept as it is: %s", repr(name)[:80])
+        self._reported.update(self._new_fields)
+        self._new_fields = []
 
     # Voids
 

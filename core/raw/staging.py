@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from core.api.pages import SEPARATOR, Page
 from core.database.connection import Database, columns
@@ -97,13 +96,12 @@ class Staging:
         if buffer is None:
             return
         first = self._staged.get(number, 0)
-        values: list[Any] = [number, first, first + buffer.rows, SEPARATOR.join(buffer.texts)]
         if buffer.answers:
             statement, values = sql("stage_answers"), [number, *columns(buffer.answers)]
-        elif buffer.has_normalized:
-            statement, values = sql("stage_normalized_rows"), [*values, buffer.normalized]
         else:
-            statement = sql("stage_rows")
+            normalized = buffer.normalized if buffer.has_normalized else None
+            text = SEPARATOR.join(buffer.texts)
+            statement, values = sql("stage_rows"), [number, first, first + buffer.rows, text, normalized]
         added = self._database.with_memory(lambda: self._database.execute(statement, values).fetchone())
         if added != (buffer.rows,):
             raise WarehouseError(f"staging took {added} rows of {buffer.rows}: please report this")

@@ -99,6 +99,7 @@ class RawWriter:
 
         self.database.with_memory(land_whole)
         if has_rows:
+            self._report()
             self._staging.forget_landed(loads)
 
     def _land_rows(self, loads: Sequence[Load], last: int) -> dict[int, int]:
@@ -112,6 +113,9 @@ class RawWriter:
 
     def _note(self, resource: str, first_load: int) -> None:
         """Called when rows were added, within their transaction, for what a subclass has to keep with them."""
+
+    def _report(self) -> None:
+        """Called after the transaction of rows was committed, for what a subclass has to say about them."""
 
     def _last_load(self) -> int:
         """The id of the load that landed last; 0 if there is none."""

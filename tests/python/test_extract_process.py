@@ -362,7 +362,9 @@ def interrupted(module: str, imported: str, folder: Path, number: int) -> Iterat
     """A command that gets a signal while it imports a module: an import hook says so, and waits for the signal."""
     reached = folder / "reached"
     (folder / "sitecustomize.py").write_text(
-        "import pathlib, sys, time\n"
+        "import pathlib, signal, sys, time\n"
+        # A background job ignores Ctrl-C; a command at a terminal, which this stands for, does not.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "class Hook:\n"
         "    def find_spec(name, path=None, target=None):\n"
         f"        if name == {imported!r}:\n"

@@ -1592,13 +1592,13 @@ FAULTS = (
         "a limit is wanted on no day",
         "int_desired_quota_limits",
         "update {table} set valid_to = valid_from where external_user_id = 'ann' and quota = 'credits'",
-        "int_wanted_quotas_runs_lie_apart",
+        "int_desired_quota_limits_ranges_lie_apart",
     ),
     fault(
         "a plan wants a limit and is not named",
         "int_desired_quota_limits",
         "update {table} set plan_id = null where external_user_id = 'ann' and quota = 'credits'",
-        "int_wanted_quotas_overrides_or_a_plan",
+        "int_desired_quota_limits_override_or_plan",
     ),
     fault(
         "the effective limit has ended",
@@ -1610,7 +1610,7 @@ FAULTS = (
         "a drift is not reported",
         "dim_quota_limits",
         "update {table} set is_drifted = false where external_user_id = 'ben' and quota = 'credits'",
-        "dim_quota_limits_drift_is_of_what_is_wanted",
+        "dim_quota_limits_drift_is_from_the_desired_limit",
     ),
     fault(
         "a share is not reached",
@@ -1667,7 +1667,7 @@ FAULTS = (
         "insert into {table} from {table} where plan_id = 'least'",
         *(ONE_PRICE_PER_DAY, LINE_USAGE, SESSION_DAYS, OWN_STEPS, BILLED, ONE_USAGE_ROW, ONE_RATED_USAGE_ROW),
         "unique_combination_stg_billing__plan_prices_ref_int_pricing_errors___plan_id__valid_from",
-        "int_stretches_days_within_the_period",
+        "int_rating_periods_days_within_the_period",
         "unique_combination_int_price_segments_ref_int_pricing_errors___external_user_id__billing_period__from_date",
         "unique_combination_int_rating_periods_external_user_id__billing_period__plan_id__price_valid_from",
         "unique_combination_int_rated_lines_external_user_id__billing_period__plan_id__price_valid_from__"
@@ -1768,13 +1768,13 @@ FAULTS = (
         "a rating period has more days than its billing period",
         "int_rating_periods",
         "update {table} set day_count = period_day_count + 1 where external_user_id = 'ben'",
-        "int_stretches_days_within_the_period",
+        "int_rating_periods_days_within_the_period",
     ),
     fault(
         "more is included than was used",
         "int_rating_periods",
         "update {table} set included_nano = used_nano + 1 where external_user_id = 'ben'",
-        *(LINE_USAGE, OWN_STEPS, BILLED, "int_stretches_days_within_the_period"),
+        *(LINE_USAGE, OWN_STEPS, BILLED, "int_rating_periods_days_within_the_period"),
     ),
     fault(
         "a rating period has a nano-credit too many",
