@@ -1,6 +1,6 @@
 {#-
-    Shared parts of the models that list errors in seeds. Such a model has one row per error, and stop_on_errors as its
-    post-hook.
+    Shared parts of the models that list errors in seeds. Such a model has one row per error. int_pricing_errors and
+    int_quota_errors stop the build (stop_on_errors).
 -#}
 
 {#- The value of a cell of a seed by its kind, or null if it cannot be read. -#}
