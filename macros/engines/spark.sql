@@ -131,3 +131,6 @@
 {% macro spark__id_resemblance(id) -%}
     regexp_replace(regexp_replace(lower({{ id }}), r'[\s\p{Z}\p{Cf}\x27\x22`´‘’‚“”„]', ''), '(^|[^0-9])0+', '$1')
 {%- endmacro %}
+
+{#- Every build on Spark is one in full, so the strategy is never used; dbt-spark accepts only its own. -#}
+{% macro spark__replace_changed() %}{{ return("append") }}{% endmacro %}
