@@ -245,7 +245,7 @@ def test_raw_is_declared_as_the_extractor_writes_it(built: Pair, table_name: str
 
 OVERFLOWS = {
     # A product of 39 digits and more, and a cast of 33 digits before the point to 29.
-    "fct_quota_utilization": {"quota_warning_percent": 10**30},
+    "int_quota_utilization": {"quota_warning_percent": 10**30},
     "rpt_reconciliation": {"reconciliation_tolerance_credits": 10**32},
 }
 
