@@ -105,7 +105,7 @@ class ListState:
         return True
 
     def _doubt_end(self, page: Page) -> None:
-        """Raise `IncompleteError` if rows that came after the promised end show that there is none."""
+        """Raise `IncompleteError` if rows that came after the promised end contradict that end."""
         if self._is_said_over:
             raise IncompleteError("the API says that its list has ended, and lists more")
         self._identities_past_total |= _identities(page)

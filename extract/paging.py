@@ -46,7 +46,7 @@ class ListPass:
     state: ListState = field(init=False)
 
     def __post_init__(self) -> None:
-        """Begin with what was asked for."""
+        """Start a reading of the requested list."""
         self.state = ListState(self.page_size)
 
     def __iter__(self) -> Iterator[Page]:

@@ -88,7 +88,7 @@ def refuse_error(envelope: dict[str, Any]) -> None:
 
 
 def error_message(body: bytes) -> str:
-    """The vendor's words in an error body, as `: message (request id)`; empty if there are none."""
+    """The vendor's words in an error body, as `: message (request id)`, or an empty text if the body has no words."""
     try:
         return _message_of(json.loads(body, parse_int=_short_int))
     except (ValueError, RecursionError):

@@ -10,7 +10,7 @@ from core.api.exchange import Answer
 from core.errors import ApiError, ExtractError
 
 ACCEPTED = frozenset({200, 404})
-"""The statuses of an answer about a quota. The API's own 404 says that there is none."""
+"""The statuses of an answer about a quota. A 404 from the API itself means that the user has no quota."""
 
 # Every server and proxy accepts an address of this length. The quota of a longer id could not have been set either.
 _LONGEST_SEGMENT = 7_000

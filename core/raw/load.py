@@ -1,4 +1,4 @@
-"""One load: what was asked for, and what came of it."""
+"""One load: its request, and the counts of its result."""
 
 from __future__ import annotations
 

@@ -118,7 +118,7 @@ class RawWriter:
         """Called after the transaction of rows was committed, for what a subclass has to say about them."""
 
     def _last_load(self) -> int:
-        """The id of the load that landed last; 0 if there is none."""
+        """The id of the load that landed last, or 0 before the first load."""
         return int(self.database.query("select coalesce(max(load_id), 0) from raw.loads")[0][0])
 
     def _insert_loads(self, loads: Sequence[Load], last: int) -> None:
