@@ -218,3 +218,52 @@
     from (select 1 as one) as nothing
     where nothing.one = 0
 {%- endmacro %}
+
+{#- The CTE `different` of the models that compare with a snapshot: the rows that only one of two relations has. Counting is
+    cheaper than EXCEPT ALL, which numbers the rows of both sides. today: a relation, or a query in parentheses. -#}
+{% macro rows_that_differ(today, before, columns) -%}
+different as (
+
+    select {{ columns | join(", ") }}
+    from (
+        select
+            {{ columns | join(", ") }},
+            1 as row_count
+        from {{ today }} as today
+        union all
+        select
+            {{ columns | join(", ") }},
+            -1 as row_count
+        from {{ before }} as before
+    ) as compared
+    group by {{ columns | join(", ") }}
+    having sum(row_count) <> 0
+
+)
+{%- endmacro %}
+
+{#- The rows of a model of changed user periods: those of the model before it, those found now, and unfinished ones of its own
+    (is_unfinished). found: the CTE with the users' periods that this model adds. -#}
+{% macro with_changed_user_periods(changed_before, found, cause, unfinished) -%}
+select
+    external_user_id,
+    billing_period,
+    cause,
+    '{{ invocation_id }}' as invocation_id
+from {{ changed_before }}
+union
+select
+    {{ found }}.external_user_id,
+    {{ found }}.billing_period,
+    '{{ cause }}' as cause,
+    '{{ invocation_id }}' as invocation_id
+from {{ found }}
+union
+select
+    earlier.external_user_id,
+    earlier.billing_period,
+    earlier.cause,
+    '{{ invocation_id }}' as invocation_id
+from {{ this }} as earlier
+where earlier.{{ unfinished }}
+{%- endmacro %}

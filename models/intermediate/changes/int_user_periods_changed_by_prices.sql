@@ -10,51 +10,9 @@
 {% if is_partial_build() %}
 with
 
--- Counting is cheaper than EXCEPT ALL, which numbers the rows of both sides.
-compared as (
+{{ rows_that_differ(today, before, columns) }}
 
-    select
-        {{ columns | join(", ") }},
-        1 as row_count
-    from {{ today }}
-    union all
-    select
-        {{ columns | join(", ") }},
-        -1 as row_count
-    from {{ before }}
-
-),
-
-different as (
-
-    select {{ columns | join(", ") }}
-    from compared
-    group by {{ columns | join(", ") }}
-    having sum(row_count) <> 0
-
-)
-
-select
-    external_user_id,
-    billing_period,
-    cause,
-    '{{ invocation_id }}' as invocation_id
-from {{ changed_before }}
-union
-select
-    different.external_user_id,
-    different.billing_period,
-    'prices' as cause,
-    '{{ invocation_id }}' as invocation_id
-from different
-union
-select
-    earlier.external_user_id,
-    earlier.billing_period,
-    earlier.cause,
-    '{{ invocation_id }}' as invocation_id
-from {{ this }} as earlier
-where earlier.{{ unfinished }}
+{{ with_changed_user_periods(changed_before, "different", "prices", unfinished) }}
 {% else %}
 {{ no_changed_user_periods() }}
 {% endif %}

@@ -17,27 +17,7 @@ recounted as (
 
 )
 
-select
-    external_user_id,
-    billing_period,
-    cause,
-    '{{ invocation_id }}' as invocation_id
-from {{ changed_before }}
-union
-select
-    recounted.external_user_id,
-    recounted.billing_period,
-    'recount' as cause,
-    '{{ invocation_id }}' as invocation_id
-from recounted
-union
-select
-    earlier.external_user_id,
-    earlier.billing_period,
-    earlier.cause,
-    '{{ invocation_id }}' as invocation_id
-from {{ this }} as earlier
-where earlier.{{ unfinished }}
+{{ with_changed_user_periods(changed_before, "recounted", "recount", unfinished) }}
 {% else %}
 {{ no_changed_user_periods() }}
 {% endif %}
