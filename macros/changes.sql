@@ -172,8 +172,9 @@
 {% macro changed_part(relation, keys=none, changes=none, asks_statistics=false) -%}
     {%- set of = namespace(keys=keys, changes=changes, through=none) -%}
     {%- if tests_changed_only() -%}
+        {%- set name = relation | string -%}
         {%- for nodes in (graph.nodes, graph.sources) if keys is none -%}
-            {%- for node in nodes.values() if node.relation_name == relation | string and node.package_name == project_name -%}
+            {%- for node in nodes.values() if node.relation_name == name and node.package_name == project_name -%}
                 {%- set meta = node.config.get("meta", {}) -%}
                 {%- if meta.get("changes") and (not asks_statistics or meta.get("joins")) -%}
                     {%- set of.changes, of.through = meta.changes, meta.get("changed_through") -%}

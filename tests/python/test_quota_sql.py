@@ -178,6 +178,12 @@ FAULTS = {
 }
 """In words, and as a change of a compiled model."""
 
+SHOWN_FROM = {
+    "a limit that was never in force counts as a change": 4,
+    "a plan without a price on some days is offered": 7,
+}
+"""The first scene that shows a fault, where several before it do not: building those takes long."""
+
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_planted_fault_is_found(models: CompiledModels, tmp_path: Path, fault: str) -> None:
@@ -192,7 +198,7 @@ def test_a_planted_fault_is_found(models: CompiledModels, tmp_path: Path, fault:
     warehouse.statements = broken
 
     def check_all() -> None:
-        for seed in range(12):
+        for seed in range(SHOWN_FROM.get(fault, 0), 12):
             check(warehouse, make_scene(seed, 120), tmp_path)
 
     with pytest.raises(AssertionError):

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import redirect_stdout, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import CodeType
@@ -73,25 +73,36 @@ class ForkingDbt:
         )
 
     def start(
-        self, arguments: Sequence[str], environment: Mapping[str, str], manifest: Path | None, seconds: float
+        self, arguments: Sequence[str], environment: Mapping[str, str], parsed: str | None, seconds: float
     ) -> Started:
-        """Start a command on a parsed project, or let it parse (`manifest` None), for at most so long.
+        """Start a command on a project that `parse` parsed, or let it parse (None), for at most so long.
 
         `environment` is added to that of the process that forks. It must be waited for before the next one starts.
         """
-        assert self._program.stdin is not None
         assert self._program.stdout is not None
         folder = TemporaryDirectory()
         wanted = {
             "arguments": list(arguments),
             "environment": dict(environment),
-            "manifest": manifest and str(manifest),
+            "parsed": parsed,
             "seconds": seconds,
             "said": [f"{folder.name}/stdout", f"{folder.name}/stderr"],
             "learned": f"{folder.name}/learned",
         }
-        self._program.stdin.write(json.dumps(wanted).encode() + b"\n")
+        self._send(wanted)
         return Started(self._program.stdout, arguments, folder)
+
+    def parse(self, name: str, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
+        """Parse a project in the process that forks. Commands take it by this name. Raises `AssertionError` where dbt fails."""
+        self._send({"parse": name, "arguments": list(arguments), "environment": dict(environment)})
+        assert self._program.stdout is not None
+        said = json.loads(self._program.stdout.readline())
+        assert said is None, f"dbt {' '.join(arguments)}: {said}"
+
+    def _send(self, wanted: Mapping[str, Any]) -> None:
+        """Ask for something: one line of JSON."""
+        assert self._program.stdin is not None
+        self._program.stdin.write(json.dumps(wanted).encode() + b"\n")
 
     def stop(self) -> None:
         """End the process that forks."""
@@ -100,7 +111,7 @@ class ForkingDbt:
         self._program.wait()
 
 
-def _answer(answer: int | None) -> None:
+def _answer(answer: int | str | None) -> None:
     sys.stdout.write(json.dumps(answer) + "\n")
     sys.stdout.flush()
 
@@ -139,7 +150,7 @@ def _be_dbt(wanted: dict[str, Any], manifests: dict[str, Any]) -> NoReturn:
     global _hears_all
     _hears_all = "debug" in wanted["arguments"]
     known = set(_compiled)
-    done = dbtRunner(manifest=manifests.get(wanted["manifest"])).invoke(wanted["arguments"])
+    done = dbtRunner(manifest=manifests.get(wanted["parsed"])).invoke(wanted["arguments"])
     if learned := {key: code for key, code in _compiled.items() if key not in known}:
         Path(wanted["learned"]).write_bytes(marshal.dumps(learned))
     atexit._run_exitfuncs()
@@ -204,14 +215,33 @@ def _compile_once() -> None:
     environments.compile = compiled
 
 
+def _parse(wanted: dict[str, Any], manifests: dict[str, Any]) -> str | None:
+    """Parse a project in this process, so that forks find warm what dbt makes once a process. Returns why it failed."""
+    from dbt.cli.main import dbtRunner
+
+    before = dict(os.environ)
+    os.environ.update(wanted["environment"])
+    try:
+        with redirect_stdout(sys.stderr):  # the other one is for answers
+            done = dbtRunner().invoke(wanted["arguments"])
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+    if not done.success:
+        return str(done.exception)
+    manifests[wanted["parse"]] = done.result
+    # What is here stays: to look for garbage in it, in each fork anew, would be in vain, and copy its memory.
+    gc.collect()
+    gc.freeze()
+    return None
+
+
 def main() -> None:
-    """Fork for each line of standard input, one after the other, until it ends."""
+    """Parse or fork for each line of standard input, one after the other, until it ends."""
     import dbt.adapters.duckdb
     import dbt.cli.main
     import dbt.task.build
     import duckdb
-    from dbt.contracts.graph.manifest import Manifest
-    from dbt.parser.manifest import extended_mashumuro_decoder
 
     del dbt, duckdb
     _word_what_is_heard()
@@ -219,13 +249,9 @@ def main() -> None:
     manifests: dict[str, Any] = {}
     for line in sys.stdin:
         wanted = json.loads(line)
-        path = wanted["manifest"]
-        if path is not None and path not in manifests:
-            manifests[path] = Manifest.from_msgpack(Path(path).read_bytes(), decoder=extended_mashumuro_decoder)
-            manifests[path].build_flat_graph()
-            # What is here stays: to look for garbage in it, in each fork anew, would be in vain, and copy its memory.
-            gc.collect()
-            gc.freeze()
+        if "parse" in wanted:
+            _answer(_parse(wanted, manifests))
+            continue
         status = _fork(wanted, manifests)
         with suppress(FileNotFoundError):
             _compiled.update(marshal.loads(Path(wanted["learned"]).read_bytes()))  # noqa: S302 (our fork wrote it)

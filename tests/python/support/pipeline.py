@@ -109,15 +109,10 @@ def _parsed(database: str) -> Path:
     folder = Path(tempfile.mkdtemp(prefix="parsed-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     (folder / "seeds").symlink_to(ROOT / "seeds")
-    _must_succeed(
-        _dbt()
-        .start(
-            ["parse", "--target-path", str(folder), "--log-path", str(folder)],
-            {"WAREHOUSE_PATH": str(folder / f"{database}.duckdb"), "SEEDS_PATH": str(folder / "seeds")},
-            None,
-            BUILD_SECONDS,
-        )
-        .wait()
+    _dbt().parse(
+        str(folder),
+        ["--quiet", "--log-level-file", "none", "parse", "--target-path", str(folder), "--log-path", str(folder)],
+        {"WAREHOUSE_PATH": str(folder / f"{database}.duckdb"), "SEEDS_PATH": str(folder / "seeds")},
     )
     return folder
 
@@ -171,7 +166,7 @@ def start_dbt(
             "SEEDS_PATH": str(parsed / "seeds" if parsed else seeds),
             **(environment or {}),
         },
-        parsed and parsed / "partial_parse.msgpack",
+        parsed and str(parsed),
         seconds,
     )
 
