@@ -36,7 +36,7 @@ FIRST, PERIOD = MONTHS[:2]
 
 KINDS = ("in the closing", "after the commit")
 KINDS_IN_FULL = ("anywhere", "at the commit", "after the commit", "in the closing")
-"""Where a run is killed, in turn. Each kill costs a whole build, so `make test` takes one of each of the two that matter most."""
+"""Where a run is killed, in turn. Each kill costs a build, so `make test` takes the two moments that matter most."""
 
 KILLS_IN_FULL = 52
 PHOTOGRAPHS = 4
@@ -357,9 +357,10 @@ def tear(scene: Scene, before: Path, after: Path, rng: random.Random) -> list[bo
 
 
 def kill_often(scene: Scene, kinds: Sequence[str], kills: int, seed: int) -> Counter[tuple[str, bool]]:
-    """Kill so many runs, at moments of these kinds in turn, each from what the one before left, until one leaves the period closed.
+    """Kill so many runs, each from what the one before left, until one leaves the period closed.
 
-    Returns how often a kind of kill, or of photograph, found the period open (False) or closed (True).
+    The moments are of these kinds, in turn. Returns how often a kind of kill, or of photograph, found the period
+    open (False) or closed (True).
     """
     rng, found = random.Random(seed), Counter[tuple[str, bool]]()
     copy(scene.ready, scene.warehouse)

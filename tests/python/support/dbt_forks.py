@@ -93,7 +93,10 @@ class ForkingDbt:
         return Started(self._program.stdout, arguments, folder)
 
     def parse(self, name: str, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
-        """Parse a project in the process that forks. Commands take it by this name. Raises `AssertionError` where dbt fails."""
+        """Parse a project in the process that forks, for commands to take by this name.
+
+        Raises `AssertionError` where dbt fails.
+        """
         self._send({"parse": name, "arguments": list(arguments), "environment": dict(environment)})
         assert self._program.stdout is not None
         said = json.loads(self._program.stdout.readline())

@@ -166,7 +166,7 @@ def start_dbt(
             "SEEDS_PATH": str(parsed / "seeds" if parsed else seeds),
             **(environment or {}),
         },
-        parsed and str(parsed),
+        str(parsed) if parsed else None,
         seconds,
     )
 
