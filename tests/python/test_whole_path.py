@@ -310,7 +310,7 @@ def asked_sandboxes_at(run: Run, moment: str) -> None:
 
 def test_rules_4_6_9_14_what_changes_later(new_directory: NewDirectory) -> None:
     run = Run(new_directory("history") / "usage.duckdb")
-    before = tenants.seeded_rows(6, 400)
+    before = tenants.seeded_rows(6, 200)
     after = changed(before)
     run.extract(before, span=Span())
     run.extract(after, Options(shuffle_seed=9), Span())
@@ -337,7 +337,7 @@ def test_rule_34_the_current_month(new_directory: NewDirectory) -> None:
     last_month = now.replace(day=1) - timedelta(days=1)
     instant = (now - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
     span = Span(f"{last_month:%Y-%m}", f"{now:%Y-%m}", until=instant - oracle.MICROSECONDS_PER_HOUR)
-    run = whole_path(new_directory("current"), tenants.seeded_rows(7, 300, span), span=span)
+    run = whole_path(new_directory("current"), tenants.seeded_rows(7, 150, span), span=span, data_tests=False)
     assert_same(run)
     assert run.marts["dim_billing_periods"][f"{now:%Y-%m}",]["is_complete"] is True
 
