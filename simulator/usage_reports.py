@@ -125,9 +125,12 @@ def rollup_answer(
 
 def data_answer(question: UsageQuestion, rollup: Rollup, options: Options) -> dict[str, object]:
     """The shape in dollars: one element for each combination of groups that used something."""
+    keys = sorted(rollup.nano, key=lambda key: [(name is None, name or "") for name in key])
     elements = [
-        _element(dict(zip(question.groups, key, strict=True)), options.rounded(nano), rollup.sandbox_seconds[key])
-        for key, nano in sorted(rollup.nano.items(), key=lambda item: [part or "" for part in item[0]])
+        _element(
+            dict(zip(question.groups, key, strict=True)), options.rounded(rollup.nano[key]), rollup.sandbox_seconds[key]
+        )
+        for key in keys
     ]
     stated = _period_stated(question, options.usage_period_text)
     period = {"period": stated} if stated is not None else {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_UP, Context, Decimal
 from pathlib import Path
 from typing import Any
@@ -208,7 +208,9 @@ def test_the_same_period_is_known_however_it_is_written(shape: str, text: str, t
 def test_an_answer_for_another_period_is_an_error_and_no_figure(shape: str, tmp_path: Path) -> None:
     """One line, exit status 1; what was landed before it stays."""
     warehouse = tmp_path / "w.duckdb"
-    with serve_rows(usage_shape=shape, usage_period="month_before") as server:
+    # In December the month before the vendor's default period is not the one asked for either.
+    tenant = Tenant.from_rows(SESSIONS, now=datetime(2026, 12, 3, tzinfo=UTC))
+    with serve(tenant, Options(usage_shape=shape, usage_period="month_before")) as server:  # type: ignore[arg-type]
         environment = {
             "MIOSA_API_KEY": DEFAULT_API_KEY,
             "MIOSA_BASE_URL": server.base_url,
@@ -329,14 +331,15 @@ def in_dollars(new_path: Callable[[str], Path]) -> Run:
 
 @pytest.fixture(scope="module")
 def in_credits(new_path: Callable[[str], Path]) -> Run:
-    return whole_path(new_path("credits"), tenants.seeded_rows(19, 250, clock_ends=False))
+    return whole_path(new_path("credits"), tenants.seeded_rows(19, 250, clock_ends=False), data_tests=False)
 
 
 def test_both_shapes_give_the_same_reconciliation(in_dollars: Run, in_credits: Run) -> None:
     """Also where a user comes in several elements. Everything but storage is the same."""
     for run in (in_dollars, in_credits):
         assert not run.differences()
-    asked = f"select * exclude (tolerance_credits) from marts.rpt_reconciliation where {FACTS} order by all"
+    # The rollup also lists who only stores something, with no credits.
+    asked = f"select * from marts.rpt_reconciliation where {FACTS} and expected_credits <> 0 order by all"
     assert query(in_dollars.warehouse, asked) == query(in_credits.warehouse, asked)
     users = query(
         in_dollars.warehouse,
@@ -390,13 +393,13 @@ def test_dimensions_hold_what_each_shape_says(in_dollars: Run, in_credits: Run) 
     assert storage
 
 
-@pytest.mark.parametrize("shape", ["results", "data"])
 @pytest.mark.parametrize("lines", ["one_lost", "one_twice"])
-def test_a_line_lost_or_counted_twice_is_a_mismatch(shape: str, lines: str, tmp_path: Path) -> None:
+def test_an_element_lost_or_counted_twice_is_a_mismatch(lines: str, tmp_path: Path) -> None:
+    """In dollars; `test_planted_faults.py` plants the same in the rollup."""
     tenant = generate_tenant(seed=19, users=3, months=1, sessions=60, edge_cases=False)
     run = Run(tmp_path / "usage.duckdb")
     span = Span("2026-10", "2026-10")
-    options = Options(usage_shape=shape, usage_lines=lines)  # type: ignore[arg-type]  # the option's own check
+    options = Options(usage_shape="data", usage_lines=lines)  # type: ignore[arg-type]  # the option's own check
     run.extract(tenant, options, span)
     done = build(run.warehouse, "--select", "+rpt_reconciliation", "+assert_vendor_figures_reconcile", check=False)
     assert done.returncode == 1
