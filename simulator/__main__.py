@@ -14,6 +14,15 @@ from simulator.metering import Attribution
 from simulator.rows import read_time, to_iso
 from simulator.server import Uvicorn, base_url, bind, configure
 from simulator.tenant import Window
+from simulator.usage_reports import (
+    UsageCustom,
+    UsageGroups,
+    UsageLines,
+    UsageParameters,
+    UsagePeriod,
+    UsagePeriodText,
+    UsageShape,
+)
 
 
 def _time(text: str) -> datetime:
@@ -54,6 +63,31 @@ _DEFAULTS = app.Options()
     type=_choice(Attribution),
     default=_DEFAULTS.vendor_attribution,
     help="How rollup and summary count a session that crosses the period's end.",
+)
+@click.option(
+    "--usage-shape", type=_choice(UsageShape), default=_DEFAULTS.usage_shape, help="Shape of the usage report."
+)
+@click.option(
+    "--usage-parameters",
+    type=_choice(UsageParameters),
+    default=_DEFAULTS.usage_parameters,
+    help="Whether the usage report refuses parameters that its shape does not document.",
+)
+@click.option("--usage-groups", type=_choice(UsageGroups), default=_DEFAULTS.usage_groups, help="Values of groupBy.")
+@click.option(
+    "--usage-custom", type=_choice(UsageCustom), default=_DEFAULTS.usage_custom, help="What period=custom does."
+)
+@click.option(
+    "--usage-period", type=_choice(UsagePeriod), default=_DEFAULTS.usage_period, help="Period of the usage report."
+)
+@click.option(
+    "--usage-period-text",
+    type=_choice(UsagePeriodText),
+    default=_DEFAULTS.usage_period_text,
+    help="How the usage report writes its period.",
+)
+@click.option(
+    "--usage-lines", type=_choice(UsageLines), default=_DEFAULTS.usage_lines, help="Whether a line is lost or doubled."
 )
 @click.option("--rollup-wrapped/--rollup-bare", default=False, help="Whether rollup and summary stand inside data.")
 @click.option(

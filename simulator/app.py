@@ -15,7 +15,7 @@ import re
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from functools import partial
 from typing import Any, Literal, get_args
@@ -31,6 +31,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from simulator import usage_reports
 from simulator.metering import (
     MICROSECONDS_PER_HOUR,
     Attribution,
@@ -41,8 +42,17 @@ from simulator.metering import (
     roll_up,
     whole_cents,
 )
-from simulator.rows import Sandbox, Session, read_time, to_iso, to_microseconds
+from simulator.rows import Sandbox, Session, read_time, to_iso
 from simulator.tenant import LIMITS, Limit, Tenant, Window
+from simulator.usage_reports import (
+    UsageCustom,
+    UsageGroups,
+    UsageLines,
+    UsageParameters,
+    UsagePeriod,
+    UsagePeriodText,
+    UsageShape,
+)
 
 API = "/api/v1"
 """Where the vendor's routes live."""
@@ -70,7 +80,6 @@ Counted = Literal["rows", "total"]
 Fault = Callable[[Request, int], Awaitable[Response | None]]
 """Given a request to the API and its number (from 1), answers in the server's place, or returns None."""
 
-_DAY = 24 * MICROSECONDS_PER_HOUR
 _HOURS_REMEMBERED = 24
 _GRANT = 100_000
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
@@ -111,6 +120,20 @@ class Options:
     """What `since` and `until` select sessions by (see `Tenant.select`)."""
     vendor_attribution: Attribution = "split"
     """How rollup and summary count a session that crosses the period's end."""
+    usage_shape: UsageShape = "results"
+    """The shape of `GET /usage`."""
+    usage_parameters: UsageParameters = "any"
+    """Whether `GET /usage` takes parameters that its shape does not document."""
+    usage_groups: UsageGroups = "list"
+    """How many values of `groupBy` it takes."""
+    usage_custom: UsageCustom = "taken"
+    """What it makes of `period=custom`."""
+    usage_period: UsagePeriod = "asked"
+    """The period that it answers for."""
+    usage_period_text: UsagePeriodText = "instants"
+    """How it writes that period."""
+    usage_lines: UsageLines = "whole"
+    """Whether it lists each line once."""
     rollup_wrapped: bool = False
     """Whether rollup and summary stand inside `data`."""
     rollup_rounding: Rounding | None = None
@@ -136,6 +159,10 @@ class Options:
         if self.total_stops_at is not None and self.total_stops_at < 1:
             raise ValueError("total_stops_at must be at least 1")
 
+    def rounded(self, nano: int) -> int:
+        """Nano-credits as rollup and summary show them."""
+        return whole_cents(nano) * 10**9 if self.rollup_rounding == "cents" else nano
+
 
 _CHOICES = {
     "envelope": Envelope,
@@ -149,6 +176,7 @@ _CHOICES = {
     "more_by": Counted,
     "past_end": PastEnd,
     "empty_list": EmptyList,
+    **usage_reports.CHOICES,
 }
 
 
@@ -183,7 +211,12 @@ def create_app(tenant: Tenant, options: Options | None = None, fault: Fault | No
             Route(f"{CONTROL}/state", api.state),
             Route(f"{CONTROL}/{{action}}", api.control, methods=["POST"]),
         ],
-        exception_handlers={ApiError: _on_api_error, HTTPException: _on_http_error, Exception: _on_crash},
+        exception_handlers={
+            ApiError: _on_api_error,
+            usage_reports.QueryError: _on_query_error,
+            HTTPException: _on_http_error,
+            Exception: _on_crash,
+        },
     )
     app.router.redirect_slashes = False
     app.state.requests = deque(maxlen=KEPT_REQUESTS)
@@ -367,38 +400,24 @@ class _Api:
     # Usage
 
     async def rollup(self, request: Request) -> Response:
-        """Answer `GET /usage`: credits and seconds by group."""
-        group_by = request.query_params.get("group_by", "external_user_id")
-        if group_by not in get_args(GroupBy):
-            raise ApiError(422, "invalid_group_by", f"group_by must be one of {', '.join(get_args(GroupBy))}.")
-        since, until = self._period(request)
-        rollup = await self._rolled_up(since, until, group_by)  # type: ignore[arg-type]  # checked above
-        wanted = request.query_params.get("external_user_id")
-        storage = self._tenant.storage_nano_gb if group_by == "external_user_id" else {}
-        # Who stores something is listed, with or without a session in the period.
-        idle = sorted(user for user, size in storage.items() if size and user not in rollup.nano)
-        results = [
-            {
-                group_by: group,
-                "sandbox_seconds": rollup.sandbox_seconds[group],
-                "computer_seconds": rollup.computer_seconds[group],
-                "storage_gb_hours": _nano_number(
-                    storage.get(group or "", 0) * (until - since) // MICROSECONDS_PER_HOUR
-                ),
-                "credit_cents": self._credits(rollup.nano[group]),
-            }
-            for group in [*idle, *rollup.groups]
-            if wanted is None or group == wanted
-        ]
-        listed = None if self._options.empty_list == "null" and not results else results
-        return self._wrapped({"period_start": to_iso(since), "period_end": to_iso(until), "results": listed})
+        """Answer `GET /usage`, in the shape of the options."""
+        options, query, tenant = self._options, request.query_params, self._tenant
+        question = usage_reports.read_question(query, options, tenant.now_microseconds)
+        groups, by_user = question.groups, ("external_user_id",)
+        if options.usage_shape == "data":
+            rollup = await self._rolled_up(question.since, question.until, groups)
+            return self._wrapped(usage_reports.data_answer(question, rollup, options))
+        rollup = await self._rolled_up(question.since, question.until, groups[0])
+        storage = tenant.storage_nano_gb if groups == by_user else {}
+        wanted = query.get("external_user_id")
+        return self._wrapped(usage_reports.rollup_answer(question, rollup, storage, wanted, options))
 
     async def summary(self, request: Request) -> Response:
         """Answer `GET /usage/summary`: the tenant's totals. Without a period, of the month so far."""
         if "period_start" in request.query_params or "period_end" in request.query_params:
-            since, until = self._between(request, "period_start", "period_end")
+            since, until = usage_reports.between(request.query_params, "period_start", "period_end")
         else:
-            since, until = self._month_so_far()
+            since, until = usage_reports.month_so_far(self._tenant.now_microseconds)
         rollup = await self._rolled_up(since, until, "external_user_id")
         seconds = sum(rollup.sandbox_seconds.values()) + sum(rollup.computer_seconds.values())
         return self._wrapped(
@@ -410,45 +429,15 @@ class _Api:
                 # What this warehouse does not read is there, as it is in the vendor's answer, and derived from use.
                 "bandwidth_gb": _nano_number(seconds * 10**4),
                 "ai_tokens": seconds * 7,
-                "total_credits": self._credits(sum(rollup.nano.values())),
+                "total_credits": _nano_number(self._options.rounded(sum(rollup.nano.values()))),
             }
         )
 
-    async def _rolled_up(self, since: int, until: int, group_by: GroupBy) -> Rollup:
+    async def _rolled_up(self, since: int, until: int, group_by: GroupBy | tuple[GroupBy, ...]) -> Rollup:
         """The rollup of a period, kept until the tenant changes. In a thread: other requests go on meanwhile."""
         compute = partial(roll_up, self._tenant, since, until, self._options.vendor_attribution, group_by)
         key = ("rollup", since, until, self._options.vendor_attribution, group_by)
         return await run_sync(self._tenant.remember, key, compute)
-
-    def _period(self, request: Request) -> tuple[int, int]:
-        """The period that a rollup's query asks for."""
-        query, now = request.query_params, self._tenant.now_microseconds
-        named = query.get("period")
-        if named is None:
-            # The vendor's client sends start and end alone as well, and may send neither.
-            named = "custom" if "start" in query or "end" in query else "mtd"
-        if named == "custom":
-            return self._between(request, "start", "end")
-        if named in ("7d", "30d"):
-            return now - int(named[:-1]) * _DAY, now
-        if named in ("mtd", "month-to-date"):
-            return self._month_so_far()
-        raise ApiError(422, "invalid_period", "period must be one of 7d, 30d, mtd, custom.")
-
-    def _between(self, request: Request, first: str, last: str) -> tuple[int, int]:
-        since, until = _time(request, first), _time(request, last)
-        if since is None or until is None or since >= until:
-            raise ApiError(422, "invalid_period", f"{first} and {last} are both needed, {first} before {last}.")
-        return since, until
-
-    def _month_so_far(self) -> tuple[int, int]:
-        now = self._tenant.now
-        since = to_microseconds(datetime(now.year, now.month, 1, tzinfo=UTC))
-        return since, max(to_microseconds(now), since + 1)
-
-    def _credits(self, nano: int) -> msgspec.Raw:
-        cents = whole_cents(nano) * 10**9 if self._options.rollup_rounding == "cents" else nano
-        return _nano_number(cents)
 
     def _wrapped(self, answer: dict[str, object]) -> Response:
         return _json(_ENCODER.encode({"data": answer} if self._options.rollup_wrapped else answer))
@@ -669,6 +658,12 @@ async def _on_api_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, ApiError):
         raise error
     return _error(request, error.status, error.code, error.message)
+
+
+async def _on_query_error(request: Request, error: Exception) -> Response:
+    if not isinstance(error, usage_reports.QueryError):
+        raise error
+    return _error(request, 422, error.code, error.message)
 
 
 async def _on_http_error(request: Request, error: Exception) -> Response:

@@ -8,11 +8,12 @@ Amounts are nano-credits, instants microseconds since 1970 in UTC, periods half-
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from simulator.rows import MICROSECONDS, NANO, Session
-from simulator.tenant import Tenant, owner_of
+from simulator.tenant import OwnerChange, Tenant, owner_of
 
 GroupBy = Literal["external_user_id", "external_project_id", "workspace_id"]
 """What a rollup adds up by."""
@@ -28,13 +29,13 @@ EARLIEST_START = 1_577_836_800 * MICROSECONDS
 
 @dataclass
 class Rollup:
-    """What was used in a period, by group; the group None is nobody."""
+    """What was used in a period, by group; the group None is nobody. By several groups, a group is a tuple."""
 
-    nano: Counter[str | None] = field(default_factory=Counter)
+    nano: Counter[Any] = field(default_factory=Counter)
     """Nano-credits."""
-    sandbox_seconds: Counter[str | None] = field(default_factory=Counter)
+    sandbox_seconds: Counter[Any] = field(default_factory=Counter)
     """Billed seconds in what the list of sandboxes knows."""
-    computer_seconds: Counter[str | None] = field(default_factory=Counter)
+    computer_seconds: Counter[Any] = field(default_factory=Counter)
     """Billed seconds in everything else."""
 
     @property
@@ -79,7 +80,9 @@ def part(amount: int, start: int, end: int, since: int, until: int, attribution:
     return used_by(amount, start, end, until) - used_by(amount, start, end, since)
 
 
-def roll_up(tenant: Tenant, since: int, until: int, attribution: Attribution, group_by: GroupBy) -> Rollup:
+def roll_up(
+    tenant: Tenant, since: int, until: int, attribution: Attribution, group_by: GroupBy | tuple[GroupBy, ...]
+) -> Rollup:
     """Add up all valid sessions' parts in `[since, until)`. A second or so for a million sessions."""
     owners, now = tenant.owners, tenant.now_microseconds
     known = {sandbox.id for sandbox in tenant.sandboxes}
@@ -95,14 +98,22 @@ def roll_up(tenant: Tenant, since: int, until: int, attribution: Attribution, gr
         if credits is None:
             continue
         billed = session.seconds if session.seconds is not None else (end - start) // MICROSECONDS
-        if group_by == "external_user_id":
-            group = owner_of(session, owners)
-        else:
-            group = session.project if group_by == "external_project_id" else session.workspace
+        group: Any = (
+            tuple(_group_of(session, owners, name) for name in group_by)
+            if isinstance(group_by, tuple)
+            else _group_of(session, owners, group_by)
+        )
         rollup.nano[group] += credits
         kind = rollup.sandbox_seconds if session.computer in known else rollup.computer_seconds
         kind[group] += part(billed, start, end, since, until, attribution) or 0
     return rollup
+
+
+def _group_of(session: Session, owners: Mapping[str, Sequence[OwnerChange]], name: GroupBy) -> str | None:
+    """The group of one kind that a session belongs to."""
+    if name == "external_user_id":
+        return owner_of(session, owners)
+    return session.project if name == "external_project_id" else session.workspace
 
 
 def nano_text(nano: int) -> str:

@@ -142,6 +142,11 @@ ODD_ANSWERS = {
         "results": [
             {"external_user_id": "ann", "credit_cents": 1},
             {"external_user_id": "(unattributed)", "credit_cents": 1},
+            {
+                "external_user_id": "ben",
+                "total_usd": 0,
+                "line_items": [{"dimension": "redis", "qty": 1, "usd": 0}, {"dimension": 7}],
+            },
         ]
     },
     "/usage/summary?2026-07": {"total_credits": "much"},
@@ -945,6 +950,20 @@ FAULTS = (
         *(QUOTAS, "fct_quota_utilization_status_follows_figures"),
     ),
     fault(
+        "a limit on storage has no use, and is ok",
+        "int_quota_utilization",
+        "update {table} set used_value = null, headroom_value = null, utilization = null, status = 'ok'"
+        + of("ben", "storage_gb"),
+        "fct_quota_utilization_status_follows_figures",
+    ),
+    fault(
+        "what is measured for each user is not measured",
+        "int_quota_utilization",
+        "update {table} set used_value = null, headroom_value = null, utilization = null, status = 'not_measured'"
+        + of("ben", "credits"),
+        *(TOTALS, QUOTAS, "fct_quota_utilization_status_follows_figures"),
+    ),
+    fault(
         "headroom is off by the least step",
         "int_quota_utilization",
         "update {table} set headroom_value = headroom_value + 0.000000001"
@@ -1487,6 +1506,17 @@ FAULTS = (
         *(VENDOR,),
         "rpt_rejected_rows_never_null",
     ),
+    fault(
+        "a line item is off by all of the tolerance",
+        "int_usage_line_items",
+        "update {table} set credits = credits + 1 where credits is not null",
+    ),
+    fault(
+        "a line item is off by a nano-credit more",
+        "int_usage_line_items",
+        "update {table} set credits = credits + 1.000000001 where credits is not null",
+        *(VENDOR,),
+    ),
     # Reports
     fault(
         "a rejected session is not reported",
@@ -1510,6 +1540,12 @@ FAULTS = (
         "a rejected line of the rollup is not reported",
         "rpt_rejected_rows",
         "delete from {table} where source = 'usage_rollups'",
+        *(REPORTED,),
+    ),
+    fault(
+        "a rejected line item is not reported",
+        "rpt_rejected_rows",
+        "delete from {table} where source = 'usage_line_items'",
         *(REPORTED,),
     ),
     fault(

@@ -71,8 +71,8 @@ errors as (
     from quotas
     left join user_periods using (external_user_id, billing_period)
     where
-        (quotas.quota = 'credits' and quotas.used_value <> coalesce(user_periods.credits, 0))
-        or (quotas.quota = 'concurrent' and quotas.used_value <> coalesce(user_periods.peak_concurrent, 0))
+        (quotas.quota = 'credits' and quotas.used_value is distinct from coalesce(user_periods.credits, 0))
+        or (quotas.quota = 'concurrent' and quotas.used_value is distinct from coalesce(user_periods.peak_concurrent, 0))
         -- Usage counts all sandboxes ever run up to the period's end, so at least those of the period.
         or (quotas.quota = 'sandboxes' and quotas.used_value < coalesce(user_periods.sandbox_count, 0))
     union all
@@ -83,7 +83,7 @@ errors as (
         quota
     from quotas
     where
-        (utilization is not null) <> coalesce(limit_value > 0, false)
+        (utilization is not null) <> coalesce(limit_value > 0 and used_value is not null, false)
         -- Rounded by at most half a millionth, or capped at the largest figure of the type.
         or (
             abs(utilization_millionths * limit_nano - used_nano * 1000000) * 2 > limit_nano

@@ -114,6 +114,11 @@ def odd_answers(tenant: Tenant) -> Callable[[Request, int], Any]:
                 r'{"external_user_id":"odd \u00e9 \/ \ud83d\ude00 \u001f","credit_cents": "1,5","b":1E3, "a": [ 1.5 ]}',
                 r'{"external_user_id":"(unattributed)","credit_cents":0}',
                 r'{"external_user_id":"odd","credit_cents":1,"storage_gb_hours":-1}',
+                r'{"external_user_id":"odd","total_usd":1.000000000001}',
+                r'{"external_user_id":"odd \u00e9","total_usd":-150E-13,"sandbox_seconds":"1E1","line_items":'
+                r'[{"dimension":"a \u00e9 \/","qty":1.50,"usd":0.29},{"dimension":"a \u00e9 /","usd":"1e-11"},'
+                r'{"qty":"1_0"}, 5]}',
+                r'{"external_user_id":"odd","total_usd":0,"line_items": {"a": [1.0]}}',
                 r'"a text"', r"5", r"[1, 2.50]",
             ]  # fmt: skip
             return Response(f'{{"data": {{"results": [ {", ".join(lines)} ]}}}}', media_type="application/json")
@@ -221,7 +226,7 @@ def test_the_tenant_has_what_it_is_there_for(edges: Pair) -> None:
     assert one("select count(*) from marts.fct_session_period_credits where is_provisional") > 5
     assert one("select count(distinct status) from marts.fct_quota_utilization") == 6
     assert one("select count(distinct reason) from marts.rpt_rejected_rows where source = 'usage_sessions'") >= 12
-    assert one("select count(distinct reason) from marts.rpt_rejected_rows where source = 'usage_rollups'") == 3
+    assert one("select count(distinct reason) from marts.rpt_rejected_rows where source = 'usage_rollups'") == 4
 
 
 @pytest.fixture(scope="session")

@@ -39,6 +39,16 @@ rejected as (
 
 ),
 
+dimensions as (
+
+    -- The shape of the report without line items, or without their prices, has nothing to compare.
+    select * from {{ ref("int_usage_dimensions") }}
+    where
+        source = 'line_items'
+        and vendor_credits is not null
+
+),
+
 ours as (
 
     select
@@ -65,6 +75,23 @@ theirs as (
 
 ),
 
+line_items as (
+
+    select
+        dimensions.external_user_id,
+        dimensions.billing_period,
+        sum(dimensions.vendor_credits) as credits
+    from dimensions
+    group by dimensions.external_user_id, dimensions.billing_period
+
+),
+
+priced_periods as (
+
+    select distinct line_items.billing_period from line_items
+
+),
+
 by_user as (
 
     select
@@ -75,6 +102,10 @@ by_user as (
         coalesce(ours.start_credits, 0)::decimal(38, 9) as start_credits,
         coalesce(ours.end_credits, 0)::decimal(38, 9) as end_credits,
         coalesce(ours.rounded_session_count, 0) as rounded_session_count,
+        -- In a period with line items, a user without any has lost all of them.
+        case
+            when priced_periods.billing_period is not null then coalesce(line_items.credits, 0)
+        end::decimal(38, 9) as line_item_credits,
         {%- for way in ["split", "start", "end"] %}
         {{ nano_to_credits("coalesce(rejected." ~ way ~ "_nano_credits, 0)") }}
         as rejected_{{ way }}_credits{{ "," if not loop.last }}
@@ -84,6 +115,11 @@ by_user as (
         on
             ours.billing_period = theirs.billing_period
             and ours.external_user_id = theirs.external_user_id
+    left join priced_periods on coalesce(ours.billing_period, theirs.billing_period) = priced_periods.billing_period
+    left join line_items
+        on
+            theirs.billing_period = line_items.billing_period
+            and theirs.external_user_id = line_items.external_user_id
     left join rejected
         on
             coalesce(ours.billing_period, theirs.billing_period) = rejected.billing_period
@@ -142,7 +178,8 @@ select
     by_user.rejected_split_credits,
     by_user.rejected_start_credits,
     by_user.rejected_end_credits,
-    by_user.rounded_session_count
+    by_user.rounded_session_count,
+    by_user.line_item_credits
 from by_user
 union all
 select
@@ -155,5 +192,6 @@ select
     totals.rejected_split_credits,
     totals.rejected_start_credits,
     totals.rejected_end_credits,
-    totals.rounded_session_count
+    totals.rounded_session_count,
+    null::decimal(38, 9) as line_item_credits
 from totals

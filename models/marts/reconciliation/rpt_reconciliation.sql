@@ -153,6 +153,17 @@ checks as (
         )::decimal(38, 9) as tolerance_credits,
         vendor.rejected_{{ vendor_attribution() }}_credits as rejected_credits
     from vendor
+    union all
+    select
+        'vendor_rollup_vs_line_items' as check_name,
+        vendor.billing_period,
+        vendor.external_user_id,
+        vendor.vendor_credits as expected_credits,
+        vendor.line_item_credits as actual_credits,
+        {{ var("reconciliation_tolerance_credits") }}::decimal(38, 9) as tolerance_credits,
+        null::decimal(38, 9) as rejected_credits
+    from vendor
+    where vendor.line_item_credits is not null
 
 ),
 

@@ -152,6 +152,14 @@ def nano(value: Any) -> int:
     return number.scaled(9)
 
 
+def nano_of_dollars(value: Any) -> int:
+    """US dollars in nano-credits, exact: 1 credit is 1 cent. Raises `ValueError` as `nano` does, for 11 decimals."""
+    number = read_number(value)
+    if number is None:
+        raise ValueError(f"not a number: {value!r}")
+    return number.scaled(11)
+
+
 def _capped(power: str) -> int:
     """An exponent; beyond eighteen digits its exact value no longer matters: far too large or far too precise."""
     size = power.lstrip("+-").lstrip("0") or "0"
@@ -235,7 +243,9 @@ class Known:
     quotas: Sequence[QuotaAnswer] = ()
     """Versions, oldest first."""
     storage_gb_hours: Mapping[tuple[str, str], str | tuple[str, ...]] = field(default_factory=dict)
-    """What the vendor's rollup says, by period and user, as the number's text; of several lines all of them."""
+    """What the vendor's rollup says, by period and user, as the number's text; of several lines all of them.
+
+    A period of which nothing stands here was not measured: the other shape of the report has no storage."""
 
 
 @dataclass(frozen=True)
@@ -744,9 +754,9 @@ def round_half_away(numerator: int, denominator: int) -> int:
     return -size if numerator < 0 else size
 
 
-def utilization_of(limit: int | None, used: int) -> int | None:
-    """Rule 16: used / limit in millionths; null without a limit, and for a limit of zero."""
-    return min(round_half_away(used * 10**6, limit), MAX_UTILIZATION) if limit else None
+def utilization_of(limit: int | None, used: int | None) -> int | None:
+    """Rule 16: used / limit in millionths; null without a limit or a measured use, and for a limit of zero."""
+    return min(round_half_away(used * 10**6, limit), MAX_UTILIZATION) if limit and used is not None else None
 
 
 def storage_used(stated: str | tuple[str, ...], month: int) -> int:
@@ -758,8 +768,10 @@ def storage_used(stated: str | tuple[str, ...], month: int) -> int:
     return round_half_away(sum(number.scaled(decimals) for number in numbers) * NANO, hours * 10**decimals)
 
 
-def status_of(limit: int, used: int) -> str:
+def status_of(limit: int, used: int | None) -> str:
     """Rule 16: how use stands to a limit. A limit of zero is a block."""
+    if used is None:
+        return "not_measured"
     if used > limit:
         return "over_limit"
     if limit == 0:
@@ -817,6 +829,7 @@ def fct_quota_utilization(
         answers[answer.user].append(answer)
     first_runs = first_runs_by_user(sessions)
     newest_start = max((load.started_at for load in known.loads), default=0)
+    measured = {period for period, _ in known.storage_gb_hours}
     mart: Mart = {}
     for month in months:
         start, end = month_start(month), month_start(month + 1)
@@ -826,13 +839,15 @@ def fct_quota_utilization(
             own = parts.get((user, month), [])
             runs = first_runs.get(user, [])
             runs = runs[: bisect_right(runs, end - 1)]
-            used = {
+            stored = storage_used(known.storage_gb_hours.get((month_name(month), user), ()), month)
+            used: dict[str, int | None] = {
                 "credits": sum(part.nano_credits for part in own),
                 "concurrent": peak_concurrent(own) * NANO,
                 "sandboxes": len(runs) * NANO,
-                "storage_gb": storage_used(known.storage_gb_hours.get((month_name(month), user), ()), month),
+                "storage_gb": stored if month_name(month) in measured else None,
             }
             for quota in QUOTAS:
+                use = used[quota]
                 versions = first_shown(answers.get(user, []), quota)
                 limit = limit_in_force(versions, quota, moment) if versions else None
                 is_answered = bool(versions) and in_force(versions, moment).limits is not None
@@ -845,13 +860,11 @@ def fct_quota_utilization(
                     reached = sandboxes_reached_at(runs, limit, start)
                 mart[user, month_name(month), quota] = {
                     "limit_value": limit,
-                    "used_value": used[quota],
-                    "headroom_value": None if limit is None else limit - used[quota],
-                    "utilization": utilization_of(limit, used[quota]),
+                    "used_value": use,
+                    "headroom_value": None if limit is None or use is None else limit - use,
+                    "utilization": utilization_of(limit, use),
                     "status": (
-                        status_of(limit, used[quota])
-                        if limit is not None
-                        else ("uncapped" if is_answered else "no_quota")
+                        status_of(limit, use) if limit is not None else ("uncapped" if is_answered else "no_quota")
                     ),
                     "has_limit_changed": has_limit_changed(versions, quota, start, end, moment),
                     "reached_limit_at_utc": reached,

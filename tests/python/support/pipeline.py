@@ -33,6 +33,7 @@ from dbt_forks import ForkingDbt, Started
 from simulator.app import DEFAULT_API_KEY, Fault, Options
 from simulator.server import serve
 from simulator.tenant import LIMITS, Tenant
+from simulator.usage_reports import UsageShape
 from tenants import Rows, Span
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -329,24 +330,35 @@ class Answered:
     storage_gb_hours: Mapping[tuple[str, str], str]
     vendor_nano: Mapping[tuple[str, str | None], int]
     """The vendor's credits by period and user; the user None is its total."""
+    line_items_nano: Mapping[tuple[str, str], int]
+    """The vendor's credits by period and user, as its line items add up; none where it gives no line items."""
 
 
-def ask(base_url: str, tenant: Tenant, periods: Iterable[str]) -> Answered:
+def ask(base_url: str, tenant: Tenant, periods: Iterable[str], shape: UsageShape = "results") -> Answered:
     """Take down what the API says: the rows as they are served, and the vendor's figures over HTTP."""
     storage: dict[tuple[str, str], str] = {}
     credits: dict[tuple[str, str | None], int] = {}
+    items: dict[tuple[str, str], int] = {}
     headers = {"Authorization": f"Bearer {DEFAULT_API_KEY}"}
     with httpx.Client(base_url=base_url, headers=headers, trust_env=False, timeout=60) as client:
         for period in periods:
             month = oracle.month_number(period)
             first, last = (f"{oracle.month_name(at)}-01T00:00:00Z" for at in (month, month + 1))
-            asked = {"group_by": "external_user_id", "period": "custom", "start": first, "end": last}
+            bounds = {"period_start": first, "period_end": last}
+            by_user = {"group_by": "external_user_id", "period": "custom", "start": first, "end": last}
+            asked = by_user if shape == "results" else {**bounds, "groupBy": "external_user_id"}
             body = oracle.read_object(client.get("usage", params=asked).raise_for_status().text)
-            for row in body.get("data", body)["results"]:
+            for row in _lines(body, shape):
                 user = oracle.usable_id(row["external_user_id"]) or oracle.UNATTRIBUTED
-                storage[period, user] = row["storage_gb_hours"]
-                credits[period, user] = oracle.nano(row["credit_cents"])
-            asked = {"period_start": first, "period_end": last}
+                key = period, user
+                if shape == "results":
+                    storage[key] = row["storage_gb_hours"]
+                    credits[key] = oracle.nano(row["credit_cents"])
+                else:
+                    credits[key] = credits.get(key, 0) + oracle.nano_of_dollars(row["total_usd"])
+                    prices = [oracle.nano_of_dollars(item["usd"]) for item in row["line_items"]]
+                    items[key] = items.get(key, 0) + sum(prices)
+            asked = bounds
             body = oracle.read_object(client.get("usage/summary", params=asked).raise_for_status().text)
             credits[period, None] = oracle.nano(body.get("data", body)["total_credits"])
     return Answered(
@@ -359,7 +371,16 @@ def ask(base_url: str, tenant: Tenant, periods: Iterable[str]) -> Answered:
         },
         storage_gb_hours=storage,
         vendor_nano=credits,
+        line_items_nano=items,
     )
+
+
+def _lines(body: Any, shape: UsageShape) -> Sequence[Any]:
+    """The lines of a usage report, which may be inside `data`."""
+    inner = body.get("data", body)
+    place = inner if isinstance(inner, dict) else body
+    lines: Sequence[Any] | None = place["results" if shape == "results" else "data"]
+    return lines or ()
 
 
 @dataclass
@@ -389,7 +410,7 @@ class Run:
             periods = [
                 row["row_key"] for row in query(self.warehouse, "select distinct row_key from raw.usage_rollups")
             ]
-            self.answers.append(ask(server.base_url, tenant, sorted(periods)))
+            self.answers.append(ask(server.base_url, tenant, sorted(periods), server.options.usage_shape))
         self.asked_through.append(max(load.load_id for load in read_loads(self.warehouse)))
         self.forget()
 
@@ -515,7 +536,7 @@ class Run:
             count = sum(part.session.is_cost_rounded for part in parts)
             rounded[oracle.month_name(month), user] += count
             rounded[oracle.month_name(month), None] += count
-        vendor = self.answers[-1].vendor_nano
+        vendor, items = self.answers[-1].vendor_nano, self.answers[-1].line_items_nano
         complete = {
             period for (period,), row in self.expected.by_name["dim_billing_periods"].items() if row["is_complete"]
         }
@@ -524,6 +545,9 @@ class Run:
             if period in complete and any(known == period for known, _ in vendor):
                 name = "facts_vs_vendor_summary" if user is None else "facts_vs_vendor_rollup"
                 expected_rows[name, period, user] = vendor.get((period, user), 0), credits.get((period, user), 0)
+                if user is not None and any(known == period for known, _ in items):
+                    total = vendor.get((period, user), 0)
+                    expected_rows["vendor_rollup_vs_line_items", period, user] = total, items.get((period, user), 0)
         found, seen = [], set()
         for row in query(self.warehouse, "select * from marts.rpt_reconciliation"):
             key = row["check_name"], row["billing_period"], row["external_user_id"]
@@ -535,7 +559,8 @@ class Run:
                 found.append(f"rpt_reconciliation {key}: a figure is missing: {stated}")
                 continue
             figures = tuple(scaled(amount, oracle.COST_DECIMALS) for amount in stated)
-            allowed = self.tolerance_nano + rounded[key[1:]] if "vendor" in key[0] else 0
+            allowed = self.tolerance_nano if "vendor" in key[0] else 0
+            allowed += rounded[key[1:]] if key[0].startswith("facts_vs_vendor") else 0
             status = "ok" if abs(figures[1] - figures[0]) <= allowed else "mismatch"
             if abs(figures[2]) != abs(figures[1] - figures[0]) or figures[3] != allowed or row["status"] != status:
                 found.append(f"rpt_reconciliation {key}: {figures} {row['status']}, not {status} within {allowed}")

@@ -279,7 +279,7 @@ def upgrade(scene: Scene, user: str, utilization: Mapping[tuple[str, str], dict[
         for quota in QUOTAS:
             wanted = wanted_on(scene, user, quota, days[-1], other.plan_id)
             limit, used = wanted and wanted.limit, utilization[user, quota]["used_value"]
-            helps = helps and (limit is None or used < limit or used == 0)
+            helps = helps and (limit is None or not used or used < limit)
         if helps:
             month_after = month_name(scene.current_month + 1) + "-01"
             assigned = (UserPlan(user, other.plan_id, days[0], month_after),)
