@@ -180,7 +180,7 @@ class Applying:
         """Read the quota of a user (in a thread)."""
         started_at = utc_now()
         status, payload, normalized = self._client.get(_path(user), {}, read_quota_answer, accepted=ACCEPTED)
-        quota = _read(status, payload if normalized is None else normalized)
+        quota = _read(status, payload if normalized is None else normalized, user)
         return _Answer(status, payload, normalized, started_at, utc_now(), quota)
 
     def _write_quota(self, target: _Target) -> _Written:
@@ -241,10 +241,10 @@ def _path(user: str) -> str:
     return path
 
 
-def _read(status: int, text: str | None) -> Quota:
+def _read(status: int, text: str | None, user: str) -> Quota:
     """Read an answer about a quota. Raises `ApiError`."""
     try:
-        return read_quota(status, text)
+        return read_quota(status, text, user)
     except (ValueError, RecursionError) as error:
         raise ApiError("the answer about the quota cannot be read") from error
 

@@ -126,7 +126,7 @@ def effective_quotas(query: Query, users: Iterable[str]) -> dict[str, Quota]:
     found: dict[str, Quota] = {}
     for user, status, text in query(sql("effective_quotas"), [list(users)]):
         try:
-            found[user] = read_quota(status, text)
+            found[user] = read_quota(status, text, user)
         except (ApiError, ValueError, RecursionError):
             continue
     return found
