@@ -9,6 +9,7 @@ from datetime import datetime
 from core.api.client import Client
 from core.progress import Bars
 from core.raw.load import Load
+from extract.paging import PagingStyles
 from extract.pseudonyms import Pseudonyms
 from extract.settings import Settings
 from extract.warehouse import Warehouse
@@ -44,6 +45,8 @@ class RunContext:
     pseudonyms: Pseudonyms | None = None
     """With it, nothing that is stored or shown holds an external id."""
     summary: Summary = field(default_factory=Summary)
+    styles: PagingStyles = field(default_factory=PagingStyles)
+    """How the API pages its lists, as far as this run has seen."""
     _loads: int = 0
 
     def new_load(self, resource: str, window: Window | None = None) -> Load:

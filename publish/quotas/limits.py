@@ -93,9 +93,8 @@ def read_quota(status: int, text: str | None, user: str | None = None) -> Quota:
     if not isinstance(quota, dict):
         raise ApiError("the answer about the quota is no object")
     named = quota.get("external_user_id")
-    is_name = isinstance(named, str) and not isinstance(named, canonical.Number) and named != ""
-    if is_listed and is_name and user is not None and canonical.spell_surrogates(named) != user:
-        raise ApiError("the answer about the quota is about another user")
+    if is_listed and user is not None and isinstance(named, str) and not isinstance(named, canonical.Number) and named:
+        _require_same(user, canonical.spell_surrogates(named))
     limits = quota if quota.get("limits") is None else _object(quota["limits"], "has limits that are no object")
     # Limits that are null or an empty object are all left out. Other names may mean anything.
     is_left_out = "limits" in quota and not quota["limits"] and not any(name in quota for name in FIELDS.values())
@@ -139,6 +138,12 @@ def number_text(value: Decimal) -> str:
     """
     text = f"{value:f}"
     return (text.rstrip("0").rstrip(".") if "." in text else text) or "0"
+
+
+def _require_same(user: str, named: str) -> None:
+    """Raise `ApiError` if a list of one is about another user."""
+    if named != user:
+        raise ApiError("the answer about the quota is about another user")
 
 
 def _only_item(items: list[Any]) -> Any:
