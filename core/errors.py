@@ -41,6 +41,14 @@ class RefusedKeyError(ApiError):
     """The API does not let the key in, or not there: no other request will fare better."""
 
 
+class RefusedQueryError(ApiError):
+    """The API does not take the parameters of a request (status 400 or 422): other ones may do."""
+
+
+class OtherPeriodError(ApiError):
+    """An answer with figures of another period than the one asked for."""
+
+
 class GivenUpError(ApiError):
     """A request that was tried as often and as long as allowed: the API may be away."""
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import groupby
 
-from core.api.exchange import Answer
+from core.api.exchange import Answer, Params
 from core.canonical import storable
 from core.clock import utc_now
 from core.errors import ExtractError
 from core.parallel import map_ahead
 from core.raw.load import Load
 from extract.context import RunContext
+
+Document = tuple[int, str | None, str | None]
+"""An answer's status, text and normalized text."""
 
 _MOST_AHEAD = 128
 # Loads are landed together until they hold so many rows: one transaction for each would take longer than the requests.
@@ -28,12 +31,14 @@ class DocumentRequest:
     key: str
     """The key of the row."""
     path: str
-    params: Mapping[str, str]
-    read: Callable[[Answer], tuple[int, str | None, str | None]]
+    params: Params
+    read: Callable[[Answer], Document]
     """Checks the answer, and returns its status, text and normalized text."""
     accepted: frozenset[int] = frozenset({200})
     label: str | None = None
     """Stands for the path in messages, if that holds an id that must not be shown."""
+    ask: Callable[[Callable[[Params], Document]], Document] | None = None
+    """Asks with the parameters of its choice, in place of `params`, by the function that it is given."""
 
 
 @dataclass(slots=True)
@@ -98,9 +103,11 @@ def _land(context: RunContext, complete: list[Load]) -> None:
 def _fetch(context: RunContext, request: DocumentRequest) -> _Document:
     """Fetch one document (in a thread)."""
     started_at = utc_now()
-    status, payload, normalized = context.client.get(
-        request.path, request.params, request.read, accepted=request.accepted, label=request.label
-    )
+
+    def get(params: Params) -> Document:
+        return context.client.get(request.path, params, request.read, accepted=request.accepted, label=request.label)
+
+    status, payload, normalized = request.ask(get) if request.ask else get(request.params)
     if context.pseudonyms and payload is not None:
         # An error's words may name the user anywhere. Nothing but its status counts.
         payload, normalized = (None, None) if status == 404 else storable(context.pseudonyms.hide_in_text(payload))

@@ -39,15 +39,15 @@
 {%- endmacro %}
 
 {#- The objects of a JSON array as a list of STRUCTs, as json_fields returns them. -#}
-{% macro json_objects(document, texts=[], values=[]) -%}
-    {{ return(adapter.dispatch("json_objects")(document, texts, values)) }}
+{% macro json_objects(document, texts=[], values=[], documents=[]) -%}
+    {{ return(adapter.dispatch("json_objects")(document, texts, values, documents)) }}
 {%- endmacro %}
 
-{% macro default__json_objects(document, texts, values) -%}
+{% macro default__json_objects(document, texts, values, documents) -%}
     from_json(
         {{ document }},
         '[{ {%- for name in texts %}"{{ name }}":"VARCHAR",{% endfor -%}
-        {%- for name in values %}"{{ name }}":"JSON",{% endfor -%} "keep number texts":"DECIMAL(1,0)"}]'
+        {%- for name in values + documents %}"{{ name }}":"JSON",{% endfor -%} "keep number texts":"DECIMAL(1,0)"}]'
     )
 {%- endmacro %}
 

@@ -166,6 +166,19 @@
 {%- endmacro %}
 
 {#-
+    US dollars in JSON text as credits, exactly, DECIMAL(38,9): 1 credit is 1 cent, so a nano-credit is 10^-11 dollars. Null if the
+    text is not a JSON number, if it has more decimals than that, or if it is 10^13 or more (10^15 credits).
+-#}
+{% macro dollars_to_credits(text) -%}
+    {{ nano_to_credits(scaled_integer(text, 11, 13)) }}
+{%- endmacro %}
+
+{#- Whether an amount in dollars has more decimals than nano-credits can hold. Never null. -#}
+{% macro is_finer_than_nano(text) -%}
+    {{ has_more_decimals(text, 11, 13) }}
+{%- endmacro %}
+
+{#-
     A JSON number that is not negative, as text without the point: exactly whole_digits digits before the point and `decimals`
     digits after it. Further decimals are cut off, never rounded. Null if the text is not a JSON number, if it is negative, or if
     it is 10^whole_digits or more. The usual spelling takes a fast branch.

@@ -1,12 +1,12 @@
 {#-
     used ÷ limit_value as DECIMAL(18,6), rounded half away from zero (rule 16). Both arguments are DECIMAL(38,9). Null without a
-    limit, and for a limit of zero, which blocks usage. With a limit of a few nano-credits the share may exceed its type. It is
+    limit or a measured use, and for a limit of zero, which blocks usage. With a limit of a few nano-credits the share may exceed its type. It is
     then capped at the largest value of the type, so that the build does not fail.
 -#}
 {% macro capped_utilization(used, limit_value) -%}
-    -- LEAST skips nulls, so a limit that is null or zero is handled first.
+    -- LEAST skips nulls, so they are handled first, and so is a limit of zero.
     case
-        when {{ limit_value }} > 0
+        when {{ limit_value }} > 0 and {{ used }} is not null
             then least(
                 {{ rounded_ratio(credits_to_nano(used), credits_to_nano(limit_value), 6, "decimal(38, 6)") }},
                 999999999999.999999::decimal(38, 6)

@@ -6,11 +6,11 @@ The key travels in one header to one host: redirects are refused, and no message
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TypeVar
 
 from core.api.bodies import WEB_PAGE, is_json
-from core.api.exchange import Answer, ApiRequest
+from core.api.exchange import Answer, ApiRequest, Params
 from core.api.refusals import refusal, stale_cursor
 from core.api.retries import RetryPolicy
 from core.api.retry_after import retry_after_seconds
@@ -64,7 +64,7 @@ class Client:
     def get(
         self,
         path: str,
-        params: Mapping[str, str],
+        params: Params,
         read: Callable[[Answer], T],
         *,
         accepted: frozenset[int] = _OK,

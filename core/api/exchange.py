@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from core.api.bodies import is_html
+
+Params = Mapping[str, str | Sequence[str]]
+"""The parameters of a query; one with several values is sent once for each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +22,7 @@ class ApiRequest:
     """The statuses of an answer to this request; any other status is an error."""
     label: str
     """The address as messages show it."""
-    params: Mapping[str, str] = field(default_factory=dict)
+    params: Params = field(default_factory=dict)
     body: bytes | None = None
     idempotency_key: str | None = None
 

@@ -9,7 +9,7 @@ from urllib.parse import urljoin, urlsplit
 from core.api.bodies import error_message, printable
 from core.api.exchange import Answer, ApiRequest
 from core.api.retry_after import retry_after_seconds
-from core.errors import ApiError, RefusedKeyError, StaleCursorError, TransientError
+from core.errors import ApiError, RefusedKeyError, RefusedQueryError, StaleCursorError, TransientError
 from core.settings import DEFAULT_BASE_URL
 
 _RETRIED = frozenset({408, 425, 429, *range(500, 600)} - {501, 505, 511})
@@ -53,6 +53,8 @@ def refusal(
             f"{base_url}, and usually {DEFAULT_BASE_URL}",
             words,
         )
+    if status in (400, 422):
+        return RefusedQueryError(f"{label}: status {status}", words)
     if 200 <= status < 300:
         return ApiError(f"{label}: status {status} without the answer asked for", words)
     return ApiError(f"{label}: status {status}", words)

@@ -76,7 +76,9 @@ class Transport:
         connection = self._connection()
         began = time.monotonic()
         deadline = began + self._request_seconds
-        url = f"{self._base_url}{request.path}" + (f"?{urlencode(request.params)}" if request.params else "")
+        url = f"{self._base_url}{request.path}" + (
+            f"?{urlencode(request.params, doseq=True)}" if request.params else ""
+        )
         logger.debug("%s %s %s", request.method, request.label.removeprefix(self._base_url), request.params)
         headers = self._headers.copy()
         if request.idempotency_key:

@@ -84,10 +84,10 @@
     end
 {%- endmacro %}
 
-{% macro spark__json_objects(document, texts, values) -%}
+{% macro spark__json_objects(document, texts, values, documents) -%}
     transform(
         {{ spark__json_items(document) }},
-        item -> {{ spark__json_fields("item", texts, values, []) }}
+        item -> {{ spark__json_fields("item", texts, values, documents) }}
     )
 {%- endmacro %}
 

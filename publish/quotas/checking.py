@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from core.api.bodies import read_document
 from core.api.client import Client
 from core.api.exchange import Answer
 from core.api.quotas import ACCEPTED, quota_path, read_quota_answer
-from core.api.usage import rollup_lines, rollup_params
+from core.api.usage import UsageForms, report_lines
 from core.clock import utc_now
 from core.database.connection import Query
 from core.errors import ApiError, WarehouseError
@@ -34,14 +35,17 @@ class Line:
 
     quota: str
     limit: Limit
-    used: Decimal
+    used: Decimal | None
+    """The use; None if it is not measured."""
     reached_at: datetime | None = None
     """When the limit was reached (UTC); None if the marts do not know, or know it for another limit."""
 
     @property
     def headroom(self) -> Decimal | None:
-        """The limit minus the use; None without a limit."""
-        return None if self.limit.value is None else EXACT.subtract(self.limit.value, self.used)
+        """The limit minus the use; None without a limit, or if the use is not measured."""
+        if self.limit.value is None or self.used is None:
+            return None
+        return EXACT.subtract(self.limit.value, self.used)
 
     @property
     def is_reached(self) -> bool:
@@ -75,7 +79,7 @@ class Standing:
                 {
                     "quota": line.quota,
                     "limit": limit_json(line.limit),
-                    "used": number_text(line.used),
+                    "used": None if line.used is None else number_text(line.used),
                     "headroom": None if line.headroom is None else number_text(line.headroom),
                     "is_reached": line.is_reached,
                     "reached_limit_at_utc": None if line.reached_at is None else f"{line.reached_at.isoformat()}Z",
@@ -117,21 +121,24 @@ def check_api(client: Client, user: str) -> Standing | None:
     month = datetime(now.year, now.month, 1)
     status, payload, normalized = client.get(path, {}, read_quota_answer, accepted=ACCEPTED)
     quota = read_quota(status, payload if normalized is None else normalized, user)
-    rollup = client.get("/usage", rollup_params(month), _read_rollup)
+    rollup = UsageForms().ask(month, lambda params: client.get("/usage", params, partial(_read_report, month=month)))
     own = [line for line in rollup if isinstance(line, dict) and line.get("external_user_id") == user]
     if not quota.has_quota and not own:
         return None
     hours = (next_month(month) - month) // timedelta(hours=1)
+    has_storage = any(isinstance(line, dict) and line.get("storage_gb_hours") is not None for line in rollup)
+    is_measured = has_storage and all(line.get("storage_gb_hours") is not None for line in own)
+    storage = EXACT.divide(_sum(own, "storage_gb_hours"), Decimal(hours)) if is_measured else None
     used = {
         **_counted(quota),
-        "credits": _sum(own, "credit_cents"),
-        "storage_gb": EXACT.quantize(EXACT.divide(_sum(own, "storage_gb_hours"), Decimal(hours)), _PLACES),
+        "credits": _credits(own),
+        "storage_gb": None if storage is None else EXACT.quantize(storage, _PLACES),
     }
     lines = [Line(name, quota.limit(name), used[name]) for name in FIELDS]
     return Standing(user, "api", f"{month:%Y-%m}", lines)
 
 
-def _counted(quota: Quota) -> dict[str, Decimal]:
+def _counted(quota: Quota) -> dict[str, Decimal | None]:
     """The vendor's live counters. Raises `ApiError` if it limits something that it does not count."""
     missing = [name for name in ("sandboxes", "concurrent") if name in quota.caps and name not in quota.used]
     if missing:
@@ -139,10 +146,22 @@ def _counted(quota: Quota) -> dict[str, Decimal]:
     return {name: quota.used.get(name, Decimal(0)) for name in ("sandboxes", "concurrent")}
 
 
-def _read_rollup(answer: Answer) -> list[Any]:
-    """The lines of the vendor's rollup."""
+def _read_report(answer: Answer, month: datetime) -> list[Any]:
+    """The lines of the vendor's usage report of a month. Raises `ApiError` for one that is not in US dollars."""
     payload, normalized, _ = read_document(answer.body)
-    return rollup_lines(canonical.parse(payload if normalized is None else normalized))
+    value = canonical.parse(payload if normalized is None else normalized)
+    inner = value.get("data")
+    for place in (value, inner if isinstance(inner, dict) else {}):
+        if str(place.get("currency") or "usd").lower() != "usd":
+            raise ApiError("the API's usage report is not in US dollars: check without --live")
+    return report_lines(value, month)
+
+
+def _credits(lines: Sequence[dict[str, Any]]) -> Decimal:
+    """The credits of these lines, in either shape: 1 credit is 1 cent. Raises `ApiError` for what is no number."""
+    in_dollars = [line for line in lines if line.get("credit_cents") is None and line.get("total_usd") is not None]
+    in_credits = [line for line in lines if line not in in_dollars]
+    return EXACT.add(_sum(in_credits, "credit_cents"), EXACT.multiply(_sum(in_dollars, "total_usd"), Decimal(100)))
 
 
 def _sum(lines: Sequence[dict[str, Any]], name: str) -> Decimal:

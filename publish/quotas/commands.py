@@ -208,7 +208,7 @@ def _standing_text(standing: Standing) -> str:
         (
             line.quota,
             str(line.limit),
-            number_text(line.used),
+            "not measured" if line.used is None else number_text(line.used),
             "" if line.headroom is None else number_text(line.headroom),
             ("reached" + (f" {line.reached_at:%Y-%m-%d %H:%M:%S}Z" if line.reached_at else ""))
             if line.is_reached

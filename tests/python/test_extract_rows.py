@@ -191,6 +191,7 @@ LINE = '{"external_user_id":"u1","credit_cents":1}'
         '{"results":[%s]}',
         '{"data":{"results":[%s]}}',
         '{"data":[%s]}',
+        '{"data":{"data":[%s]}}',
         '{"results":null,"data":[%s]}',
         '{"results":[%s],"data":{"results":null}}',
         '{"data":[%s],"next_cursor":null,"has_more":false,"total":0,"meta":{"total":null,"next_cursor":""}}',
@@ -210,6 +211,7 @@ def test_a_rollup_is_taken_in_every_shape_that_staging_reads(rollup: str) -> Non
         '{"data":{"results":null,"has_more":false}}',
         '{"period_start":"x","period_end":"y","results":null}',
         '{"data":{"period_start":"x","period_end":"y","results":null}}',
+        '{"data":null,"period":{"start":"x","end":"y"},"currency":"usd"}',
     ],
 )
 def test_a_rollup_that_is_said_to_be_empty_is(rollup: str) -> None:
@@ -229,7 +231,6 @@ def test_a_rollup_whose_totals_hold_is_whole() -> None:
         '{"results":null,"period_start":"x","period_end":null}',
         '{"period_start":"x","period_end":"y"}',
         '{"data":{"results":null,"meta":{"total":null}}}',
-        '{"data":{"data":[%s]}}',
         '{"data":{"items":[%s]}}',
         '{"items":[%s]}',
         '{"results":{"u1":%s}}',

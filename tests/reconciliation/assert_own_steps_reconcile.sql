@@ -2,5 +2,5 @@
 select *
 from {{ ref("rpt_reconciliation") }}
 where
-    check_name not like 'facts_vs_vendor_%'
+    check_name not like '%vendor%'
     and status <> 'ok'

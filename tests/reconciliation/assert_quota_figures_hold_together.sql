@@ -83,7 +83,7 @@ errors as (
         quota
     from quotas
     where
-        (utilization is not null) <> coalesce(limit_value > 0, false)
+        (utilization is not null) <> coalesce(limit_value > 0 and used_value is not null, false)
         -- Rounded by at most half a millionth, or capped at the largest figure of the type.
         or (
             abs(utilization_millionths * limit_nano - used_nano * 1000000) * 2 > limit_nano

@@ -40,6 +40,14 @@ rejected as (
     where rejection_reason is not null
     union all
     select
+        'usage_line_items' as source,
+        load_id,
+        item_number as row_number,
+        rejection_reason as reason
+    from {{ ref("int_usage_line_items") }}
+    where rejection_reason is not null
+    union all
+    select
         'usage_summaries' as source,
         load_id,
         row_number,

@@ -83,7 +83,11 @@ select
     limits.billing_period,
     limits.quota,
     limits.limit_value,
-    coalesce(used.used_value, 0)::decimal(38, 9) as used_value,
+    -- What was not used is 0, but storage that the vendor did not report is not measured.
+    case
+        when limits.quota = 'storage_gb' then used.used_value
+        else coalesce(used.used_value, 0)
+    end::decimal(38, 9) as used_value,
     limits.has_quota,
     limits.has_limit_changed,
     limits.period_start_at_utc,

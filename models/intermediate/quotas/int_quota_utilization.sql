@@ -66,6 +66,7 @@ select
     case
         when not measured.has_quota then 'no_quota'
         when measured.limit_value is null then 'uncapped'
+        when measured.used_value is null then 'not_measured'
         when measured.used_value > measured.limit_value then 'over_limit'
         when measured.limit_value = 0 then 'ok'
         when measured.used_value = measured.limit_value then 'at_limit'

@@ -74,6 +74,21 @@ vendor as (
 
 ),
 
+vendor_items as (
+
+    -- The shape of the report without line items, or without their prices, has nothing to compare.
+    select
+        external_user_id,
+        billing_period,
+        sum(vendor_credits) as credits
+    from {{ ref("int_usage_dimensions") }}
+    where
+        source = 'line_items'
+        and vendor_credits is not null
+    group by external_user_id, billing_period
+
+),
+
 own_steps as (
 
     {% for before, step, check_name in comparisons %}
@@ -153,6 +168,22 @@ checks as (
         )::decimal(38, 9) as tolerance_credits,
         vendor.rejected_{{ vendor_attribution() }}_credits as rejected_credits
     from vendor
+    union all
+    select
+        'vendor_rollup_vs_line_items' as check_name,
+        vendor.billing_period,
+        vendor.external_user_id,
+        vendor.vendor_credits as expected_credits,
+        coalesce(vendor_items.credits, 0) as actual_credits,
+        {{ var("reconciliation_tolerance_credits") }}::decimal(38, 9) as tolerance_credits,
+        null::decimal(38, 9) as rejected_credits
+    from vendor
+    inner join (select distinct billing_period from vendor_items) as periods on vendor.billing_period = periods.billing_period
+    left join vendor_items
+        on
+            vendor.billing_period = vendor_items.billing_period
+            and vendor.external_user_id = vendor_items.external_user_id
+    where vendor.external_user_id is not null
 
 ),
 

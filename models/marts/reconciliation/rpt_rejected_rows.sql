@@ -1,10 +1,12 @@
 -- Purpose: every current row from the vendor that was rejected, with the reason and the row as it came (rule 7).
--- Grain: one row per rejected row of raw, for rollups one row per rejected line (source, load_id, row_number).
+-- Grain: one row per rejected row of raw, for rollups one row per rejected line, and one per rejected line item of a line
+--        (source, load_id, row_number).
 {%- set sources = [
     ("usage_sessions", "stg_miosa__usage_sessions", "session_id", "row_number", "true"),
     ("sandboxes", "stg_miosa__sandboxes", "sandbox_id", "row_number", "is_current"),
     ("quotas", "stg_miosa__quotas", "external_user_id", "row_number", "is_current"),
     ("usage_rollups", "stg_miosa__usage_rollups", "external_user_id", "line_number", "true"),
+    ("usage_line_items", "int_usage_line_items", "external_user_id", "item_number", "true"),
     ("usage_summaries", "stg_miosa__usage_summaries", "billing_period", "row_number", "true"),
 ] %}
 

@@ -11,11 +11,12 @@ with current_period as (
 select
     current_period.billing_period,
     quotas.quota,
-    coalesce(
-        used.used_value,
-        case when quotas.quota = 'sandboxes' then users.sandbox_count end,
-        0
-    )::decimal(38, 9),
+    case
+        -- Null if it was not measured.
+        when used.external_user_id is not null then used.used_value
+        when quotas.quota = 'sandboxes' then coalesce(users.sandbox_count, 0)
+        else 0
+    end::decimal(38, 9),
     used.limit_value,
     used.reached_limit_at_utc
 from current_period
