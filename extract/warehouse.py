@@ -61,10 +61,20 @@ class Warehouse(RawWriter):
             self._note_months("listing")
             self.database.execute(sql("note_crossing"))
             self.database.execute(sql("note_unsettled"), [self._loads_before])
-        elif resource == "sandboxes" and self.database.query(sql("find_new_owners")) != [(0,)]:
-            self._note_months("owners")
+        elif resource == "sandboxes":
+            self.database.execute(sql("note_listed_sandboxes"))
+            if self.database.query(sql("find_new_owners")) != [(0,)]:
+                self._note_months("owners")
         elif resource == "quotas":
             self.database.execute(sql("note_quotas_asked"))
+
+    def _land_absences(self, loads: Sequence[Load], last: int) -> None:
+        """Add a row without a payload for each sandbox that the list, which is read whole, no longer holds."""
+        for load_id, load in enumerate(loads, last + 1):
+            if load.resource == "sandboxes":
+                load.rows_added += int(
+                    self.database.query(sql("insert_unlisted_sandboxes"), [load_id, load.rows])[0][0]
+                )
 
     def _note_months(self, cause: str) -> None:
         """Note the months of sessions that a landing changed: the vendor's figures of these are read again."""

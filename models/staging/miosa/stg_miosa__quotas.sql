@@ -13,6 +13,50 @@ versions as (
 
 ),
 
+reads as (
+
+    select * from {{ source("miosa", "quota_reads") }}
+
+),
+
+-- An answer that came again unchanged is the one that was current then: of a user's answers, the last one that came before.
+numbered_readings as (
+
+    select
+        readings.row_key,
+        readings.load_id,
+        count(readings.row_number) over (
+            partition by readings.row_key
+            order by readings.load_id, readings.row_number nulls last
+            rows between unbounded preceding and current row
+        ) as answer_number
+    from (
+        select
+            versions.row_key,
+            versions.load_id,
+            versions.row_number
+        from versions
+        union all
+        select
+            reads.row_key,
+            reads.load_id,
+            null::bigint as row_number
+        from reads
+    ) as readings
+
+),
+
+last_readings as (
+
+    select
+        numbered_readings.row_key,
+        numbered_readings.answer_number,
+        max(numbered_readings.load_id) as last_read_load_id
+    from numbered_readings
+    group by numbered_readings.row_key, numbered_readings.answer_number
+
+),
+
 answers as (
 
     select
@@ -31,7 +75,8 @@ answers as (
         end as body,
         row_number() over (
             partition by versions.row_hash, versions.row_key order by versions.load_id desc, versions.row_number desc
-        ) = 1 as is_current
+        ) = 1 as is_current,
+        row_number() over (partition by versions.row_key order by versions.load_id, versions.row_number) as answer_number
     from versions
 
 ),
@@ -116,6 +161,7 @@ typed as (
         limits.row_number,
         limits.external_user_id,
         limits.is_current,
+        limits.answer_number,
         limits.http_status,
         limits.payload,
         limits.quota,
@@ -139,6 +185,7 @@ select
     typed.row_number,
     typed.external_user_id,
     typed.is_current,
+    last_readings.last_read_load_id,
     typed.http_status <> 404 as has_quota,
     {{ nano_to_credits("typed.max_sandboxes_nano") }} as sandboxes_limit,
     {{ nano_to_credits("typed.max_concurrent_nano") }} as concurrent_limit,
@@ -175,3 +222,7 @@ select
     end as rejection_reason,
     case when rejection_reason is not null then typed.payload end as rejected_payload
 from typed
+left join last_readings
+    on
+        typed.external_user_id = last_readings.row_key
+        and typed.answer_number = last_readings.answer_number
