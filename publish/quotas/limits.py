@@ -118,6 +118,16 @@ def read_quota(status: int, text: str | None, user: str | None = None) -> Quota:
     )
 
 
+def read_body(text: str) -> Quota:
+    """The quota that a body of `quota_body` sets."""
+    limits = canonical.parse(text)
+    return Quota(
+        has_quota=True,
+        caps={quota: _limit(limits[name], name) for quota, name in FIELDS.items() if limits.get(name) is not None},
+        others={name: value for name, value in limits.items() if name not in FIELDS.values()},
+    )
+
+
 def quota_body(caps: Mapping[str, Decimal], others: Mapping[str, Any]) -> str | None:
     """The body that sets exactly these limits; None if nothing is capped, so that no quota is needed."""
     numbers = {FIELDS[quota]: canonical.Number(number_text(value)) for quota, value in sorted(caps.items())}
