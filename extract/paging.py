@@ -97,11 +97,10 @@ class ListPass:
         if first.envelope.cursor is None:
             first_rows = identities_of(first)
             for number, page in self._fetch_numbers(len(first.text)):
-                # A total shows if rows are missing. Without one, a page without news would pass for the end.
-                listed = first_rows if self.state.total is not None and number == 2 else self.state.identities
-                if (by_offset := self._find_offset_page(page, listed)) is not None:
+                if (found := self._find_offset_page(page, number, first_rows)) is not None:
+                    offset, by_offset = found
                     yield by_offset
-                    yield from self._fetch_offsets(first_rows, len(listed) + by_offset.count)
+                    yield from self._fetch_offsets(first_rows, offset + by_offset.count)
                     return
                 yield page
                 if page.envelope.cursor is not None:
@@ -125,22 +124,26 @@ class ListPass:
             yield number, self._fetch_number(number)
             number += 1
 
-    def _find_offset_page(self, page: Page, listed: set[int]) -> Page | None:
-        """The page behind the rows listed so far, if only an offset leads to it; None if the server pages by numbers.
+    def _find_offset_page(self, page: Page, number: int, first_rows: set[int]) -> tuple[int, Page] | None:
+        """The page behind the rows listed so far, with its offset, if only that leads to it; None if numbers do.
 
         A server that takes no notice of page numbers answers with the rows of the first page again, but for those that
         changed meanwhile, and a page without news would pass for the end of the list. So the rows behind are asked for
         by their offset. A server that takes no notice of offsets either answers with the same rows once more.
         """
-        if not _is_repetition(page, listed):
+        # With a total, rows that are missing show in the end, and one page settles it.
+        if self.state.total is not None and number > 2:
+            return None
+        if not _is_repetition(page, first_rows):
             if page.count and self.styles.pages_by_offset(self.path) is None:
                 self.styles.note(self.path, by_offset=False)
             return None
+        listed = self.state.identities or first_rows
         found = self._fetch_offset(len(listed), accepted=_PROBE_STATUSES)
         if not found.count or _is_repetition(found, listed):
             return None
         self.styles.note(self.path, by_offset=True)
-        return found
+        return len(listed), found
 
     def _fetch_offsets(self, first_rows: set[int], offset: int) -> Iterator[Page]:
         """Fetch the pages from an offset on.

@@ -103,10 +103,11 @@ def test_a_server_that_pages_by_numbers_and_repeats_its_last_page_is_not_misread
             return Response('{"error":{"code":"bad_request","message":"unknown: offset"}}', 422)
         return None
 
-    with serve(tenant(60), Options(rows_key="bare", past_end="last"), clamp) as server:
-        land(server, warehouse, look_back_days=0, look_ahead_days=0, window_days=31, page_size=25)
-        assert "offset" in str(asked(server.requests, "/usage/sessions"))
-    assert_whole(warehouse, 60)
+    for sessions, page_size in ((20, 25), (60, 25)):
+        with serve(tenant(sessions), Options(rows_key="bare", past_end="last"), clamp) as server:
+            land(server, warehouse, look_back_days=0, look_ahead_days=0, window_days=31, page_size=page_size)
+            assert ("offset" in str(asked(server.requests, "/usage/sessions"))) == (sessions < page_size)
+        assert_whole(warehouse, sessions)
 
 
 @pytest.mark.parametrize("envelope", ["page", "meta", "cursor"])
