@@ -26,6 +26,10 @@ class Summary:
     rows_listed: int = 0
     rows_added: int = 0
     voids: int = 0
+    quotas_left: int = 0
+    """Users whose quota was not read, because it was read not long ago (`--quotas changed`)."""
+    oldest_quota_at: datetime | None = None
+    """When the one of these was read that was not read for longest."""
 
     def count(self, load: Load) -> None:
         """Count a load that was landed."""
