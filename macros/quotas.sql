@@ -133,9 +133,11 @@
         and targets.used_value * 100 >= targets.limit_value * targets.threshold_percent
 {%- endmacro %}
 
-{#- The model that sandboxes_reached_moments reads as the CTE `sandboxes`. -#}
+{#- The model that sandboxes_reached_moments reads as the CTE `sandboxes`. Both are referred to, so that dbt knows of either before it
+    knows the variable. -#}
 {% macro counted_sandboxes() -%}
-    {{ return(ref("int_owned_sandbox_counts") if sandbox_quota_counts() == "owned" else ref("int_user_sandboxes")) }}
+    {%- set models = {"created": ref("int_user_sandboxes"), "owned": ref("int_owned_sandbox_counts")} -%}
+    {{ return(models[sandbox_quota_counts()]) }}
 {%- endmacro %}
 
 {#- The variable of the same name. Fails with a message if it is not a way of counting sandboxes (rule 15). -#}

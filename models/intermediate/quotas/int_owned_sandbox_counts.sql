@@ -1,9 +1,7 @@
 -- Purpose: when each user first owned each number of sandboxes at the same time, exactly, by a sweep over all ranges (rule 15).
 -- Grain: one row per user, billing period and number of sandboxes owned at once (external_user_id, billing_period, owned_sandbox_count).
--- Empty unless the variable sandbox_quota_counts is `owned`. A range that began in an earlier period starts at the period's start. At one
--- instant, ends come before starts.
+-- A range that began in an earlier period starts at the period's start. At one instant, ends come before starts.
 
-{% if sandbox_quota_counts() == "owned" %}
 with
 
 sandboxes as (
@@ -78,14 +76,3 @@ select
 from owned
 where owned.step = 1
 group by owned.external_user_id, owned.billing_period, owned.owned_sandbox_count
-{% else %}
--- depends_on: {{ ref("int_owned_sandboxes") }}
--- depends_on: {{ ref("int_quota_user_periods") }}
-select
-    null::string as external_user_id,
-    null::string as billing_period,
-    null::bigint as owned_sandbox_count,
-    null::timestamp as reached_at_utc
-from (select 1 as one) as nothing
-where nothing.one = 0
-{% endif %}

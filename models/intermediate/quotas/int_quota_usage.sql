@@ -2,6 +2,7 @@
 -- Grain: one row per user, billing period and quota (external_user_id, billing_period, quota), for every user with usage in the
 --        period or with a quota at any time.
 {%- set is_owned = sandbox_quota_counts() == "owned" %}
+{%- set loads = ref("stg_miosa__loads") %}
 
 with
 
@@ -17,14 +18,6 @@ user_periods as (
 
 ),
 
-{% if is_owned %}
-loads as (
-
-    select * from {{ ref("stg_miosa__loads") }}
-
-),
-
-{% endif %}
 sandboxes as (
 
     select * from {{ counted_sandboxes() }}
@@ -41,9 +34,9 @@ storage as (
 -- Of a period that ended before the list was first read, it is not known which sandboxes are gone since.
 first_list as (
 
-    select min(loads.started_at_utc) as started_at_utc
-    from loads
-    where loads.resource = 'sandboxes'
+    select min(started_at_utc) as started_at_utc
+    from {{ loads }}
+    where resource = 'sandboxes'
 
 ),
 
