@@ -62,8 +62,15 @@ def print_summary(summary: Summary, settings: Settings) -> None:
     say(
         f"{settings.first_month} to {settings.last_month}: {summary.loads} loads, {summary.rows_listed:,} rows listed, "
         f"{summary.rows_added:,} added, {summary.voids:,} sessions voided, in {settings.warehouse}"
-        f"{f' and {settings.parquet}' if settings.parquet else ''}. Next: dbt build"
+        f"{f' and {settings.parquet}' if settings.parquet else ''}{_left_out(summary)}. Next: dbt build"
     )
+
+
+def _left_out(summary: Summary) -> str:
+    """How many quotas were not read, and how old they may be."""
+    if not summary.quotas_left or summary.oldest_quota_at is None:
+        return ""
+    return f"; {summary.quotas_left:,} quotas not read again, the oldest of {summary.oldest_quota_at:%Y-%m-%d}"
 
 
 _STOPPED = "stopped; what was landed before stays, the rest was rolled back"

@@ -9,6 +9,7 @@ from datetime import datetime
 from core.api.client import Client
 from core.progress import Bars
 from core.raw.load import Load
+from extract.paging import PagingStyles
 from extract.pseudonyms import Pseudonyms
 from extract.settings import Settings
 from extract.warehouse import Warehouse
@@ -25,6 +26,10 @@ class Summary:
     rows_listed: int = 0
     rows_added: int = 0
     voids: int = 0
+    quotas_left: int = 0
+    """Users whose quota was not read, because it was read not long ago (`--quotas changed`)."""
+    oldest_quota_at: datetime | None = None
+    """When the one of these was read that was not read for longest."""
 
     def count(self, load: Load) -> None:
         """Count a load that was landed."""
@@ -44,6 +49,8 @@ class RunContext:
     pseudonyms: Pseudonyms | None = None
     """With it, nothing that is stored or shown holds an external id."""
     summary: Summary = field(default_factory=Summary)
+    styles: PagingStyles = field(default_factory=PagingStyles)
+    """How the API pages its lists, as far as this run has seen."""
     _loads: int = 0
 
     def new_load(self, resource: str, window: Window | None = None) -> Load:

@@ -97,7 +97,7 @@ class ListState:
             self._doubt_end(page)
         has_news = is_new
         if self.total is None:
-            news = _identities(page) - self.identities
+            news = identities_of(page) - self.identities
             self.identities |= news
             has_news = bool(news)
         self.is_at_end = self._ends_with(page, has_news=has_news)
@@ -108,7 +108,7 @@ class ListState:
         """Raise `IncompleteError` if rows that came after the promised end contradict that end."""
         if self._is_said_over:
             raise IncompleteError("the API says that its list has ended, and lists more")
-        self._identities_past_total |= _identities(page)
+        self._identities_past_total |= identities_of(page)
         if self.total is not None and len(self._identities_past_total) > self.total:
             raise IncompleteError(f"the API says {self.total} rows, and lists more")
 
@@ -158,7 +158,7 @@ class ListState:
         return page.count >= (min(size, self._most_rows_in_page) if self._most_rows_in_page else size)
 
 
-def _identities(page: Page) -> set[int]:
+def identities_of(page: Page) -> set[int]:
     """A page's rows, by their ids or else by their texts."""
     found = set()
     for row in page.rows:

@@ -93,6 +93,7 @@ class _ListReader:
             context.settings.page_size,
             self._page_pool,
             self._parallel_lists,
+            context.styles,
         )
         return self._storable_pages(to_read.last_pass, to_read.window)
 

@@ -39,6 +39,7 @@ _ROWS = {
     "loads": "select * from raw.loads where load_id = $1",
     "sandboxes": "select * from raw.sandboxes where load_id = $1 order by row_number",
     "quotas": "select * from raw.quotas where load_id = $1 order by row_number",
+    "quota_reads": "select * from raw.quota_reads where load_id = $1 order by row_key",
     "usage_rollups": "select * from raw.usage_rollups where load_id = $1 order by row_number",
     "usage_summaries": "select * from raw.usage_summaries where load_id = $1 order by row_number",
 }
@@ -91,12 +92,12 @@ class ParquetFolder:
                 batch = loads[first : first + _LOADS_AT_A_TIME]
                 self._write(
                     file
-                    for load_id, table, has_rows, month in batch
-                    if has_rows
+                    for load_id, tables, month in batch
+                    for table in tables
                     for file in self._files(load_id, table, month)
                 )
                 self._write(
-                    self._file("loads", month, load_id, _ROWS["loads"], [load_id]) for load_id, _, _, month in batch
+                    self._file("loads", month, load_id, _ROWS["loads"], [load_id]) for load_id, _, month in batch
                 )
         except OSError as error:
             raise WarehouseError(

@@ -1,9 +1,14 @@
-"""Which quotas a run reads: that of every user ever landed, as far as there is an id to ask by."""
+"""Which quotas a run reads, and in which order, as far as there is an id to ask by.
+
+First those of users whose quota was never read, then of users with usage in the months asked for, then of those whose
+limits are managed, then all others, the longest unread first: a run that is cut off has read what matters most. With
+`--quotas changed` the others are read only every `--quota-days`.
+"""
 
 from __future__ import annotations
 
 import logging
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from core.api.quotas import ACCEPTED, quota_path, read_quota_answer
 from core.clock import utc_now
@@ -21,13 +26,13 @@ def quota_loads(context: RunContext) -> list[DocumentLoad]:
     """The loads of quotas.
 
     Quotas that an unfinished run read less than a day ago are not read again. A run that finishes is followed by one
-    that reads all.
+    that reads all, or with `--quotas changed` all that are due.
     """
     requests: list[DocumentRequest] = []
     forgotten = too_long = 0
     now = utc_now()
     already_read = context.warehouse.asked(now - _FRESH, now)
-    for user in context.warehouse.users():
+    for user in _due_users(context, now):
         if user in already_read:
             continue
         external_id = context.pseudonyms.id_of(user) if context.pseudonyms else user
@@ -51,3 +56,21 @@ def quota_loads(context: RunContext) -> list[DocumentLoad]:
         DocumentLoad(context.new_load("quotas"), requests[start : start + _USERS_PER_LOAD])
         for start in range(0, len(requests), _USERS_PER_LOAD)
     ]
+
+
+def _due_users(context: RunContext, now: datetime) -> list[str]:
+    """The users whose quota is read, in order. Those who are left out are counted in the summary."""
+    settings = context.settings
+    users = context.warehouse.users_by_urgency(settings.start, settings.end)
+    if settings.quotas == "all":
+        return [each.user for each in users]
+    oldest = now - timedelta(days=settings.quota_days)
+    due: list[str] = []
+    for each in users:
+        # A moment still to come says nothing: a clock was set back since.
+        if each.matters or each.last_read_at is None or not oldest <= each.last_read_at <= now:
+            due.append(each.user)
+            continue
+        context.summary.quotas_left += 1
+        context.summary.oldest_quota_at = min(context.summary.oldest_quota_at or now, each.last_read_at)
+    return due

@@ -42,10 +42,26 @@ class Settings(ApiSettings):
     window_days: int = Field(1, ge=1, le=366, description="Days in a window. [default: 1]")
     page_size: int = Field(100, ge=1, le=10_000, description="Rows asked for in a page. [default: 100]")
     max_passes: int = Field(3, ge=1, le=20, description="Readings of a list that does not prove complete. [default: 3]")
+    quotas: Annotated[str, Flag("--quotas", "all|changed")] = Field(
+        "all",
+        description="Whose quota is read: that of every user ever landed, or of those for whom it matters now and of "
+        "the others only every --quota-days. [default: all]",
+    )
+    quota_days: int = Field(
+        30, ge=1, le=366, description="With --quotas changed: days after which any quota is read again. [default: 30]"
+    )
     allow_voids: bool = Field(False, description="Void however many sessions the API no longer lists.")
     void_share: float = Field(
         20.0, ge=0, le=100, description="Per cent of covered sessions a run may void unasked. [default: 20]"
     )
+
+    @field_validator("quotas")
+    @classmethod
+    def _check_quotas(cls, given: str) -> str:
+        """Refuse what is neither of the two."""
+        if given not in ("all", "changed"):
+            raise ConfigurationError(f"--quotas {given[:20]!r} is not known: give all or changed")
+        return given
 
     @field_validator("parquet", mode="before")
     @classmethod

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 from core.clock import utc_now
 from core.months import next_month
@@ -30,6 +31,16 @@ _KNOWN_FIELDS = [
     *("id", "computer_id", "started_at", "ended_at", "duration_sec", "credit_cost", "credits_used"),
     *("external_user_id", "external_workspace_id", "external_project_id", "workspace_id", "project_id"),
 ]
+
+
+class QuotaUser(NamedTuple):
+    """A user whose quota may be read."""
+
+    user: str
+    last_read_at: datetime | None
+    """Start of the load that read the quota last; None if none did."""
+    matters: bool
+    """Whether the user has usage in the months asked for, a quota, or had one changed by us."""
 
 
 class Warehouse(RawWriter):
@@ -61,10 +72,20 @@ class Warehouse(RawWriter):
             self._note_months("listing")
             self.database.execute(sql("note_crossing"))
             self.database.execute(sql("note_unsettled"), [self._loads_before])
-        elif resource == "sandboxes" and self.database.query(sql("find_new_owners")) != [(0,)]:
-            self._note_months("owners")
+        elif resource == "sandboxes":
+            self.database.execute(sql("note_listed_sandboxes"))
+            if self.database.query(sql("find_new_owners")) != [(0,)]:
+                self._note_months("owners")
         elif resource == "quotas":
             self.database.execute(sql("note_quotas_asked"))
+
+    def _land_absences(self, loads: Sequence[Load], last: int) -> None:
+        """Add a row without a payload for each sandbox that the list, which is read whole, no longer holds."""
+        for load_id, load in enumerate(loads, last + 1):
+            if load.resource == "sandboxes":
+                load.rows_added += int(
+                    self.database.query(sql("insert_unlisted_sandboxes"), [load_id, load.rows])[0][0]
+                )
 
     def _note_months(self, cause: str) -> None:
         """Note the months of sessions that a landing changed: the vendor's figures of these are read again."""
@@ -134,9 +155,12 @@ class Warehouse(RawWriter):
         """Whether this run listed an ended session that outlasts its window: then the API does not select by end."""
         return bool(self.database.query("select count(*) > 0 from crossing")[0][0])
 
-    def users(self) -> list[str]:
-        """Every user ever landed, by any resource."""
-        return [user for (user,) in self.database.query(sql("known_users"))]
+    def users_by_urgency(self, start: datetime, end: datetime) -> list[QuotaUser]:
+        """Every user ever landed, by any resource, in the order in which quotas are read.
+
+        `start` and `end` bound the months asked for: users with usage in them come before others.
+        """
+        return [QuotaUser(*row) for row in self.database.query(sql("users_by_urgency"), [start, end])]
 
     def asked(self, since: datetime, until: datetime) -> set[str]:
         """The users whose quota a run that has not finished asked for between these moments."""

@@ -15,5 +15,10 @@
                 ~ "with the same WAREHOUSE_PATH, or `make demo` to see an example"
             ) }}
         {%- endif -%}
+        {#- Made by the extractor too. A warehouse that an earlier version of it filled has no such table. -#}
+        {%- call statement("create_quota_reads", auto_begin=True) -%}
+            create table if not exists raw.quota_reads (load_id bigint not null, row_key varchar not null);
+        {%- endcall -%}
+        {%- do adapter.commit() -%}
     {%- endif -%}
 {% endmacro %}

@@ -28,6 +28,16 @@
     from_json('{"items":' || {{ document }} || '}', '{"items":["JSON"],"keep number texts":"DECIMAL(1,0)"}').items
 {%- endmacro %}
 
+{#- The only item of a JSON array, as JSON text; null for an array of none or several. Any other document as it is. -#}
+{% macro json_only_item(document) -%}{{ return(adapter.dispatch("json_only_item")(document)) }}{%- endmacro %}
+
+{% macro default__json_only_item(document) -%}
+    case
+        when left({{ document }}, 1) <> '[' then {{ document }}
+        when len({{ json_items(document) }}) = 1 then ({{ json_items(document) }})[1]
+    end
+{%- endmacro %}
+
 {#- The objects of a JSON array as a list of STRUCTs, as json_fields returns them. -#}
 {% macro json_objects(document, texts=[], values=[], documents=[]) -%}
     {{ return(adapter.dispatch("json_objects")(document, texts, values, documents)) }}

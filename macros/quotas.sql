@@ -33,7 +33,7 @@
     (external_user_id, billing_period, quota, threshold_percent, reached_at_utc). It reads these CTEs: targets
     (external_user_id, billing_period, quota, threshold_percent, limit_value, which is never null, and used_value); for credits
     also parts (int_session_periods with credits); for concurrent also concurrency (int_concurrency_levels); for sandboxes
-    also sandboxes (int_user_sandboxes) and targets.period_start_at_utc.
+    also sandboxes (counted_sandboxes) and targets.period_start_at_utc.
 
     Credits: the end of the session part with which the running sum, by part end and session id, reaches the share.
     Concurrent and sandboxes: the first instant of the period with usage at or over the share. The first usage reaches a limit
@@ -105,19 +105,23 @@
     group by all
 {%- endmacro %}
 
-{#- The share is reached by the sandbox whose number equals it, rounded up; at least by the first sandbox. -#}
+{#- The share is reached by the sandbox whose number equals it, rounded up; at least by the first sandbox. Sandboxes are numbered in
+    the order in which a user first ran them, or with sandbox_quota_counts `owned` by how many the user owned at once. -#}
 {% macro sandboxes_reached_moments() -%}
+    {%- set is_owned = sandbox_quota_counts() == "owned" %}
     select
         targets.external_user_id,
         targets.billing_period,
         targets.quota,
         targets.threshold_percent,
-        greatest(sandboxes.first_started_at_utc, targets.period_start_at_utc) as reached_at_utc
+        {{ "sandboxes.reached_at_utc" if is_owned
+            else "greatest(sandboxes.first_started_at_utc, targets.period_start_at_utc) as reached_at_utc" }}
     from targets
     inner join sandboxes
         on
             targets.external_user_id = sandboxes.external_user_id
-            and sandboxes.sandbox_number = greatest(
+            {{ "and targets.billing_period = sandboxes.billing_period" if is_owned }}
+            and {{ "sandboxes.owned_sandbox_count" if is_owned else "sandboxes.sandbox_number" }} = greatest(
                 {{ ratio_upwards(
                     credits_to_nano("targets.limit_value") ~ " * targets.threshold_percent", "100000000000"
                 ) }},
@@ -127,6 +131,24 @@
         targets.quota = 'sandboxes'
         and targets.used_value > 0
         and targets.used_value * 100 >= targets.limit_value * targets.threshold_percent
+{%- endmacro %}
+
+{#- The model that sandboxes_reached_moments reads as the CTE `sandboxes`. Both are referred to, so that dbt knows of either before it
+    knows the variable. -#}
+{% macro counted_sandboxes() -%}
+    {%- set models = {"created": ref("int_user_sandboxes"), "owned": ref("int_owned_sandbox_counts")} -%}
+    {{ return(models[sandbox_quota_counts()]) }}
+{%- endmacro %}
+
+{#- The variable of the same name. Fails with a message if it is not a way of counting sandboxes (rule 15). -#}
+{% macro sandbox_quota_counts() -%}
+    {%- set way = var("sandbox_quota_counts") -%}
+    {%- if way not in ("created", "owned") -%}
+        {{ exceptions.raise_compiler_error(
+            "the variable sandbox_quota_counts is '" ~ way ~ "': it must be created or owned"
+        ) }}
+    {%- endif -%}
+    {{ return(way) }}
 {%- endmacro %}
 
 {#- The variable of the same name. Fails with a message if it is not a list of whole percents that includes 100. -#}

@@ -11,6 +11,7 @@ import click
 from simulator import app
 from simulator.generate import generate_tenant
 from simulator.metering import Attribution
+from simulator.quotas import QuotaDeleted, QuotaPlace, QuotaShape, QuotaWrites
 from simulator.rows import read_time, to_iso
 from simulator.server import Uvicorn, base_url, bind, configure
 from simulator.tenant import Window
@@ -93,7 +94,10 @@ _DEFAULTS = app.Options()
 @click.option(
     "--rollup-rounding", type=_choice(app.Rounding), default=None, help="Round the rollup's credits (default: exact)."
 )
-@click.option("--quota-shape", type=_choice(app.QuotaShape), default=_DEFAULTS.quota_shape, help="Shape of quotas.")
+@click.option("--quota-shape", type=_choice(QuotaShape), default=_DEFAULTS.quota_shape, help="Shape of quotas.")
+@click.option("--quota-place", type=_choice(QuotaPlace), default=_DEFAULTS.quota_place, help="Where a quota stands.")
+@click.option("--quota-writes", type=_choice(QuotaWrites), default=_DEFAULTS.quota_writes, help="What a PUT clears.")
+@click.option("--quota-deleted", type=_choice(QuotaDeleted), default=_DEFAULTS.quota_deleted, help="Answer to DELETE.")
 @click.option("--shuffle-seed", type=int, default=None, help="Permute the rows of lists by this seed.")
 @click.option("--shuffle-keys", is_flag=True, help="Permute the keys of made-up rows in each request.")
 @click.option("--latency-ms", type=click.IntRange(0), default=0, help="Hold every answer back this long.")

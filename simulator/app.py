@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import hmac
 import itertools
-import json
 import random
 import re
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 from functools import partial
 from typing import Any, Literal, get_args
 from urllib.parse import quote, unquote
@@ -42,8 +40,18 @@ from simulator.metering import (
     roll_up,
     whole_cents,
 )
+from simulator.offsets import slice_of
+from simulator.quotas import (
+    QuotaDeleted,
+    QuotaOptions,
+    QuotaPlace,
+    QuotaShape,
+    QuotaWrites,
+    limits_after_put,
+    quota_answer,
+)
 from simulator.rows import Sandbox, Session, read_time, to_iso
-from simulator.tenant import LIMITS, Limit, Tenant, Window
+from simulator.tenant import Limit, Tenant, Window
 from simulator.usage_reports import (
     UsageCustom,
     UsageGroups,
@@ -66,14 +74,13 @@ DEFAULT_API_KEY = "msk_demo"
 DEFAULT_PAGE_SIZE = 20
 KEPT_REQUESTS = 10_000
 
-Envelope = Literal["page", "meta", "cursor"]
+Envelope = Literal["page", "meta", "cursor", "offset"]
 CursorType = Literal["string", "integer"]
 RowsKey = Literal["data", "sessions", "items", "bare"]
 CostField = Literal["credit_cost", "credits_used", "both"]
-QuotaShape = Literal["nested", "flat"]
 Rounding = Literal["cents"]
 EmptyList = Literal["list", "null"]
-PastEnd = Literal["empty", "404"]
+PastEnd = Literal["empty", "404", "last"]
 More = Literal["nothing", "has_more", "next", "next_page", "total_pages"]
 Counted = Literal["rows", "total"]
 
@@ -87,13 +94,13 @@ _COST = re.compile(rb'"credit_cost":([^,}]+)')
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
+class Options(QuotaOptions):
     """Which of the vendor's possible behaviours the server shows. Raises `ValueError` for an unknown one."""
 
     api_key: str = DEFAULT_API_KEY
     """The only key that is let in."""
     envelope: Envelope = "page"
-    """How lists page: documented `page`, the Go client's `meta`, or the TypeScript client's `cursor`."""
+    """How lists page: documented `page`, the Go client's `meta`, the TypeScript client's `cursor`, or by `offset`."""
     cursor_type: CursorType = "string"
     """Whether `next_cursor` is an opaque string or an integer."""
     rows_key: RowsKey = "data"
@@ -103,9 +110,9 @@ class Options:
     max_page_size: int = 100
     """The cap on rows in a page, whatever is asked for."""
     has_page_size: bool = True
-    """Whether the envelopes `page` and `meta` name the size of the page."""
+    """Whether the envelopes `page`, `meta` and `offset` name the size of the page."""
     has_total: bool = True
-    """Whether the envelopes `page` and `meta` name the number of rows."""
+    """Whether these envelopes name the number of rows."""
     total_stops_at: int | None = None
     """The number of rows at which the total stops counting; None for one that is true."""
     more: More = "nothing"
@@ -113,7 +120,7 @@ class Options:
     more_by: Counted = "rows"
     """Whether it says so by the rows there are, or by the total, which may have stopped counting."""
     past_end: PastEnd = "empty"
-    """The answer to a page behind the last one: a list without rows, or 404."""
+    """The answer to a page behind the last one: a list without rows, 404, or the last page again."""
     empty_list: EmptyList = "list"
     """How a list without rows is written, the rollup's too: `[]`, or null as Go does."""
     window: Window = "start"
@@ -138,8 +145,6 @@ class Options:
     """Whether rollup and summary stand inside `data`."""
     rollup_rounding: Rounding | None = None
     """Credits in rollup and summary: to the nano-credit (None), or in whole cents, half up."""
-    quota_shape: QuotaShape = "nested"
-    """A quota's limits under `limits`, or flat as in the older shape."""
     shuffle_seed: int | None = None
     """Permutes the rows of lists, the same way for the same seed and rows; None lists them newest first."""
     shuffle_keys: bool = False
@@ -172,6 +177,9 @@ _CHOICES = {
     "window": Window,
     "vendor_attribution": Attribution,
     "quota_shape": QuotaShape,
+    "quota_place": QuotaPlace,
+    "quota_writes": QuotaWrites,
+    "quota_deleted": QuotaDeleted,
     "more": More,
     "more_by": Counted,
     "past_end": PastEnd,
@@ -327,6 +335,8 @@ class _Api:
     def _list(self, request: Request, rows: Sequence[Session | Sandbox], key: RowsKey) -> Response:
         """One page of rows in the envelope of the options."""
         options, total = self._options, len(rows)
+        if options.envelope == "offset":
+            return self._offset_list(request, rows, key)
         size = min(_whole(request, ("page_size", "limit", "per_page"), DEFAULT_PAGE_SIZE), options.max_page_size)
         page = _whole(request, ("page",), 1)
         offset = (page - 1) * size
@@ -334,6 +344,8 @@ class _Api:
             offset = self._read_cursor(request.query_params["cursor"])
         if options.past_end == "404" and offset >= max(total, 1):
             raise ApiError(404, "not_found", "Invalid page.")
+        if options.past_end == "last":
+            offset = min(offset, max(total - 1, 0) // size * size)
         body = b"[%b]" % b",".join(self._texts(request, rows[offset : offset + size]))
         if key == "bare":
             return _json(body)
@@ -354,6 +366,30 @@ class _Api:
         if options.empty_list == "null" and body == b"[]":
             body = b"null"
         return _json(b'{"%b":%b,%b' % (key.encode(), body, _ENCODER.encode(around)[1:]))
+
+    def _offset_list(self, request: Request, rows: Sequence[Session | Sandbox], key: RowsKey) -> Response:
+        """The rows that `limit` and `offset` ask for."""
+        options, total = self._options, len(rows)
+        try:
+            asked = slice_of(request.query_params, DEFAULT_PAGE_SIZE, options.max_page_size)
+        except ValueError as error:
+            raise ApiError(422, "invalid_offset", str(error)) from None
+        if options.past_end == "404" and asked.offset >= max(total, 1):
+            raise ApiError(404, "not_found", "Invalid offset.")
+        body = b"[%b]" % b",".join(self._texts(request, rows[asked.offset : asked.following()]))
+        if key == "bare":
+            return _json(body)
+        counted = min(total, options.total_stops_at or total)
+        around = asked.envelope(counted, has_size=options.has_page_size, has_total=options.has_total)
+        has_more = asked.following() < (counted if options.more_by == "total" else total)
+        if options.more == "has_more":
+            around["has_more"] = has_more
+        elif options.more == "next":
+            around["next"] = asked.next_link(request.scope["path"]) if has_more else None
+        if options.empty_list == "null" and body == b"[]":
+            body = b"null"
+        members = _ENCODER.encode(around)[1:-1]
+        return _json(b'{"%b":%b%b}' % (key.encode(), body, b"," + members if members else b""))
 
     def _more(self, request: Request, page: int, size: int, following: int, counted: int) -> object:
         """What the envelope says outright of whether there is more."""
@@ -471,33 +507,24 @@ class _Api:
                 self._tenant.delete_quota(user)
             except KeyError:
                 raise ApiError(404, "not_found", "This user has no quota.") from None
-            response = Response(status_code=204)
+            response = _json(b'{"ok":true}') if self._options.quota_deleted == "ok" else Response(status_code=204)
         if key is not None:
             self._answered[key] = (now, asked, response)
         return response
 
     def _put_quota(self, user: str, body: bytes) -> Response:
         try:
-            limits = json.loads(body or b"{}", parse_float=Decimal)
-            if not isinstance(limits, dict):
-                raise ValueError("the body must be a JSON object")
-            # Unknown fields are passed over, as APIs do; unusable limits are not.
-            self._tenant.put_quota(user, {name: limits[name] for name in LIMITS if name in limits})
+            self._tenant.put_quota(user, limits_after_put(body, self._tenant.quota(user), self._options))
         except ValueError as error:
             raise ApiError(422, "invalid_quota", str(error)) from None
         return self._quota(user, self._tenant.quota(user) or {})
 
     def _quota(self, user: str, limits: dict[str, Limit]) -> Response:
         tenant = self._tenant
-        owned = sum(sandbox.owner == user for sandbox in tenant.sandboxes)
+        created = sum(sandbox.owner == user for sandbox in tenant.sandboxes)
+        owned = sum(sandbox.owner == user and sandbox.is_there for sandbox in tenant.sandboxes)
         running = tenant.remember("running", tenant.running_by_user)[user]
-        quota: dict[str, object]
-        if self._options.quota_shape == "flat":
-            quota = {"external_user_id": user, **limits, "usage": {"sandboxes": owned, "concurrent": running}}
-        else:
-            usage = {"total_sandboxes": owned, "concurrent": running}
-            quota = {"external_user_id": user, "limits": limits, "usage": usage}
-        return _json(_ENCODER.encode({"data": quota}))
+        return _json(_ENCODER.encode(quota_answer(user, limits, created, owned, running, self._options)))
 
     # Credits
 

@@ -31,6 +31,9 @@ UNATTRIBUTED = "(unattributed)"
 COST_FIELDS = ("credit_cost", "credits_used")
 """The two names of a session's cost: the vendor's Go client has one, its TypeScript client the other."""
 
+GONE = ("destroyed", "deleted", "terminated")
+"""The statuses of a sandbox that no longer exists."""
+
 _COST_LIMIT = 10**9
 # Three thousand years: more would be no duration, and would overflow the sums of whoever reads it.
 _SECONDS_LIMIT = 10**11
@@ -87,6 +90,11 @@ class Sandbox(msgspec.Struct, frozen=True):
     """All fields, for the list's filters."""
     kind: str = "text"
     """As in `Session`."""
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the sandbox still exists, by its status."""
+        return self.fields.get("status") not in GONE
 
 
 class _Number(str):

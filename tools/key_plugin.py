@@ -8,7 +8,7 @@ from detect_secrets.plugins.base import RegexBasedDetector
 
 
 class MiosaKeyDetector(RegexBasedDetector):
-    """Keys start with `msk_`. Made-up ones in tests and docs are short or say that they are made up."""
+    """Keys start with `msk_`, some with a word for their kind after it. Made-up ones are short or say what they are."""
 
     secret_type = "MIOSA API key"  # noqa: S105  # pragma: allowlist secret
-    denylist = (re.compile(r"\bmsk_(?!demo|test|canary|wrong)[A-Za-z0-9_-]{12,}"),)
+    denylist = (re.compile(r"\bmsk_(?:(?:u|a|p|live)_)?+(?!demo|test|canary|wrong)[A-Za-z0-9_-]{12,}"),)

@@ -37,11 +37,20 @@ def read_document(body: bytes, *, is_error: bool = False) -> tuple[str, str | No
     Raises `TransientError` for a body that is cut short or not JSON, and `ApiError` for one that is not an object, is
     empty, or holds an error although `is_error` does not say so.
     """
-    text = decode(body.removeprefix(BOM))
-    value = parse(text)
+    stored, normalized, value = read_json(body, is_error=is_error)
     if not isinstance(value, dict) or not value:
         raise ApiError("the answer is not a JSON object")
-    if not is_error:
+    return stored, normalized, value
+
+
+def read_json(body: bytes, *, is_error: bool = False) -> tuple[str, str | None, Any]:
+    """The same for a body of any shape: what it says is judged by the models, which report what they reject.
+
+    Raises `TransientError` for a body that is cut short or not JSON, and `ApiError` for a web page or an error.
+    """
+    text = decode(body.removeprefix(BOM))
+    value = parse(text)
+    if isinstance(value, dict) and not is_error:
         refuse_error(value)
     return *storable(text), value
 

@@ -9,7 +9,7 @@ from typing import Any
 from core.errors import ApiError
 
 _PLACES = ("page", "meta", "pagination", "links")
-_SIZES = ("page_size", "per_page")
+_SIZES = ("page_size", "per_page", "limit")
 _FLAGS = ("has_more", "has_next")
 _NEXT = ("next", "next_page")
 FIELDS = frozenset({"next_cursor", "total", "total_pages", *_FLAGS, *_NEXT, *_SIZES, *_PLACES})

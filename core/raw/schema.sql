@@ -51,14 +51,15 @@ create table if not exists raw.usage_sessions (
                                             -- the same row with the last of repeated keys, surrogates spelt out; null otherwise
 );
 
+-- Versions of sandboxes. The list is always read whole, so a sandbox that a load does not list is gone from it.
 create table if not exists raw.sandboxes (
     load_id bigint not null,
-    row_number bigint not null,
+    row_number bigint not null,             -- its place in the list; behind these, sandboxes that are no longer listed
     row_key varchar not null,               -- the sandbox's id, or a digest as above
     has_id boolean not null,
     row_hash bigint not null,
     external_user_id varchar,               -- hint: whose quota to ask
-    payload varchar,
+    payload varchar,                        -- null: no longer listed
     payload_normalized varchar
 );
 
@@ -72,6 +73,12 @@ create table if not exists raw.quotas (
     http_status integer not null,           -- 200, or 404 for no quota
     payload varchar,                        -- the answer's body as it came; may be null for a 404
     payload_normalized varchar
+);
+
+-- The answers in raw.quotas that a load brought again unchanged, so that it is known when each quota was last read.
+create table if not exists raw.quota_reads (
+    load_id bigint not null,                -- the load that brought the answer again
+    row_key varchar not null                -- the external_user_id asked for, as in raw.quotas
 );
 
 -- How far a run that has not finished came with asking for quotas: whom a run cut off or failed need not ask again. No

@@ -95,6 +95,7 @@ class RawWriter:
                 added = self._land_rows(loads, last) if has_rows else {}
                 for load in loads:
                     load.rows_added = added.get(load.number, 0)
+                self._land_absences(loads, last)
                 self._insert_loads(loads, last)
 
         self.database.with_memory(land_whole)
@@ -108,11 +109,16 @@ class RawWriter:
         self.database.execute(sql("number_loads"), [last, [load.number for load in loads]])
         choose_new_versions(self.database, resource)
         self.database.execute(sql(f"insert/{resource}"))
+        if resource == "quotas":
+            self.database.execute(sql("insert_quota_reads"))
         self._note(resource, last + 1)
         return dict(self.database.query(sql("count_added")))
 
     def _note(self, resource: str, first_load: int) -> None:
         """Called when rows were added, within their transaction, for what a subclass has to keep with them."""
+
+    def _land_absences(self, loads: Sequence[Load], last: int) -> None:
+        """Called within the transaction of loads that follow load `last`, for rows about what they do not list."""
 
     def _report(self) -> None:
         """Called after the transaction of rows was committed, for what a subclass has to say about them."""

@@ -77,6 +77,13 @@
     )
 {%- endmacro %}
 
+{% macro spark__json_only_item(document) -%}
+    case
+        when left({{ document }}, 1) <> '[' then {{ document }}
+        when size({{ spark__json_items(document) }}) = 1 then ({{ spark__json_items(document) }})[0]
+    end
+{%- endmacro %}
+
 {% macro spark__json_objects(document, texts, values, documents) -%}
     transform(
         {{ spark__json_items(document) }},

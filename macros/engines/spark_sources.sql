@@ -20,6 +20,7 @@
             ended_at_utc="timestamp", external_user_id="string", **payload),
         "sandboxes": dict(row, external_user_id="string", **payload),
         "quotas": dict(row, http_status="integer", **payload),
+        "quota_reads": {"load_id": "bigint", "row_key": "string"},
         "usage_rollups": dict(row, **payload),
         "usage_summaries": dict(row, **payload),
     }) }}

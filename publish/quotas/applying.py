@@ -2,17 +2,22 @@
 
 The intent is recorded before a change is sent, and the outcome after it, each in a transaction. A kill leaves at most
 one batch without an outcome; a rerun sees from the vendor's own answers what is left to do.
+
+A limit that is no longer desired is left out, which by the documentation uncaps it. If it is still there when the quota
+is read again, it is sent as null, and if that does not help either, the quota is removed and set anew. Both intents of
+that are recorded before the removal, so that a rerun knows which limits the user had (`publish.quotas.interrupted`).
 """
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from core.api.client import Client
 from core.api.quotas import ACCEPTED, quota_path, read_quota_answer
@@ -25,13 +30,19 @@ from core.raw.load import Load
 from core.raw.writer import RawWriter
 from publish.quotas.changes import QuotaChange, record_changes
 from publish.quotas.comparison import DesiredLimit
-from publish.quotas.limits import FIELDS, Quota, quota_body, read_quota
+from publish.quotas.interrupted import InterruptedChange
+from publish.quotas.limits import FIELDS, NO_QUOTA, Quota, quota_body, read_quota
+
+logger = logging.getLogger("miosa_billing")
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 BRAKE_PERCENT = 20
 """A change of more than this share of all users needs `--force`."""
+
+LEFT_OUT, AS_NULL, ANEW = range(3)
+"""The ways to clear a limit, from the documented one on."""
 
 _THREADS = 8
 _BATCH_USERS = 64
@@ -68,20 +79,38 @@ class _Answer:
 
 @dataclass(frozen=True, slots=True)
 class _Target:
-    """What has to be sent for a user, and the limits that it sets."""
+    """The limits that a user should have, and what the vendor has."""
 
     user: str
     caps: Mapping[str, Decimal]
-    change: QuotaChange
+    others: Mapping[str, Any]
+    """Limits of names that only the vendor knows: they are sent as they are."""
+    live: Quota
+
+    @property
+    def cleared(self) -> list[str]:
+        """The limits that are to be cleared while the user keeps others."""
+        return sorted(self.live.caps.keys() - self.caps.keys()) if self.caps or self.others else []
+
+
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """The changes that are sent for a target, one after the other, and the way in which they clear limits."""
+
+    target: _Target
+    way: int
+    changes: Sequence[QuotaChange]
 
 
 @dataclass(frozen=True, slots=True)
 class _Written:
-    """A change that was sent, and the quota as read afterwards."""
+    """Changes that were sent, and the quota as read afterwards."""
 
-    change: QuotaChange
+    changes: Sequence[QuotaChange]
     seen: _Answer | None
     failure: ExtractError | None
+    is_kept: bool = False
+    """Whether nothing is wrong but that a limit to be cleared is still there, or that it was refused as null."""
 
 
 class Applying:
@@ -99,10 +128,20 @@ class Applying:
         self._pool = ThreadPoolExecutor(self._threads, "quotas")
         self._loads = 0
         self._given_up = 0
+        self._way = LEFT_OUT
+        self._interrupted: Mapping[str, InterruptedChange] = {}
 
-    def apply(self, desired: Mapping[str, Mapping[str, DesiredLimit]]) -> Outcome:
-        """Apply the desired limits of these users. Failures are in the outcome, not raised."""
+    def apply(
+        self,
+        desired: Mapping[str, Mapping[str, DesiredLimit]],
+        interrupted: Mapping[str, InterruptedChange] | None = None,
+    ) -> Outcome:
+        """Apply the desired limits of these users, and finish changes of theirs that were cut off.
+
+        Failures are in the outcome, not raised.
+        """
         outcome, users = Outcome(), list(desired)
+        self._interrupted = interrupted or {}
         # The first user alone shows whether the key may change quotas, and whether the address is right.
         batches = [users[:1], *(users[start : start + _BATCH_USERS] for start in range(1, len(users), _BATCH_USERS))]
         for batch in batches:
@@ -117,42 +156,57 @@ class Applying:
     ) -> None:
         """Read the quotas of some users, change those that differ, and land the answers."""
         targets: list[_Target] = []
+        finished: list[QuotaChange] = []
         settled: dict[str, _Answer] = {}
         for user, seen in self._each(self._read_quota, users):
             if isinstance(seen, ExtractError):
                 if not self._may_go_on(user, seen, outcome):
                     break
                 continue
-            target = _target(user, seen.quota, desired[user])
+            interrupted = self._interrupted.get(user)
+            target = _target(user, seen.quota, desired[user], interrupted.quota if interrupted else NO_QUOTA)
             if target is None:
                 settled[user] = seen
                 outcome.already.append(user)
                 self._bar.advance()
+                if interrupted:
+                    finished.append(QuotaChange(interrupted.change_id, user, "PUT", is_in_force=True))
             else:
                 targets.append(target)
+        record_changes(self._warehouse.database, "outcome", finished)
         self._land(settled)
-        if outcome.stopped_by is None:
-            self._change(targets, outcome)
+        attempts = [_attempt(target, self._way if target.cleared else LEFT_OUT) for target in targets]
+        while attempts and outcome.stopped_by is None:
+            attempts = self._change(attempts, outcome)
 
-    def _change(self, targets: Sequence[_Target], outcome: Outcome) -> None:
-        """Record the intent, change the quotas, read them again, and record the outcome."""
-        record_changes(self._warehouse.database, "intent", [target.change for target in targets])
+    def _change(self, attempts: Sequence[_Attempt], outcome: Outcome) -> list[_Attempt]:
+        """Record the intents, change the quotas, read them again, and record the outcomes. Returns what to try next."""
+        record_changes(self._warehouse.database, "intent", [change for each in attempts for change in each.changes])
         done: list[QuotaChange] = []
         seen: dict[str, _Answer] = {}
-        for target, written in self._each(self._write_quota, targets):
+        further: list[_Attempt] = []
+        for attempt, written in self._each(self._write_quota, attempts):
             if isinstance(written, ExtractError):  # not of the API: `_write_quota` returns those
                 raise written
-            done.append(written.change)
+            user = attempt.target.user
+            done += written.changes
             if written.seen is not None:
-                seen[target.user] = written.seen
+                seen[user] = written.seen
             if written.failure is None:
-                outcome.changed.append(target.user)
+                outcome.changed.append(user)
                 self._given_up = 0
                 self._bar.advance()
-            elif not self._may_go_on(target.user, written.failure, outcome):
+            elif written.is_kept and attempt.way < ANEW:
+                further.append(_attempt(attempt.target, attempt.way + 1))
+            elif not self._may_go_on(user, written.failure, outcome):
                 break
         record_changes(self._warehouse.database, "outcome", done)
         self._land(seen)
+        if further and further[0].way > self._way:
+            self._way = further[0].way
+            how = "sending null" if self._way == AS_NULL else "removing the quota and setting it anew"
+            logger.warning("the API keeps a limit that is to be cleared: %s", how)
+        return further
 
     def _each(
         self, work: Callable[[Item], Result], items: Sequence[Item]
@@ -180,34 +234,46 @@ class Applying:
         """Read the quota of a user (in a thread)."""
         started_at = utc_now()
         status, payload, normalized = self._client.get(_path(user), {}, read_quota_answer, accepted=ACCEPTED)
-        quota = _read(status, payload if normalized is None else normalized)
+        quota = _read(status, payload if normalized is None else normalized, user)
         return _Answer(status, payload, normalized, started_at, utc_now(), quota)
 
-    def _write_quota(self, target: _Target) -> _Written:
-        """Send a change and read the quota again, whether or not the change was accepted (in a thread)."""
-        change, failure = target.change, None
-        body = None if change.payload is None else change.payload.encode()
-        try:
-            answer = self._client.write(_path(target.user), body, change.change_id)
-            text = spell_surrogates(answer.body.decode("utf-8", "replace")).replace("\0", "\N{REPLACEMENT CHARACTER}")
-            change = replace(change, http_status=answer.status, payload=self._redact(text) or None)
-        except ExtractError as error:
-            failure = error
-            change = replace(change, payload=None, error=self._redact(str(error)))
-            if isinstance(error, RefusedKeyError | GivenUpError):
-                return _Written(change, None, failure)
+    def _write_quota(self, attempt: _Attempt) -> _Written:
+        """Send the changes and read the quota again, whether or not they were accepted (in a thread)."""
+        sent: list[QuotaChange] = []
+        failure: ExtractError | None = None
+        target = attempt.target
+        for change in attempt.changes:
+            # What follows a removal is sent even if that failed, because it may have been done all the same.
+            if isinstance(failure, RefusedKeyError):
+                sent.append(replace(change, payload=None, error="not sent"))
+                continue
+            change, failure = self._send(change)
+            sent.append(change)
+        if isinstance(failure, RefusedKeyError | GivenUpError):
+            return _Written(sent, None, failure)
         try:
             seen = self._read_quota(target.user)
         except ExtractError as error:
             failure = failure or error
-            return _Written(replace(change, error=change.error or self._redact(str(error))), None, failure)
+            return _Written(_with_outcome(sent, None, self._redact(str(error))), None, failure)
         # The effective limits decide: the answer may get lost although the change took effect.
         if seen.quota.caps == target.caps:
-            return _Written(replace(change, is_in_force=True), seen, None)
+            return _Written(_with_outcome(sent, True), seen, None)
+        is_kept = _is_kept(seen.quota, target) or (failure is not None and attempt.way == AS_NULL)
         failure = failure or ApiError(
             f"the API took the change, and then returned other limits: {_limits_text(seen.quota)}"
         )
-        return _Written(replace(change, is_in_force=False, error=self._redact(str(failure))), seen, failure)
+        return _Written(_with_outcome(sent, False, self._redact(str(failure))), seen, failure, is_kept)
+
+    def _send(self, change: QuotaChange) -> tuple[QuotaChange, ExtractError | None]:
+        """Send a change. Returns it with its answer, and its failure."""
+        body = None if change.payload is None else change.payload.encode()
+        try:
+            answer = self._client.write(_path(change.external_user_id), body, change.change_id)
+        except ExtractError as error:
+            return replace(change, payload=None, error=self._redact(str(error))), error
+        text = spell_surrogates(answer.body.decode("utf-8", "replace")).replace("\0", "\N{REPLACEMENT CHARACTER}")
+        return replace(change, http_status=answer.status, payload=self._redact(text) or None), None
 
     def _land(self, answers: Mapping[str, _Answer]) -> None:
         """Land answers as one complete load, as the extractor does."""
@@ -223,14 +289,51 @@ class Applying:
         self._warehouse.land([load])
 
 
-def _target(user: str, live: Quota, desired: Mapping[str, DesiredLimit]) -> _Target | None:
-    """What has to be sent to make the desired limits effective; None if they are. Other limits stay as they are."""
-    caps = {quota: cap for quota, cap in live.caps.items() if quota not in desired}
-    caps |= {quota: each.cap for quota, each in desired.items() if each.cap is not None}
-    if caps == live.caps:
+def _target(
+    user: str, live: Quota, desired: Mapping[str, DesiredLimit], interrupted: Quota = NO_QUOTA
+) -> _Target | None:
+    """What the user should have; None if the vendor has it. Limits that nothing asks for stay as they are."""
+    caps = {quota: cap for quota, cap in live.caps.items() if quota not in desired or desired[quota].is_restored}
+    for quota, each in desired.items():
+        if each.cap is not None and not (each.is_restored and quota in live.caps):
+            caps[quota] = each.cap
+    others = {**interrupted.others, **live.others}
+    if caps == live.caps and others == live.others:
         return None
-    body = quota_body(caps, live.others)
-    return _Target(user, caps, QuotaChange(str(uuid.uuid4()), user, "DELETE" if body is None else "PUT", payload=body))
+    return _Target(user, caps, others, live)
+
+
+def _attempt(target: _Target, way: int) -> _Attempt:
+    """The changes that bring a target about, if limits are cleared in this way."""
+    body = quota_body(target.caps, target.others)
+    if way == AS_NULL:
+        body = quota_body(target.caps, {**target.others, **{FIELDS[quota]: None for quota in target.cleared}})
+    bodies = [None, body] if way == ANEW else [body]
+    return _Attempt(
+        target,
+        way,
+        [
+            QuotaChange(str(uuid.uuid4()), target.user, "DELETE" if body is None else "PUT", payload=body)
+            for body in bodies
+        ],
+    )
+
+
+def _is_kept(seen: Quota, target: _Target) -> bool:
+    """Whether the vendor has what was sent, and also what was to be cleared."""
+    return (
+        bool(target.cleared)
+        and target.caps.items() <= seen.caps.items()
+        and seen.caps.keys() - target.caps.keys() <= {*target.cleared}
+    )
+
+
+def _with_outcome(
+    changes: Sequence[QuotaChange], is_in_force: bool | None, error: str | None = None
+) -> list[QuotaChange]:
+    """Changes as they are recorded: what the quota was read as afterwards is said of the last one."""
+    *earlier, last = changes
+    return [*earlier, replace(last, is_in_force=is_in_force, error=None if is_in_force else last.error or error)]
 
 
 def _path(user: str) -> str:
@@ -241,10 +344,10 @@ def _path(user: str) -> str:
     return path
 
 
-def _read(status: int, text: str | None) -> Quota:
+def _read(status: int, text: str | None, user: str) -> Quota:
     """Read an answer about a quota. Raises `ApiError`."""
     try:
-        return read_quota(status, text)
+        return read_quota(status, text, user)
     except (ValueError, RecursionError) as error:
         raise ApiError("the answer about the quota cannot be read") from error
 

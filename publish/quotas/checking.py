@@ -120,7 +120,7 @@ def check_api(client: Client, user: str) -> Standing | None:
     now = utc_now()
     month = datetime(now.year, now.month, 1)
     status, payload, normalized = client.get(path, {}, read_quota_answer, accepted=ACCEPTED)
-    quota = read_quota(status, payload if normalized is None else normalized)
+    quota = read_quota(status, payload if normalized is None else normalized, user)
     rollup = UsageForms().ask(month, lambda params: client.get("/usage", params, partial(_read_report, month=month)))
     own = [line for line in rollup if isinstance(line, dict) and line.get("external_user_id") == user]
     if not quota.has_quota and not own:

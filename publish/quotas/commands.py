@@ -68,7 +68,7 @@ def diff(as_json: bool, **options: Any) -> int:
         show(
             json.dumps(comparison.as_json(), ensure_ascii=False, indent=2) if as_json else _comparison_text(comparison)
         )
-    return DIFFERS if comparison.differences else NOTHING
+    return DIFFERS if comparison.differing_users else NOTHING
 
 
 @quotas.command()
@@ -80,7 +80,8 @@ def apply(yes: bool, limit: int | None, force: bool, **options: Any) -> int:
     """Set the desired limits at the vendor.
 
     Shows the differences and asks for confirmation. Reads each user's quota first, changes it only if needed (limits
-    that nothing asks for stay as they are), and reads it back. Exit status: 0 all users have the desired limits, 1 not
+    that nothing asks for stay as they are), and reads it back. If the API keeps a limit that is left out, it is sent as
+    null, and else the quota is removed and set anew. Exit status: 0 all users have the desired limits, 1 not
     all, 2 wrong usage, 3 not confirmed.
     """
     settings = read_settings_as(ApiSettings, **options)
@@ -94,7 +95,7 @@ def apply(yes: bool, limit: int | None, force: bool, **options: Any) -> int:
         comparison = comparison if limit is None else comparison.first(limit)
         # Nobody can confirm what could not be shown.
         (say if yes else show)(_comparison_text(comparison))
-        if not comparison.differences:
+        if not comparison.differing_users:
             return NOTHING
         users = comparison.differing_users
         if len(users) * 100 > BRAKE_PERCENT * comparison.users and not force:
@@ -108,13 +109,13 @@ def apply(yes: bool, limit: int | None, force: bool, **options: Any) -> int:
         with _open(settings) as (warehouse, client):
             again = compare(warehouse.database.query, settings.warehouse, day)
             again = again if limit is None else again.first(limit)
-            if again.differences != comparison.differences:
+            if again.differences != comparison.differences or again.interrupted != comparison.interrupted:
                 raise ExtractError("what differs is no longer what was shown: nothing was changed; run again")
             redact = partial(redacted, settings=settings)
             with bars() as stages:
                 bar = stages.stage("quotas", len(users))
                 applying = Applying(client, warehouse, bar, redact, settings.threads)
-                outcome = applying.apply({user: comparison.desired[user] for user in users})
+                outcome = applying.apply({user: comparison.desired[user] for user in users}, comparison.interrupted)
         return print_outcome(outcome)
 
 
@@ -192,8 +193,12 @@ def _comparison_text(comparison: Comparison) -> str:
     """The differences as a table."""
     users = len(comparison.differing_users)
     title = f"{comparison.day}: {users:,} of {comparison.users:,} users differ, {len(comparison.desired):,} are managed"
-    if not comparison.differences:
+    if comparison.interrupted:
+        title += f"; changes of {len(comparison.interrupted):,} were interrupted: `publish quotas apply` finishes them"
+    if not users:
         return title.replace(f"{users:,} of", "none of", 1)
+    if not comparison.differences:
+        return title
     rows = [
         (quoted_id(each.external_user_id), each.quota, str(each.effective), str(each.desired), each.desired.why)
         for each in comparison.differences

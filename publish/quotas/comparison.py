@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 from core.database.connection import Query
 from core.errors import ApiError, WarehouseError
 from core.sql_files import sql_files
+from publish.quotas.interrupted import InterruptedChange, interrupted_changes
 from publish.quotas.limits import UNKNOWN, Limit, Quota, number_text, read_quota
 
 sql = sql_files(__file__)
@@ -24,16 +25,25 @@ class DesiredLimit:
     cap: Decimal | None
     """None: uncapped."""
     wanted_by: str
-    """`plan` or `override`."""
+    """`plan` or `override`; `interrupted` for a limit that an interrupted change was to keep."""
     plan_id: str | None
+
+    @property
+    def is_restored(self) -> bool:
+        """Whether the limit is only set again where the vendor has none: nothing asks for this very one."""
+        return self.wanted_by == "interrupted"
 
     @property
     def why(self) -> str:
         """Which plan or override asks for it."""
+        if self.is_restored:
+            return "kept by an interrupted change"
         return f"plan {self.plan_id}" if self.wanted_by == "plan" else self.wanted_by
 
     def is_met_by(self, limit: Limit) -> bool:
         """Whether an effective limit is the desired one. No quota means no cap; an unknown limit is never met."""
+        if self.is_restored:
+            return limit.value is not None
         return limit.state != "unknown" and limit.value == self.cap
 
     def __str__(self) -> str:
@@ -61,17 +71,20 @@ class Comparison:
     differences: Sequence[Difference]
     users: int
     """The number of all users."""
+    interrupted: Mapping[str, InterruptedChange] = field(default_factory=dict)
+    """Changes that were cut off, by user: those users are looked at whether or not a difference shows."""
 
     @property
     def differing_users(self) -> list[str]:
-        """The users with differences, in order."""
-        return list(dict.fromkeys(difference.external_user_id for difference in self.differences))
+        """The users with differences or an interrupted change, in order."""
+        return sorted({*(difference.external_user_id for difference in self.differences), *self.interrupted})
 
     def first(self, users: int) -> Comparison:
         """The same with the differences of the first so many users only."""
         chosen = set(self.differing_users[:users])
         differences = [difference for difference in self.differences if difference.external_user_id in chosen]
-        return Comparison(self.day, self.desired, differences, self.users)
+        interrupted = {user: change for user, change in self.interrupted.items() if user in chosen}
+        return Comparison(self.day, self.desired, differences, self.users, interrupted)
 
     def as_json(self) -> dict[str, Any]:
         """The document of `diff --json`. Amounts are strings, so that no reader turns them into floats."""
@@ -111,6 +124,11 @@ def compare(query: Query, warehouse: Path, day: date) -> Comparison:
     desired: dict[str, dict[str, DesiredLimit]] = {}
     for user, quota, cap, wanted_by, plan_id in query(sql("desired_limits"), [day]):
         desired.setdefault(user, {})[quota] = DesiredLimit(cap, wanted_by, plan_id)
+    interrupted = interrupted_changes(query)
+    for user, change in interrupted.items():
+        own = desired.setdefault(user, {})
+        for quota, cap in change.quota.caps.items():
+            own.setdefault(quota, DesiredLimit(cap, "interrupted", None))
     known = effective_quotas(query, desired)
     differences = [
         Difference(user, quota, limit, each)
@@ -118,7 +136,7 @@ def compare(query: Query, warehouse: Path, day: date) -> Comparison:
         for quota, each in quotas.items()
         if not each.is_met_by(limit := known[user].limit(quota) if user in known else UNKNOWN)
     ]
-    return Comparison(day, desired, differences, query(sql("count_users"), [])[0][0])
+    return Comparison(day, desired, differences, query(sql("count_users"), [])[0][0], interrupted)
 
 
 def effective_quotas(query: Query, users: Iterable[str]) -> dict[str, Quota]:
@@ -126,7 +144,7 @@ def effective_quotas(query: Query, users: Iterable[str]) -> dict[str, Quota]:
     found: dict[str, Quota] = {}
     for user, status, text in query(sql("effective_quotas"), [list(users)]):
         try:
-            found[user] = read_quota(status, text)
+            found[user] = read_quota(status, text, user)
         except (ApiError, ValueError, RecursionError):
             continue
     return found

@@ -1,4 +1,4 @@
-"""A user's quota as the vendor returns it, in both shapes, and as it is sent. Amounts are exact decimals."""
+"""A user's quota as the vendor returns it, in every shape, and as it is sent. Amounts are exact decimals."""
 
 from __future__ import annotations
 
@@ -24,8 +24,13 @@ State = Literal["limit", "uncapped", "no_quota", "unknown"]
 EXACT = Context(prec=100, rounding=ROUND_HALF_UP)
 """Arithmetic wide enough to be exact for all sizes that occur here."""
 
-# Each counter by its name in the older shape, then in the newer one.
-_COUNTERS = (("sandboxes", "sandboxes"), ("sandboxes", "total_sandboxes"), ("concurrent", "concurrent"))
+# Each counter by its names in the vendor's shapes; of several that are there, the last counts.
+_COUNTERS = (
+    ("sandboxes", "current_sandboxes"),
+    ("sandboxes", "sandboxes"),
+    ("sandboxes", "total_sandboxes"),
+    ("concurrent", "concurrent"),
+)
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _DECIMALS, _WHOLE_DIGITS = 9, 20
 
@@ -70,17 +75,33 @@ class Quota:
 NO_QUOTA = Quota(has_quota=False, caps={})
 
 
-def read_quota(status: int, text: str | None) -> Quota:
-    """Read an answer about a quota, as the models do. Raises `ApiError` if it cannot be read."""
+def read_quota(status: int, text: str | None, user: str | None = None) -> Quota:
+    """Read an answer about a user's quota as the models do (`stg_miosa__quotas`).
+
+    The quota is the answer, or stands under `data`, then under `quota` or `quotas`; it may be the only item of a list.
+    Raises `ApiError` for any other shape: it must not pass for a quota without limits.
+    """
     if status == 404:
         return NO_QUOTA
-    value = _object(canonical.parse(text or "null"), "is no object")
-    quota = value if value.get("data") is None else _object(value["data"], "has data that is no object")
+    value = canonical.parse(text or "null")
+    quota, is_listed = value, False
+    for names in (("data",), ("quota", "quotas")):
+        if isinstance(quota, dict):
+            quota = next((quota[name] for name in names if quota.get(name) is not None), quota)
+        if isinstance(quota, list):
+            quota, is_listed = _only_item(quota), True
+    if not isinstance(quota, dict):
+        raise ApiError("the answer about the quota is no object")
+    named = quota.get("external_user_id")
+    if is_listed and user is not None and isinstance(named, str) and not isinstance(named, canonical.Number) and named:
+        _require_same(user, canonical.spell_surrogates(named))
     limits = quota if quota.get("limits") is None else _object(quota["limits"], "has limits that are no object")
-    if "limits" not in quota and not any(name in quota for name in FIELDS.values()):
+    # Limits that are null or an empty object are all left out. Other names may mean anything.
+    is_left_out = "limits" in quota and not quota["limits"] and not any(name in quota for name in FIELDS.values())
+    if not is_left_out and not any(name in limits for name in FIELDS.values()):
         raise ApiError("the answer about the quota names no limit")
     usage = quota.get("usage")
-    counters = usage if isinstance(usage, dict) else {}
+    counters = {"current_sandboxes": quota.get("current_sandboxes"), **(usage if isinstance(usage, dict) else {})}
     return Quota(
         has_quota=True,
         caps={quota: _limit(limits[name], name) for quota, name in FIELDS.items() if limits.get(name) is not None},
@@ -94,6 +115,16 @@ def read_quota(status: int, text: str | None) -> Quota:
             for quota, name in _COUNTERS
             if (counted := number(counters.get(name))) is not None and _fits_warehouse(counted)
         },
+    )
+
+
+def read_body(text: str) -> Quota:
+    """The quota that a body of `quota_body` sets."""
+    limits = canonical.parse(text)
+    return Quota(
+        has_quota=True,
+        caps={quota: _limit(limits[name], name) for quota, name in FIELDS.items() if limits.get(name) is not None},
+        others={name: value for name, value in limits.items() if name not in FIELDS.values()},
     )
 
 
@@ -117,6 +148,19 @@ def number_text(value: Decimal) -> str:
     """
     text = f"{value:f}"
     return (text.rstrip("0").rstrip(".") if "." in text else text) or "0"
+
+
+def _require_same(user: str, named: str) -> None:
+    """Raise `ApiError` if a list of one is about another user."""
+    if named != user:
+        raise ApiError("the answer about the quota is about another user")
+
+
+def _only_item(items: list[Any]) -> Any:
+    """The item of a list of one."""
+    if len(items) != 1:
+        raise ApiError(f"the answer about the quota is a list of {len(items)}")
+    return items[0]
 
 
 def _object(value: Any, error: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import pytest
 
 from pipeline import ROOT
 from tools.audit import LOCKS
+from tools.key_plugin import MiosaKeyDetector
 
 
 def audit(root: Path) -> subprocess.CompletedProcess[str]:
@@ -70,3 +71,10 @@ def test_a_planted_fault_is_found(plant: Callable[[Path], str], tmp_path: Path) 
     assert done.returncode == 1
     assert expected in done.stdout
     assert "audit: 1 findings" in done.stdout
+
+
+@pytest.mark.parametrize("kind", ["", "u_", "a_", "p_", "live_"])
+def test_a_key_of_every_kind_is_found_and_a_made_up_one_is_not(kind: str) -> None:
+    (pattern,) = MiosaKeyDetector.denylist
+    assert pattern.search(f"key = msk_{kind}" + "9f8a7b6c5d4e3f2a")
+    assert not pattern.search(f"key = msk_{kind}canary_9876543210")

@@ -299,18 +299,21 @@ def test_what_was_asked_for_needs_somebody_who_takes_it(monkeypatch: pytest.Monk
 # The key
 
 
-def test_a_canary_key_appears_nowhere(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["", "u_", "a_", "p_", "live_"])
+def test_a_canary_key_appears_nowhere(tmp_path: Path, kind: str) -> None:
     """Not in output, at its most talkative; not in the warehouse or beside it, even if the API echoes it."""
-    echo = Response(f'{{"error":{{"message":"bad key {KEY}","request_id":"{KEY}"}}}}', 422)
+    key = KEY.replace("msk_", f"msk_{kind}")
+    echo = Response(f'{{"error":{{"message":"bad key {key}","request_id":"{key}"}}}}', 422)
     script = Script("/usage/summary", echo)
-    with serve(Tenant.from_rows([row("a", "2026-10-05")]), Options(api_key=KEY), script) as running:
-        done = command(*MONTH, "--verbose", environment=environment(running, tmp_path / "w.duckdb"))
+    with serve(Tenant.from_rows([row("a", "2026-10-05")]), Options(api_key=key), script) as running:
+        settings = {**environment(running, tmp_path / "w.duckdb"), "MIOSA_API_KEY": key}
+        done = command(*MONTH, "--verbose", environment=settings)
     assert done.returncode == 1
     assert "GET /usage/summary" in done.stderr
     assert "bad key ***" in done.stderr
-    assert KEY not in done.stderr + done.stdout
+    assert key not in done.stderr + done.stdout
     for path in tmp_path.rglob("*"):
-        assert path.is_dir() or KEY.encode() not in path.read_bytes()
+        assert path.is_dir() or key.encode() not in path.read_bytes()
 
 
 def test_a_key_that_is_echoed_in_an_answer_that_is_kept_is_not_landed(tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ def reader(warehouse: Path, folder: Path) -> duckdb.DuckDBPyConnection:
     """Raw, and the folder in a schema `parquet`, read as any engine would."""
     connection = duckdb.connect()
     connection.execute(f"attach '{warehouse}' as warehouse (read_only); create schema raw; create schema parquet")
-    for table in TABLES:
+    for table in (*TABLES, "quota_reads"):
         connection.execute(f"create view raw.{table} as from warehouse.raw.{table}")
         if [*(folder / table).glob("*/*.parquet")]:
             connection.execute(f"create view parquet.{table} as from {files(folder, table)}")
@@ -93,7 +93,7 @@ def assert_same(warehouse: Path, folder: Path, tables: tuple[str, ...] = TABLES)
                     "where month is distinct from strftime(ended_at_utc, '%Y-%m')"
                 )
             assert connection.execute(f"select count(*) {wrong}").fetchall() == [(0,)]
-            place = "row_number" if table != "loads" else "0"
+            place = "row_number" if table not in ("loads", "quota_reads") else "0"
             misplaced = (
                 f"select 1 from {files(folder, table, ', filename = true, file_row_number = true')} "
                 "qualify not ends_with(filename, '/load_' || load_id || '.parquet') "
@@ -116,9 +116,10 @@ def test_the_folder_holds_what_raw_holds_and_a_rerun_adds_nothing_to_it(warehous
             run(server, warehouse, folder, *OCTOBER)
     finally:
         os.umask(before)
-    assert all(name.startswith("loads/") for name in names(folder) - first)
+    # That it read the quotas again is all there is to say of the second run.
+    assert all(name.startswith(("loads/", "quota_reads/")) for name in names(folder) - first)
     assert {name: (folder / name).stat().st_mtime_ns for name in first} == times
-    assert_same(warehouse, folder, tuple(table for table in TABLES if table != "sandboxes"))
+    assert_same(warehouse, folder, (*(table for table in TABLES if table != "sandboxes"), "quota_reads"))
     for path in (folder, *folder.rglob("*")):
         assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600)
 

@@ -73,8 +73,10 @@ errors as (
     where
         (quotas.quota = 'credits' and quotas.used_value is distinct from coalesce(user_periods.credits, 0))
         or (quotas.quota = 'concurrent' and quotas.used_value is distinct from coalesce(user_periods.peak_concurrent, 0))
+        {%- if sandbox_quota_counts() == "created" %}
         -- Usage counts all sandboxes ever run up to the period's end, so at least those of the period.
-        or (quotas.quota = 'sandboxes' and quotas.used_value < coalesce(user_periods.sandbox_count, 0))
+        or (quotas.quota = 'sandboxes' and coalesce(quotas.used_value < coalesce(user_periods.sandbox_count, 0), true))
+        {%- endif %}
     union all
     select
         'utilization' as error,
@@ -122,7 +124,7 @@ errors as (
         or (
             quota <> 'storage_gb'
             and limit_value > 0
-            and (reached_limit_at_utc is not null) <> (used_value >= limit_value)
+            and (reached_limit_at_utc is not null) <> coalesce(used_value >= limit_value, false)
         )
         or (
             quota in ('concurrent', 'sandboxes')

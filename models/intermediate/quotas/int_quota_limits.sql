@@ -25,6 +25,7 @@ limits as (
         '{{ quota }}' as quota,
         quotas.load_id,
         quotas.row_number,
+        quotas.last_read_load_id,
         quotas.has_quota,
         case when quotas.has_quota then quotas.{{ quota }}_limit end as limit_value
     from quotas
@@ -44,19 +45,52 @@ compared as (
         partition by limits.external_user_id, limits.quota order by limits.load_id, limits.row_number
     )
 
+),
+
+-- The first answer is a change too: there is none before it to be the same as.
+numbered as (
+
+    select
+        compared.*,
+        count(
+            case
+                when
+                    compared.has_quota is distinct from compared.previous_has_quota
+                    or compared.limit_value is distinct from compared.previous_limit_value
+                    then 1
+            end
+        ) over (
+            partition by compared.external_user_id, compared.quota
+            order by compared.load_id, compared.row_number
+            rows between unbounded preceding and current row
+        ) as version_number
+    from compared
+
+),
+
+limit_versions as (
+
+    select
+        numbered.external_user_id,
+        numbered.quota,
+        numbered.version_number,
+        any_value(numbered.has_quota) as has_quota,
+        any_value(numbered.limit_value) as limit_value,
+        min(numbered.load_id) as seen_from_load_id,
+        max(numbered.last_read_load_id) as last_read_load_id
+    from numbered
+    group by numbered.external_user_id, numbered.quota, numbered.version_number
+
 )
 
 select
-    compared.external_user_id,
-    compared.quota,
-    row_number() over (
-        partition by compared.external_user_id, compared.quota order by compared.load_id, compared.row_number
-    ) as version_number,
-    compared.has_quota,
-    compared.limit_value,
-    loads.started_at_utc as seen_from_utc
-from compared
-inner join loads on compared.load_id = loads.load_id
-where
-    compared.has_quota is distinct from compared.previous_has_quota
-    or compared.limit_value is distinct from compared.previous_limit_value
+    limit_versions.external_user_id,
+    limit_versions.quota,
+    limit_versions.version_number,
+    limit_versions.has_quota,
+    limit_versions.limit_value,
+    first_loads.started_at_utc as seen_from_utc,
+    last_loads.started_at_utc as last_read_utc
+from limit_versions
+inner join loads as first_loads on limit_versions.seen_from_load_id = first_loads.load_id
+inner join loads as last_loads on limit_versions.last_read_load_id = last_loads.load_id

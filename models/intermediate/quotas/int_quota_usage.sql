@@ -1,6 +1,8 @@
 -- Purpose: what each user used of each quota in each period, beside the effective limit (rules 15 to 17).
 -- Grain: one row per user, billing period and quota (external_user_id, billing_period, quota), for every user with usage in the
 --        period or with a quota at any time.
+{%- set is_owned = sandbox_quota_counts() == "owned" %}
+{%- set loads = ref("stg_miosa__loads") %}
 
 with
 
@@ -18,7 +20,7 @@ user_periods as (
 
 sandboxes as (
 
-    select * from {{ ref("int_user_sandboxes") }}
+    select * from {{ counted_sandboxes() }}
 
 ),
 
@@ -28,6 +30,36 @@ storage as (
 
 ),
 
+{% if is_owned %}
+-- Of a period that ended before the list was first read, it is not known which sandboxes are gone since.
+first_list as (
+
+    select min(started_at_utc) as started_at_utc
+    from {{ loads }}
+    where resource = 'sandboxes'
+
+),
+
+sandbox_counts as (
+
+    select
+        limits.external_user_id,
+        limits.billing_period,
+        case
+            when any_value(limits.period_end_at_utc) > any_value(first_list.started_at_utc)
+                then coalesce(max(sandboxes.owned_sandbox_count), 0)
+        end as sandbox_count
+    from limits
+    cross join first_list
+    left join sandboxes
+        on
+            limits.external_user_id = sandboxes.external_user_id
+            and limits.billing_period = sandboxes.billing_period
+    where limits.quota = 'sandboxes'
+    group by limits.external_user_id, limits.billing_period
+
+),
+{% else %}
 -- Sandboxes are numbered in the order in which a user first ran them. So the highest number up to a period is their count.
 newest_sandboxes as (
 
@@ -45,11 +77,11 @@ sandbox_counts as (
     select
         limits.external_user_id,
         limits.billing_period,
-        max(newest_sandboxes.sandbox_number) over (
+        coalesce(max(newest_sandboxes.sandbox_number) over (
             partition by limits.external_user_id
             order by limits.billing_period
             rows between unbounded preceding and current row
-        ) as sandbox_count
+        ), 0) as sandbox_count
     from limits
     left join newest_sandboxes
         on
@@ -58,6 +90,7 @@ sandbox_counts as (
     where limits.quota = 'sandboxes'
 
 ),
+{% endif %}
 
 used as (
 
@@ -83,9 +116,9 @@ select
     limits.billing_period,
     limits.quota,
     limits.limit_value,
-    -- What was not used is 0, but storage that the vendor did not report is not measured.
+    -- What was not used is 0, but storage that the vendor did not report is not measured, and nor are sandboxes above.
     case
-        when limits.quota = 'storage_gb' then used.used_value
+        when limits.quota in ('storage_gb', 'sandboxes') then used.used_value
         else coalesce(used.used_value, 0)
     end::decimal(38, 9) as used_value,
     limits.has_quota,

@@ -18,7 +18,7 @@ reached_limits as (
 
 sandboxes as (
 
-    select * from {{ ref("int_user_sandboxes") }}
+    select * from {{ counted_sandboxes() }}
 
 ),
 

@@ -29,6 +29,7 @@ versions as (
         limits.has_quota,
         limits.limit_value,
         limits.seen_from_utc as seen_from_at_utc,
+        limits.last_read_utc as last_read_at_utc,
         -- The first known limit also counts for all time before.
         case when limits.version_number > 1 then limits.seen_from_utc end as in_force_from_at_utc,
         -- Versions are in the order of loads. If a clock went back, a version ends when any later version was first seen.
@@ -53,6 +54,7 @@ known as (
         versions.has_quota,
         versions.limit_value,
         versions.seen_from_at_utc,
+        versions.last_read_at_utc,
         versions.in_force_from_at_utc,
         versions.in_force_to_at_utc,
         versions.is_current
@@ -65,6 +67,7 @@ known as (
         null::boolean as has_quota,
         null::decimal(38, 9) as limit_value,
         null::timestamp as seen_from_at_utc,
+        null::timestamp as last_read_at_utc,
         null::timestamp as in_force_from_at_utc,
         null::timestamp as in_force_to_at_utc,
         true as is_current
@@ -86,6 +89,7 @@ select
     known.has_quota,
     known.limit_value::decimal(38, 9) as limit_value,
     known.seen_from_at_utc,
+    known.last_read_at_utc,
     known.in_force_from_at_utc,
     known.in_force_to_at_utc,
     known.is_current,

@@ -37,7 +37,7 @@ concurrency as (
 
 sandboxes as (
 
-    select * from {{ ref("int_user_sandboxes") }}
+    select * from {{ counted_sandboxes() }}
 
 ),
 

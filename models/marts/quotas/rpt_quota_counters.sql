@@ -24,6 +24,12 @@ sandboxes as (
 
 ),
 
+owned_sandboxes as (
+
+    select * from {{ ref("int_owned_sandboxes") }}
+
+),
+
 sessions as (
 
     select * from {{ ref("int_sessions") }}
@@ -32,7 +38,9 @@ sessions as (
 
 readings as (
 
-    {% for counter, column in [("concurrent", "running_session_count"), ("sandboxes", "sandbox_count")] %}
+    {% for counter, column in [
+        ("concurrent", "running_session_count"), ("sandboxes", "sandbox_count"), ("owned_sandboxes", "owned_sandbox_count"),
+    ] %}
     select
         quotas.external_user_id,
         '{{ counter }}' as counter,
@@ -73,6 +81,19 @@ ours as (
             newest.external_user_id = sandboxes.external_user_id
             and newest.read_at_utc >= sandboxes.first_started_at_utc
     where newest.counter = 'sandboxes'
+    group by newest.external_user_id, newest.counter
+    union all
+    select
+        newest.external_user_id,
+        newest.counter,
+        count(*) as our_value
+    from newest
+    inner join owned_sandboxes
+        on
+            newest.external_user_id = owned_sandboxes.external_user_id
+            and newest.read_at_utc >= owned_sandboxes.owned_from_utc
+            and (owned_sandboxes.owned_to_utc is null or newest.read_at_utc < owned_sandboxes.owned_to_utc)
+    where newest.counter = 'owned_sandboxes'
     group by newest.external_user_id, newest.counter
     union all
     -- A running session always counts: its end_at_utc is only the time at which it was last read, a moment before.

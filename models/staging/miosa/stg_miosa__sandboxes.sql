@@ -1,6 +1,7 @@
 -- Purpose: the vendor's list of sandboxes, which names the owner of each.
 -- Grain: one row per version of a sandbox (row_key, load_id, row_number).
--- All versions are kept: an owner from an earlier version counts if a later one names none (rule 9).
+-- All versions are kept: an owner from an earlier version counts if a later one names none (rule 9). A version without a payload says
+-- that the list no longer holds the sandbox.
 
 with
 
@@ -19,7 +20,8 @@ parsed as (
         versions.has_id,
         versions.payload,
         {{ json_fields(
-            "coalesce(versions.payload_normalized, versions.payload)", values=["external_user_id"]
+            "coalesce(versions.payload_normalized, versions.payload)",
+            texts=["created_at", "status"], values=["external_user_id"],
         ) }} as fields,
         row_number() over (
             partition by versions.row_hash, versions.row_key, versions.has_id
@@ -38,7 +40,11 @@ typed as (
         parsed.has_id,
         parsed.is_current,
         parsed.payload,
-        {{ json_id("parsed.fields.external_user_id") }} as external_user_id
+        {{ json_id("parsed.fields.external_user_id") }} as external_user_id,
+        {{ parse_utc("parsed.fields.created_at") }} as created_at_utc,
+        -- The vendor names the event `destroyed`; the other two are the usual words for the same.
+        parsed.payload is not null
+        and coalesce(lower(parsed.fields.status) not in ('destroyed', 'deleted', 'terminated'), true) as is_there
     from parsed
 
 )
@@ -49,6 +55,8 @@ select
     typed.row_key,
     typed.is_current,
     typed.external_user_id,
+    typed.created_at_utc,
+    typed.is_there,
     case when typed.has_id then typed.row_key end as sandbox_id,
     case
         when not typed.has_id then 'missing_id'

@@ -166,9 +166,14 @@ def dim_quota_limits(scene: Scene) -> Mart:
     for user in users(scene):
         for quota, column in QUOTAS.items():
             wanted = wanted_on(scene, user, quota, scene.as_of_day, plan_on(scene, user, scene.as_of_day))
+            shown = first_shown(answers[user], quota)
             limits = [
-                (answer.limits is not None, (answer.limits or {}).get(column), answer.started_at)
-                for answer in first_shown(answers[user], quota)
+                (answer.limits is not None, (answer.limits or {}).get(column), answer.started_at) for answer in shown
+            ]
+            # Each answer that came before another limit was shown read this one.
+            ends = [*(answer.load_id for answer in shown[1:]), 1 << 62]
+            last_read = [
+                max((a for a in answers[user] if a.load_id < end), key=lambda a: a.load_id).started_at for end in ends
             ]
             nothing: dict[str, Any] = dict.fromkeys(
                 ("wanted_limit_value", "wanted_by", "wanted_plan_id", "is_managed", "is_drifted")
@@ -186,13 +191,17 @@ def dim_quota_limits(scene: Scene) -> Mart:
                     "has_quota": has_quota,
                     "limit_value": limit,
                     "seen_from_at_utc": seen,
+                    "last_read_at_utc": last_read[place],
                     "in_force_from_at_utc": seen if place else None,
                     "in_force_to_at_utc": None if is_current else min(later[2] for later in limits[place + 1 :]),
                     "is_current": is_current,
                     **(newest if is_current else nothing),
                 }
             if not limits and wanted is not None:
-                unknown = ("has_quota", "limit_value", "seen_from_at_utc", "in_force_from_at_utc", "in_force_to_at_utc")
+                unknown = (
+                    *("has_quota", "limit_value", "seen_from_at_utc", "last_read_at_utc"),
+                    *("in_force_from_at_utc", "in_force_to_at_utc"),
+                )
                 mart[user, quota, 0] = {**dict.fromkeys(unknown), "is_current": True, **newest}
     return mart
 

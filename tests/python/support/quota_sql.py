@@ -25,7 +25,7 @@ TARGETS = (
 )
 GIVEN = {
     *("int_sessions", "int_sandbox_owners", "int_usage_periods"),
-    *("stg_miosa__loads", "stg_miosa__quotas"),
+    *("stg_miosa__loads", "stg_miosa__quotas", "int_owned_sandboxes"),
 }
 KEYS = {
     "dim_quota_limits": ("external_user_id", "quota", "version_number"),
@@ -88,6 +88,14 @@ class QuotaWarehouse:
         )
         self._table("intermediate.int_sandbox_owners", ["sandbox_id varchar", "external_user_id varchar"], ())
         self._table(
+            "intermediate.int_owned_sandboxes",
+            [
+                *("external_user_id varchar", "sandbox_id varchar", "owned_from_utc timestamp"),
+                "owned_to_utc timestamp",
+            ],
+            (),
+        )
+        self._table(
             "intermediate.int_usage_periods",
             [
                 *("billing_period varchar", "period_start_at_utc timestamp", "period_end_at_utc timestamp"),
@@ -110,6 +118,7 @@ class QuotaWarehouse:
                 *("load_id bigint", "row_number bigint", "external_user_id varchar", "has_quota boolean"),
                 *(f"{quota}_limit decimal(38, 9)" for quota in ("credits", "concurrent", "sandboxes", "storage_gb")),
                 *("sandbox_count bigint", "running_session_count bigint", "rejection_reason varchar"),
+                *("owned_sandbox_count bigint", "last_read_load_id bigint"),
             ],
             (
                 (
@@ -117,6 +126,7 @@ class QuotaWarehouse:
                     *((answer.limits or {}).get(limit) for limit in limits),
                     *(scene.counters.get((answer.user, answer.load_id), (None, None))),
                     rejection_reason,
+                    *(None, answer.load_id),
                 )
                 for rejection_reason, answers in ((None, scene.known.quotas), ("bad_limit", scene.rejected_quotas))
                 for place, answer in enumerate(answers)

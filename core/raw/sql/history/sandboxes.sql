@@ -2,6 +2,6 @@
 -- Grain: one row per version of a key.
 create or replace temp view history as
 select
-    rowid as row_id, load_id, row_number, row_key, has_id, row_hash, false as is_void, false as is_running,
+    rowid as row_id, load_id, row_number, row_key, has_id, row_hash, payload is null as is_void, false as is_running,
     null::integer as http_status, null::timestamp as started_at_utc, null::timestamp as ended_at_utc, payload
 from raw.sandboxes
