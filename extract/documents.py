@@ -34,6 +34,8 @@ class DocumentRequest:
     accepted: frozenset[int] = frozenset({200})
     label: str | None = None
     """Stands for the path in messages, if that holds an id that must not be shown."""
+    shown_fields: frozenset[str] | None = None
+    """With pseudonyms: the only fields whose values stay. None: only fields of external ids are replaced."""
 
 
 @dataclass(slots=True)
@@ -55,11 +57,13 @@ class _Document:
     ended_at: datetime
 
 
-def land_documents(context: RunContext, loads: Sequence[DocumentLoad]) -> None:
+def land_documents(
+    context: RunContext, loads: Sequence[DocumentLoad], stage: str = "quotas, figures"
+) -> None:
     """Read and land these loads, in order. Raises `ExtractError`; loads that were complete before it are landed."""
     warehouse = context.warehouse
     requests = [request for each in loads for request in each.requests]
-    bar = context.bars.stage("quotas, figures", len(requests))
+    bar = context.bars.stage(stage, len(requests))
     pool = ThreadPoolExecutor(context.client.useful_threads, "documents")
     documents = map_ahead(pool, lambda request: _fetch(context, request), requests, _MOST_AHEAD)
     complete: list[Load] = []
@@ -103,5 +107,7 @@ def _fetch(context: RunContext, request: DocumentRequest) -> _Document:
     )
     if context.pseudonyms and payload is not None:
         # An error's words may name the user anywhere. Nothing but its status counts.
-        payload, normalized = (None, None) if status == 404 else storable(context.pseudonyms.hide_in_text(payload))
+        payload, normalized = (None, None) if status == 404 else storable(
+            context.pseudonyms.hide_in_text(payload, request.shown_fields)
+        )
     return _Document(status, payload, normalized, started_at, utc_now())

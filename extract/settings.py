@@ -42,6 +42,9 @@ class Settings(ApiSettings):
     window_days: int = Field(1, ge=1, le=366, description="Days in a window. [default: 1]")
     page_size: int = Field(100, ge=1, le=10_000, description="Rows asked for in a page. [default: 100]")
     max_passes: int = Field(3, ge=1, le=20, description="Readings of a list that does not prove complete. [default: 3]")
+    no_account: bool = Field(
+        False, description="Leave out the platform's own account: balance, transactions and invoices."
+    )
     allow_voids: bool = Field(False, description="Void however many sessions the API no longer lists.")
     void_share: float = Field(
         20.0, ge=0, le=100, description="Per cent of covered sessions a run may void unasked. [default: 20]"
