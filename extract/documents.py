@@ -57,9 +57,7 @@ class _Document:
     ended_at: datetime
 
 
-def land_documents(
-    context: RunContext, loads: Sequence[DocumentLoad], stage: str = "quotas, figures"
-) -> None:
+def land_documents(context: RunContext, loads: Sequence[DocumentLoad], stage: str = "quotas, figures") -> None:
     """Read and land these loads, in order. Raises `ExtractError`; loads that were complete before it are landed."""
     warehouse = context.warehouse
     requests = [request for each in loads for request in each.requests]
@@ -107,7 +105,7 @@ def _fetch(context: RunContext, request: DocumentRequest) -> _Document:
     )
     if context.pseudonyms and payload is not None:
         # An error's words may name the user anywhere. Nothing but its status counts.
-        payload, normalized = (None, None) if status == 404 else storable(
-            context.pseudonyms.hide_in_text(payload, request.shown_fields)
+        payload, normalized = (
+            (None, None) if status == 404 else storable(context.pseudonyms.hide_in_text(payload, request.shown_fields))
         )
     return _Document(status, payload, normalized, started_at, utc_now())

@@ -1,4 +1,4 @@
-"""The platform's own account at the vendor: transactions, balance, invoices and an overview, all derived from one ledger.
+"""The platform's own account at the vendor: transactions, balance, invoices and an overview, all from one ledger.
 
 The ledger follows from the tenant's sessions, so its figures agree with them: a purchase that expired before the first
 session, a promo, a purchase in each month with usage, and what the sessions cost. Invoices run from the 15th to the
@@ -191,9 +191,7 @@ class Account:
             name = f"txn_{identity}" if times[identity] == 1 else f"txn_{identity}_{times[identity]}"
             told = _encodable(f"Usage of session {session.id} of {session.user}")
             computer = session.computer and _encodable(session.computer)
-            entries.append(
-                Entry(end_of(session, now), name, "spend", -(session.nano or 0), computer, description=told)
-            )
+            entries.append(Entry(end_of(session, now), name, "spend", -(session.nano or 0), computer, description=told))
         return entries
 
     def _spends_by_day(self, sessions: Sequence[Session]) -> list[Entry]:

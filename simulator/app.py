@@ -14,7 +14,7 @@ import random
 import re
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial
@@ -37,7 +37,6 @@ from simulator.metering import (
     Attribution,
     GroupBy,
     Rollup,
-    end_of,
     nano_text,
     roll_up,
     whole_cents,
@@ -121,7 +120,7 @@ class Options:
     """Permutes the rows of lists, the same way for the same seed and rows; None lists them newest first."""
     shuffle_keys: bool = False
     """Permutes the keys of rows from one request to the next. Rows given as text are left alone."""
-    account: AccountOptions = AccountOptions()
+    account: AccountOptions = field(default_factory=AccountOptions)
     """How the platform's own account is shown (`simulator.account`)."""
     latency_ms: int = 0
     """How long each answer of the API is held back, in milliseconds."""

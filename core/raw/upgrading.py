@@ -1,4 +1,4 @@
-"""Brings the raw layer of a file that an earlier version wrote up to date, for whoever reads it before the next load."""
+"""Brings the raw layer of an earlier version's file up to date, for whoever reads it before the next load."""
 
 from __future__ import annotations
 

@@ -145,7 +145,9 @@ class RawWriter:
                 for load_id, load in enumerate(loads, last + 1)
             ]
         )
-        self.database.execute(sql("insert_loads"), [ids, self._run_id, resource_names, *others, __version__, outcomes, statuses])
+        self.database.execute(
+            sql("insert_loads"), [ids, self._run_id, resource_names, *others, __version__, outcomes, statuses]
+        )
 
     def _check_ids(self) -> None:
         """Refuse to mix plain ids and pseudonyms, or pseudonyms of two keys: one user would be two."""

@@ -23,8 +23,8 @@ SESSIONS = 400
 CHANGES = """
 insert into raw.loads
 select
-    max(load_id) + 1, 'changes', 'usage_sessions', null, null, max(started_at_utc), max(ended_at_utc), 1, 1, 1, 1, 1, '',
-    'complete', null
+    max(load_id) + 1, 'changes', 'usage_sessions', null, null, max(started_at_utc), max(ended_at_utc), 1, 1, 1, 1, 1,
+    '', 'complete', null
 from raw.loads;
 create temp table newest as
 select max(load_id) as load_id from raw.loads;

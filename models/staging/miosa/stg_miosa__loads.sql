@@ -24,5 +24,5 @@ select
     loads.rows_added as added_row_count,
     loads.api_total as api_total_count,
     loads.http_status,
-    coalesce(loads.outcome, 'complete') as outcome
+    loads.outcome
 from loads

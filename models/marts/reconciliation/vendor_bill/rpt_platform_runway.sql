@@ -33,7 +33,7 @@ transactions as (
 newest_loads as (
 
     select
-        max(case when resource = 'credit_balances' and outcome = 'complete' then started_at_utc end) as balance_at_utc,
+        max(case when resource = 'credit_balances' and outcome is distinct from 'not allowed' then started_at_utc end) as balance_at_utc,
         max(case when resource = 'usage_sessions' then started_at_utc end) as sessions_at_utc
     from {{ ref("stg_miosa__loads") }}
 

@@ -31,10 +31,10 @@ states as (
     select
         sources.source,
         sources.reports,
-        {{ value_at_highest("loads.outcome", "loads.load_id") }} as newest_outcome,
+        coalesce({{ value_at_highest("loads.outcome", "loads.load_id") }} = 'not allowed', false) as is_refused,
         {{ value_at_highest("loads.http_status", "loads.load_id") }} as http_status,
         max(loads.ended_at_utc) as tried_at_utc,
-        max(case when loads.outcome = 'complete' then loads.ended_at_utc end) as read_at_utc
+        max(case when loads.outcome is distinct from 'not allowed' then loads.ended_at_utc end) as read_at_utc
     from sources
     left join loads on sources.source = loads.resource
     group by sources.source, sources.reports
@@ -43,12 +43,12 @@ states as (
 
 select
     states.source,
-    case when states.newest_outcome is null then 'never_read' else 'not_allowed' end as reason,
+    case when states.is_refused then 'not_allowed' else 'never_read' end as reason,
     states.http_status,
     states.tried_at_utc,
     states.read_at_utc,
     states.reports
 from states
 where
-    states.newest_outcome is null
-    or states.newest_outcome <> 'complete'
+    states.tried_at_utc is null
+    or states.is_refused

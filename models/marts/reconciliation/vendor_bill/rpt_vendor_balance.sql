@@ -14,7 +14,7 @@ transactions as (
 loads as (
 
     select * from {{ ref("stg_miosa__loads") }}
-    where outcome = 'complete'
+    where outcome is distinct from 'not allowed'
 
 ),
 
@@ -39,7 +39,6 @@ periods as (
 
 list_loads as (
 
-    -- Up to when bookings and sessions were read.
     select
         max(case when loads.resource = 'credit_transactions' then loads.started_at_utc end) as transactions_until_utc,
         max(case when loads.resource = 'usage_sessions' then loads.started_at_utc end) as sessions_until_utc
@@ -125,7 +124,6 @@ usage_days as (
         usage.booked_at_utc::date as usage_date,
         {{ nano_to_credits(wide_sum("usage.nano_credits")) }} as credits
     from usage
-    where usage.booked_at_utc::date between (select bounds.first_date from bounds) and (select bounds.last_date from bounds)
     group by usage.booked_at_utc::date
 
 ),

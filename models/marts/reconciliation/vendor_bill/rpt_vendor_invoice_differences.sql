@@ -24,12 +24,12 @@ usage as (
 
 ),
 
-transaction_loads as (
+reading as (
 
-    select count(*) > 0 as has_transactions from {{ ref("stg_miosa__loads") }}
+    select count(*) = 0 as has_transactions from {{ ref("rpt_unavailable_sources") }}
     where
-        resource = 'credit_transactions'
-        and outcome = 'complete'
+        source = 'credit_transactions'
+        and read_at_utc is null
 
 ),
 
@@ -111,10 +111,10 @@ select
     sums.booked_date,
     sums.external_user_id,
     sums.our_credits,
-    case when transaction_loads.has_transactions then sums.vendor_credits end::decimal(38, 9) as vendor_credits,
-    case when transaction_loads.has_transactions then sums.vendor_credits - sums.our_credits end::decimal(38, 9) as difference_credits
+    case when reading.has_transactions then sums.vendor_credits end::decimal(38, 9) as vendor_credits,
+    case when reading.has_transactions then sums.vendor_credits - sums.our_credits end::decimal(38, 9) as difference_credits
 from sums
-cross join transaction_loads
+cross join reading
 where
     sums.vendor_credits <> sums.our_credits
-    or (sums.our_credits <> 0 and not transaction_loads.has_transactions)
+    or (sums.our_credits <> 0 and not reading.has_transactions)
