@@ -28,8 +28,8 @@ create table if not exists raw.loads (
 );
 
 -- Columns that later versions added. Loads of versions without them were all complete.
-alter table raw.loads add column if not exists outcome varchar default 'complete';  -- complete | not allowed (the key may not read it)
-alter table raw.loads add column if not exists http_status integer;                 -- of the refusal: 401, 403 or 404; null for a complete load
+alter table raw.loads add column if not exists outcome varchar default 'complete';  -- complete | not allowed
+alter table raw.loads add column if not exists http_status integer;                 -- of a refusal: 401, 403 or 404; else null
 
 -- What holds for the whole file, written with its first load.
 --

@@ -69,7 +69,7 @@ def test_no_data_test_is_turned_down(manifest: dict[str, Any]) -> None:
         for test in data_tests(manifest)
     }
     assert {name: config for name, config in turned_down.items() if config} == {
-        "assert_vendor_bill_agrees": {"severity": "WARN"}
+        "assert_vendor_bill_agrees": {"severity": "warn"}
     }
 
 
