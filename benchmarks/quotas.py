@@ -30,7 +30,8 @@ _SERVE = "--serve"
 # As the extractor would have landed a list of sandboxes, one a user.
 _PLANT = """
 insert into raw.loads
-select 1 + max(load_id), any_value(run_id), 'sandboxes', null, null, $2, $2, 1, $1, $1, $1, $1, 'benchmark'
+select 1 + max(load_id), any_value(run_id), 'sandboxes', null, null, $2, $2, 1, $1, $1, $1, $1, 'benchmark', 'complete',
+    null
 from raw.loads;
 insert into raw.sandboxes
 select

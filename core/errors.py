@@ -37,7 +37,16 @@ class ErrorBodyError(ApiError):
     """An error in an answer whose status says success."""
 
 
-class RefusedKeyError(ApiError):
+class NoAccessError(ApiError):
+    """The API does not answer this request with this key (401, 403), or knows no such address (404)."""
+
+    def __init__(self, message: str, words: str = "", *, status: int) -> None:
+        """Take the HTTP `status`."""
+        super().__init__(message, words)
+        self.status = status
+
+
+class RefusedKeyError(NoAccessError):
     """The API does not let the key in, or not there: no other request will fare better."""
 
 

@@ -22,6 +22,7 @@ from core.command_line import say
 from core.database.checkpoint import KEEP_LOG_ON_CLOSE, NEVER_CHECKPOINT, CheckpointProcess
 from core.database.opening import hold_for_dbt
 from core.errors import ExtractError
+from core.raw.upgrading import add_missing_tables
 from dbt_miosa_billing.seed_files import SeedError, check_seeds
 
 LOADING_COMMANDS = ("build", "seed", "retry")
@@ -65,7 +66,7 @@ class Plugin(BasePlugin):
             raise DbtRuntimeError(self._error)
 
     def configure_connection(self, conn: duckdb.DuckDBPyConnection) -> None:
-        """Leave the log alone when the connection closes, and checkpoint once dbt has ended."""
+        """Leave the log alone when the connection closes, checkpoint once dbt has ended, and complete raw."""
         if self._held is not None:
             self._held.close()  # dbt has it now
             self._held = None
@@ -73,6 +74,7 @@ class Plugin(BasePlugin):
         if path is None or not path.exists():
             return
         conn.execute(KEEP_LOG_ON_CLOSE)
+        add_missing_tables(conn)
         if self._process is None:
             self._process = CheckpointProcess(path)
             atexit.register(self._end)

@@ -39,6 +39,8 @@ class DocumentRequest:
     """Stands for the path in messages, if that holds an id that must not be shown."""
     ask: Callable[[Callable[[Params], Document]], Document] | None = None
     """Asks with the parameters of its choice, in place of `params`, by the function that it is given."""
+    shown_fields: frozenset[str] | None = None
+    """With pseudonyms: the only fields whose values stay. None: only fields of external ids are replaced."""
 
 
 @dataclass(slots=True)
@@ -60,11 +62,11 @@ class _Document:
     ended_at: datetime
 
 
-def land_documents(context: RunContext, loads: Sequence[DocumentLoad]) -> None:
+def land_documents(context: RunContext, loads: Sequence[DocumentLoad], stage: str = "quotas, figures") -> None:
     """Read and land these loads, in order. Raises `ExtractError`; loads that were complete before it are landed."""
     warehouse = context.warehouse
     requests = [request for each in loads for request in each.requests]
-    bar = context.bars.stage("quotas, figures", len(requests))
+    bar = context.bars.stage(stage, len(requests))
     pool = ThreadPoolExecutor(context.client.useful_threads, "documents")
     documents = map_ahead(pool, lambda request: _fetch(context, request), requests, _MOST_AHEAD)
     complete: list[Load] = []
@@ -110,5 +112,7 @@ def _fetch(context: RunContext, request: DocumentRequest) -> _Document:
     status, payload, normalized = request.ask(get) if request.ask else get(request.params)
     if context.pseudonyms and payload is not None:
         # An error's words may name the user anywhere. Nothing but its status counts.
-        payload, normalized = (None, None) if status == 404 else storable(context.pseudonyms.hide_in_text(payload))
+        payload, normalized = (
+            (None, None) if status == 404 else storable(context.pseudonyms.hide_in_text(payload, request.shown_fields))
+        )
     return _Document(status, payload, normalized, started_at, utc_now())

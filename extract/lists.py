@@ -34,6 +34,8 @@ class ListToRead:
     params: dict[str, str]
     window: Window | None = None
     """The window that its rows are checked against; None for a list that is not checked."""
+    shown_fields: frozenset[str] | None = None
+    """With pseudonyms: the only fields whose values stay. None: only fields of external ids are replaced."""
     passes: int = 0
     last_pass: ListPass | None = None
     earlier_identities: set[int] | None = None
@@ -95,15 +97,15 @@ class _ListReader:
             self._parallel_lists,
             context.styles,
         )
-        return self._storable_pages(to_read.last_pass, to_read.window)
+        return self._storable_pages(to_read.last_pass, to_read)
 
-    def _storable_pages(self, pages: ListPass, window: Window | None) -> Iterator[Page]:
+    def _storable_pages(self, pages: ListPass, to_read: ListToRead) -> Iterator[Page]:
         """The pages of a pass as they are stored."""
         pseudonyms = self._context.pseudonyms
         for page in pages:
-            if window:
-                refuse_unselected(page, window)
-            yield pseudonyms.hide_in_page(page) if pseudonyms else page
+            if to_read.window:
+                refuse_unselected(page, to_read.window)
+            yield pseudonyms.hide_in_page(page, to_read.shown_fields) if pseudonyms else page
 
     def _take(self, arrival: Arrival[ListToRead], *, is_last: bool) -> list[ListToRead]:
         """Stage a page, or finish a list. Returns the lists to read again."""

@@ -42,6 +42,10 @@ _ROWS = {
     "quota_reads": "select * from raw.quota_reads where load_id = $1 order by row_key",
     "usage_rollups": "select * from raw.usage_rollups where load_id = $1 order by row_number",
     "usage_summaries": "select * from raw.usage_summaries where load_id = $1 order by row_number",
+    "credit_balances": "select * from raw.credit_balances where load_id = $1 order by row_number",
+    "credit_transactions": "select * from raw.credit_transactions where load_id = $1 order by row_number",
+    "billing_invoices": "select * from raw.billing_invoices where load_id = $1 order by row_number",
+    "billing_overviews": "select * from raw.billing_overviews where load_id = $1 order by row_number",
 }
 
 

@@ -72,15 +72,20 @@ class Pseudonyms:
         """The id behind a pseudonym, if this object has replaced it before."""
         return pseudonym if pseudonym in ("", UNATTRIBUTED) else self._ids.get(pseudonym)
 
-    def hide_in_page(self, page: Page) -> Page:
-        """A page with pseudonyms in place of ids."""
-        hidden = replace(page, text=self.hide_in_text(page.text))
+    def hide_in_page(self, page: Page, shown_fields: frozenset[str] | None = None) -> Page:
+        """A page with pseudonyms in place of ids, as `hide_in_text` makes them."""
+        hidden = replace(page, text=self.hide_in_text(page.text, shown_fields))
         if page.normalized is None:
             return hidden
         return replace(hidden, normalized=[storable(row)[1] for row in hidden.rows])
 
-    def hide_in_text(self, text: str) -> str:
-        """A JSON text (or several, with `SEPARATOR` between them) with pseudonyms in place of ids."""
+    def hide_in_text(self, text: str, shown_fields: frozenset[str] | None = None) -> str:
+        """A JSON text (or several, with `SEPARATOR` between them) with pseudonyms in place of ids.
+
+        With `shown_fields`, every string and number that is not the value of such a field is replaced.
+        """
+        if shown_fields is not None:
+            return self._hide_all_but(text, shown_fields)
         if "\\" in text:
             return self._hide_by_token(text)
         nested, known = False, self._by_id
@@ -126,6 +131,31 @@ class Pseudonyms:
                 pieces += [text[copied : match.start()], self._quoted(string)]
                 copied = match.end()
                 is_value = False
+        return "".join([*pieces, text[copied:]])
+
+    def _hide_all_but(self, text: str, shown_fields: frozenset[str]) -> str:
+        """A JSON text in which only the values of some fields stay, token by token."""
+        pieces: list[str] = []
+        copied = depth = 0
+        within: int | None = None  # the depth of the list or object that is the value of another field
+        is_shown: bool | None = None  # whether the name that came last is shown; None if none came last
+        for match in _TOKEN.finditer(text):
+            string, colon, number = match.groups()
+            if string is None and number is None:
+                if match[0] in "[{":
+                    within = depth if is_shown is False and within is None else within
+                    depth += 1
+                elif match[0] in "]}":
+                    depth -= 1
+                    within = None if depth == within else within
+                is_shown = None
+            elif colon is not None and within is None:
+                is_shown = _decoded(string) in shown_fields
+            elif within is not None or not is_shown:
+                # In an object that is hidden, the names of its fields may be ids, too.
+                hidden = self._listed(number) if number is not None else self._quoted(string) + (colon or "")
+                pieces += [text[copied : match.start()], hidden]
+                copied = match.end()
         return "".join([*pieces, text[copied:]])
 
     def _quoted(self, token: str) -> str:

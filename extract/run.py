@@ -1,11 +1,13 @@
 """A whole run: what is landed, and in which order.
 
 Sessions come first, because the rest follows from them: which sessions are void, whose quota is read, and, together
-with the owners of sandboxes, for which months the vendor's own figures are read again.
+with the owners of sandboxes, for which months the vendor's own figures are read again. The platform's own account comes
+last: usage does not depend on it.
 """
 
 from __future__ import annotations
 
+from extract.account import land_account
 from extract.context import RunContext, Summary
 from extract.documents import land_documents
 from extract.lists import ListToRead, land_lists
@@ -19,5 +21,7 @@ def land_everything(context: RunContext) -> Summary:
     land_sessions(context)
     land_lists(context, "sandboxes", [ListToRead(context.new_load("sandboxes"), "/sandboxes", {})])
     land_documents(context, [*quota_loads(context), *figure_loads(context)])
+    if not context.settings.no_account:
+        land_account(context)
     context.warehouse.forget_asked()
     return context.summary

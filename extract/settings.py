@@ -50,6 +50,9 @@ class Settings(ApiSettings):
     quota_days: int = Field(
         30, ge=1, le=366, description="With --quotas changed: days after which any quota is read again. [default: 30]"
     )
+    no_account: bool = Field(
+        False, description="Leave out the platform's own account: balance, transactions and invoices."
+    )
     allow_voids: bool = Field(False, description="Void however many sessions the API no longer lists.")
     void_share: float = Field(
         20.0, ge=0, le=100, description="Per cent of covered sessions a run may void unasked. [default: 20]"

@@ -48,6 +48,32 @@
     '{{ value }}'::decimal(18, 9)
 {%- endmacro %}
 
+{#- A variable that is a whole number from 1, as text. -#}
+{% macro whole_number_variable(name) -%}
+    {%- set value = var(name) | string -%}
+    {%- if not modules.re.fullmatch("[1-9][0-9]{0,4}", value) -%}
+        {{ exceptions.raise_compiler_error(
+            "the variable " ~ name ~ " is '" ~ value ~ "': it must be a whole number from 1 to 99999"
+        ) }}
+    {%- endif -%}
+    {{ value }}
+{%- endmacro %}
+
+{#- The value of a variable that is one of a few words. Fails with a message that lists them otherwise. -#}
+{% macro word_variable(name, words) -%}
+    {%- if var(name) not in words -%}
+        {{ exceptions.raise_compiler_error(
+            "the variable " ~ name ~ " is '" ~ var(name) ~ "': it must be " ~ words[:-1] | join(", ") ~ " or " ~ words[-1]
+        ) }}
+    {%- endif -%}
+    {{ return(var(name)) }}
+{%- endmacro %}
+
+{#- The variable of the same name: when the vendor books what a session costs. -#}
+{% macro vendor_spend_booking() -%}
+    {{ return(word_variable("vendor_spend_booking", ["split", "start", "end"])) }}
+{%- endmacro %}
+
 {#- The value of a variable that is true or false, or a text like these. Fails with a message otherwise. -#}
 {% macro is_set(name) -%}
     {%- set value = var(name) | string | lower -%}

@@ -13,7 +13,7 @@ import random
 import re
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from typing import Any, Literal, get_args
@@ -30,12 +30,12 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from simulator import usage_reports
+from simulator.account import Account, AccountOptions, AccountRoute
 from simulator.metering import (
     MICROSECONDS_PER_HOUR,
     Attribution,
     GroupBy,
     Rollup,
-    end_of,
     nano_text,
     roll_up,
     whole_cents,
@@ -88,7 +88,6 @@ Fault = Callable[[Request, int], Awaitable[Response | None]]
 """Given a request to the API and its number (from 1), answers in the server's place, or returns None."""
 
 _HOURS_REMEMBERED = 24
-_GRANT = 100_000
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
 _COST = re.compile(rb'"credit_cost":([^,}]+)')
 
@@ -149,6 +148,8 @@ class Options(QuotaOptions):
     """Permutes the rows of lists, the same way for the same seed and rows; None lists them newest first."""
     shuffle_keys: bool = False
     """Permutes the keys of rows from one request to the next. Rows given as text are left alone."""
+    account: AccountOptions = field(default_factory=AccountOptions)
+    """How the platform's own account is shown (`simulator.account`)."""
     latency_ms: int = 0
     """How long each answer of the API is held back, in milliseconds."""
 
@@ -214,8 +215,10 @@ def create_app(tenant: Tenant, options: Options | None = None, fault: Fault | No
             Route(f"{API}/quotas/external/{{user}}", api.get_quota, methods=["GET"]),
             Route(f"{API}/quotas/external/{{user}}", api.write_quota, methods=["PUT", "DELETE"]),
             Route(f"{API}/sandboxes", api.sandboxes),
-            Route(f"{API}/credits/transactions", api.transactions),
-            Route(f"{API}/credits/balance", api.balance),
+            Route(f"{API}/credits/transactions", api.account("transactions")),
+            Route(f"{API}/credits/balance", api.account("balance")),
+            Route(f"{API}/billing/invoices", api.account("invoices")),
+            Route(f"{API}/billing/overview", api.account("overview")),
             Route(f"{CONTROL}/state", api.state),
             Route(f"{CONTROL}/{{action}}", api.control, methods=["POST"]),
         ],
@@ -295,6 +298,7 @@ class _Api:
 
     def __init__(self, tenant: Tenant, options: Options) -> None:
         self._tenant, self._options = tenant, options
+        self._account = Account(tenant, options.account)
         self._answered: dict[str, tuple[int, tuple[str, str, bytes], Response]] = {}
 
     # Lists
@@ -526,46 +530,36 @@ class _Api:
         running = tenant.remember("running", tenant.running_by_user)[user]
         return _json(_ENCODER.encode(quota_answer(user, limits, created, owned, running, self._options)))
 
-    # Credits
+    # The platform's own account
 
-    async def transactions(self, request: Request) -> Response:
-        """Answer `GET /credits/transactions`: one spend for each ended session, newest first."""
-        tenant = self._tenant
-        rows = tenant.remember(
-            "transactions", lambda: [row for row in tenant.sessions if not row.running and row.nano is not None]
-        )
+    def account(self, route: AccountRoute) -> Callable[[Request], Awaitable[Response]]:
+        """What answers a route of the platform's own account."""
+
+        async def answer(request: Request) -> Response:
+            status = self._options.account.refused.get(route)
+            if status is not None:
+                raise ApiError(status, "forbidden", "The key lacks the scope for this.")
+            return _json(await run_sync(getattr(self, f"_{route}"), request))
+
+        return answer
+
+    def _transactions(self, request: Request) -> bytes:
         size = min(_whole(request, ("page_size", "limit"), DEFAULT_PAGE_SIZE), self._options.max_page_size)
-        offset = (_whole(request, ("page",), 1) - 1) * size
-        page = [self._transaction(row) for row in rows[offset : offset + size]]
-        # Documented under `transactions` with `amount_credits`; the vendor's Python client reads `data` with `amount`.
-        return _json(_ENCODER.encode({"transactions": page, "data": page}))
+        return self._account.transactions(_whole(request, ("page",), 1), size)
 
-    def _transaction(self, session: Session) -> dict[str, object]:
-        amount = _nano_number(session.nano or 0)
-        ended = to_iso(end_of(session, self._tenant.now_microseconds))
-        return {
-            "id": f"txn_{session.id}",
-            "type": "spend",
-            "amount_credits": amount,
-            "amount": amount,
-            "computer_id": session.computer,
-            "description": f"Usage of session {session.id}",
-            "inserted_at": ended,
-            "created_at": ended,
-        }
+    def _balance(self, _: Request) -> bytes:
+        return self._account.balance()
 
-    async def balance(self, request: Request) -> Response:
-        """Answer `GET /credits/balance`, in whole credits as the vendor does."""
-        tenant = self._tenant
-        spent = tenant.remember("spent", lambda: sum(session.nano or 0 for session in tenant.sessions) // 10**9)
-        earned = (spent // _GRANT + 1) * _GRANT
-        balance = {
-            "balance_credits": earned - spent,
-            "lifetime_earned": earned,
-            "lifetime_spent": spent,
-            "updated_at": to_iso(tenant.now_microseconds),
-        }
-        return _json(_ENCODER.encode(balance))
+    def _invoices(self, request: Request) -> bytes:
+        size = min(_whole(request, ("limit",), DEFAULT_PAGE_SIZE), self._options.max_page_size)
+        cursor = request.query_params.get("cursor")
+        offset = 0 if cursor is None else self._read_cursor(cursor)
+        rows, total = self._account.invoices(offset, size)
+        following = self._write_cursor(offset + size) if offset + size < total else None
+        return _ENCODER.encode({"data": rows, "next_cursor": following})
+
+    def _overview(self, _: Request) -> bytes:
+        return self._account.overview()
 
     # Control
 

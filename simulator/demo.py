@@ -210,6 +210,27 @@ group by check_name
 order by check_name
 """
 
+VENDOR_INVOICES = """
+select
+    invoice_number,
+    period_start_at_utc,
+    period_end_at_utc,
+    invoice_status,
+    vendor_credits,
+    our_credits,
+    difference_credits,
+    status
+from marts.rpt_vendor_invoices
+order by period_start_at_utc nulls last, invoice_number
+"""
+
+RUNWAY = """
+select as_of_at_utc, balance_credits, last_7_days_credits, days_left, ends_on_date, expires_at_utc, expiring_credits,
+    unused_credits
+from marts.rpt_platform_runway
+order by expires_at_utc
+"""
+
 REJECTED = """
 select source, reason, count(*), any_value(row_id)
 from marts.rpt_rejected_rows
@@ -439,6 +460,18 @@ def _show(console: Console, connection: duckdb.DuckDBPyConnection) -> None:
         "Reconciliation: does it all add up?",
         ["check", "compared", "mismatches", "largest difference", "tolerance"],
         connection.execute(RECONCILIATION).fetchall(),
+    )
+    _table(
+        console,
+        "The vendor's invoices to us, beside our credits in exactly their periods (1 credit is 1 US cent)",
+        ["number", "from (UTC)", "to (UTC)", "it is", "vendor's", "ours", "difference", "status"],
+        connection.execute(VENDOR_INVOICES).fetchall(),
+    )
+    _table(
+        console,
+        "Our balance at the vendor: how long it lasts, and what will expire unused",
+        ["as of (UTC)", "balance", "last 7 days", "days left", "ends on", "expire (UTC)", "credits", "of these unused"],
+        connection.execute(RUNWAY).fetchall(),
     )
     _show_invoices(console, connection)
 

@@ -86,7 +86,7 @@ _LAND_LOAD = """
 insert into raw.loads
 select
     {load_id}, '{run}', '{resource}', {window}, {end} + interval 3 day, {end} + interval 73 hour, 1, {rows}, {rows},
-    {rows}, {rows}, 'benchmark'
+    {rows}, {rows}, 'benchmark', 'complete', null
 """
 
 _LAND_SANDBOXES = (

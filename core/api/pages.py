@@ -22,7 +22,7 @@ from core.errors import ApiError
 SEPARATOR = "\x1e"
 """Stands between rows in `Page.text`. JSON may not hold it: inside strings it has to be escaped."""
 
-_ROW_KEYS = ("data", "sessions", "items", "sandboxes")
+_ROW_KEYS = ("data", "sessions", "items", "sandboxes", "transactions", "invoices")
 _SPACE = re.compile(r"[ \t\n\r]*")
 _decode_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode

@@ -9,7 +9,7 @@ from urllib.parse import urljoin, urlsplit
 from core.api.bodies import error_message, printable
 from core.api.exchange import Answer, ApiRequest
 from core.api.retry_after import retry_after_seconds
-from core.errors import ApiError, RefusedKeyError, RefusedQueryError, StaleCursorError, TransientError
+from core.errors import ApiError, NoAccessError, RefusedKeyError, RefusedQueryError, StaleCursorError, TransientError
 from core.settings import DEFAULT_BASE_URL
 
 _RETRIED = frozenset({408, 425, 429, *range(500, 600)} - {501, 505, 511})
@@ -39,19 +39,22 @@ def refusal(
     if status in _RETRIED:
         return TransientError(f"{label}: status {status}", words, retry_after=retry_after_seconds(answer))
     if status == 401:
-        return RefusedKeyError("the API does not take the key (status 401): check MIOSA_API_KEY", words)
+        return RefusedKeyError("the API does not take the key (status 401): check MIOSA_API_KEY", words, status=status)
     if status == 403:
         action = "read" if request.method == "GET" else "change"
         return RefusedKeyError(
-            f"the key may not {action} {label} (status 403): check the scopes of MIOSA_API_KEY", words
+            f"the key may not {action} {label} (status 403): check the scopes of MIOSA_API_KEY",
+            words,
+            status=status,
         )
     if status == 402:
         return ApiError("the account is out of credits (status 402)", words)
     if status == 404:
-        return ApiError(
+        return NoAccessError(
             f"{label} does not exist (status 404): the base URL is likely wrong: MIOSA_BASE_URL is "
             f"{base_url}, and usually {DEFAULT_BASE_URL}",
             words,
+            status=status,
         )
     if status in (400, 422):
         return RefusedQueryError(f"{label}: status {status}", words)

@@ -23,6 +23,13 @@ class Load:
     unidentified: int = 0
     conflicts: int = 0
     rows_added: int = 0
+    refused_status: int | None = None
+    """The status with which the API refused it: the key may not read it, so the load has no rows."""
+
+    @property
+    def outcome(self) -> str:
+        """What came of it, as raw says it."""
+        return "complete" if self.refused_status is None else "not allowed"
 
     @property
     def proven(self) -> int:

@@ -8,11 +8,13 @@
 create schema if not exists raw;
 
 -- One row a complete load: one resource, one window, proven complete before it was landed. An incomplete or failed
--- load leaves no row here and none in the tables below.
+-- load leaves no row here and none in the tables below. So does one that the key may not read, but for the platform's
+-- own account: that leaves a row here whose `outcome` says so, and none in the tables below.
 create table if not exists raw.loads (
     load_id bigint not null,                -- 1, 2, 3 …: the order in which loads were landed
     run_id varchar not null,                -- one run of the extractor, a UUID
     resource varchar not null,              -- usage_sessions | session_voids | sandboxes | quotas | usage_rollups | usage_summaries
+                                            -- | credit_balances | credit_transactions | billing_invoices | billing_overviews
     window_start_at_utc timestamp,          -- start of the days asked for, inclusive; null where a resource has no window
     window_end_at_utc timestamp,            -- their end, exclusive
     started_at_utc timestamp not null,      -- when its first request was sent, by the extractor's clock
@@ -24,6 +26,10 @@ create table if not exists raw.loads (
     rows_added bigint not null,             -- rows added to raw: 0 when everything was known already
     extractor_version varchar not null
 );
+
+-- Columns that later versions added. Loads of versions without them were all complete.
+alter table raw.loads add column if not exists outcome varchar default 'complete';  -- complete | not allowed
+alter table raw.loads add column if not exists http_status integer;                 -- of a refusal: 401, 403 or 404; else null
 
 -- What holds for the whole file, written with its first load.
 --
@@ -128,6 +134,48 @@ create table if not exists raw.usage_summaries (
     row_number bigint not null,
     row_key varchar not null,
     has_id boolean not null,
+    row_hash bigint not null,
+    payload varchar,
+    payload_normalized varchar
+);
+
+-- The platform's own account at the vendor: what it was charged, what it paid, and what is left. The whole answer, or
+-- the whole row of a list, is the payload, as everywhere.
+create table if not exists raw.credit_balances (
+    load_id bigint not null,
+    row_number bigint not null,             -- always 1
+    row_key varchar not null,               -- always 'balance'
+    has_id boolean not null,                -- always true
+    row_hash bigint not null,
+    payload varchar,
+    payload_normalized varchar
+);
+
+create table if not exists raw.credit_transactions (
+    load_id bigint not null,
+    row_number bigint not null,
+    row_key varchar not null,               -- the transaction's id, or a digest as above
+    has_id boolean not null,
+    row_hash bigint not null,
+    payload varchar,
+    payload_normalized varchar
+);
+
+create table if not exists raw.billing_invoices (
+    load_id bigint not null,
+    row_number bigint not null,
+    row_key varchar not null,               -- the invoice's id, or a digest as above
+    has_id boolean not null,
+    row_hash bigint not null,
+    payload varchar,
+    payload_normalized varchar
+);
+
+create table if not exists raw.billing_overviews (
+    load_id bigint not null,
+    row_number bigint not null,             -- always 1
+    row_key varchar not null,               -- always 'overview'
+    has_id boolean not null,                -- always true
     row_hash bigint not null,
     payload varchar,
     payload_normalized varchar

@@ -131,7 +131,7 @@ class RawWriter:
         """Write the rows of loads that follow load `last`; beside the first, which key makes pseudonyms."""
         if self._id_check is not None:
             self.database.execute(sql("insert_id_check"), [self._id_check])
-        ids, resource_names, *others = columns(
+        ids, resource_names, *others, outcomes, statuses = columns(
             [
                 (
                     load_id,
@@ -145,11 +145,15 @@ class RawWriter:
                     load.distinct_ids,
                     load.total,
                     load.rows_added,
+                    load.outcome,
+                    load.refused_status,
                 )
                 for load_id, load in enumerate(loads, last + 1)
             ]
         )
-        self.database.execute(sql("insert_loads"), [ids, self._run_id, resource_names, *others, __version__])
+        self.database.execute(
+            sql("insert_loads"), [ids, self._run_id, resource_names, *others, __version__, outcomes, statuses]
+        )
 
     def _check_ids(self) -> None:
         """Refuse to mix plain ids and pseudonyms, or pseudonyms of two keys: one user would be two."""

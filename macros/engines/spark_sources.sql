@@ -13,7 +13,7 @@
             "load_id": "bigint", "run_id": "string", "resource": "string", "window_start_at_utc": "timestamp",
             "window_end_at_utc": "timestamp", "started_at_utc": "timestamp", "ended_at_utc": "timestamp", "pages": "bigint",
             "rows_listed": "bigint", "distinct_ids": "bigint", "api_total": "bigint", "rows_added": "bigint",
-            "extractor_version": "string",
+            "extractor_version": "string", "outcome": "string", "http_status": "integer",
         },
         "settings": {"name": "string", "value": "string"},
         "usage_sessions": dict(row, is_void="boolean", is_running="boolean", started_at_utc="timestamp",
@@ -23,6 +23,10 @@
         "quota_reads": {"load_id": "bigint", "row_key": "string"},
         "usage_rollups": dict(row, **payload),
         "usage_summaries": dict(row, **payload),
+        "credit_balances": dict(row, **payload),
+        "credit_transactions": dict(row, **payload),
+        "billing_invoices": dict(row, **payload),
+        "billing_overviews": dict(row, **payload),
     }) }}
 {% endmacro %}
 

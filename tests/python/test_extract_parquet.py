@@ -25,7 +25,10 @@ from simulator.server import Server
 from test_extract_support import ROOT, Options, Tenant, command, row, serve
 
 KEY = "msk_canary_0123456789"
-TABLES = ("loads", "usage_sessions", "sandboxes", "quotas", "usage_rollups", "usage_summaries")
+TABLES = (
+    *("loads", "usage_sessions", "sandboxes", "quotas", "usage_rollups", "usage_summaries"),
+    *("credit_balances", "credit_transactions", "billing_invoices", "billing_overviews"),
+)
 SEPTEMBER, OCTOBER = (
     ("--from", month, "--window-days", "7", "--look-back-days", "0", "--look-ahead-days", "0")
     for month in ("2026-09", "2026-10")

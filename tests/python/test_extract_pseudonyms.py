@@ -360,7 +360,9 @@ def test_no_id_is_left_in_any_byte_of_the_warehouse(hidden: tuple[Run, Rows]) ->
     assert b"kanarie" not in content
     assert HASH_KEY.encode() not in content
     # Compression hides nothing: what the file says, column by column.
-    for table in ("usage_sessions", "sandboxes", "quotas", "usage_rollups", "usage_summaries", "loads", "settings"):
+    account = ("credit_balances", "credit_transactions", "billing_invoices", "billing_overviews")
+    usage = ("usage_sessions", "sandboxes", "quotas", "usage_rollups", "usage_summaries")
+    for table in (*usage, *account, "loads", "settings"):
         said = query(run.warehouse, f"select * from raw.{table}")
         assert "kanarie" not in repr(said), table
         assert said

@@ -59,13 +59,18 @@ def test_the_data_tests_are_those_expected(manifest: dict[str, Any]) -> None:
 
 
 def test_no_data_test_is_turned_down(manifest: dict[str, Any]) -> None:
-    """Each is on, looks at all rows, and stops the build on the first one it finds."""
+    """Each is on, looks at all rows, and stops the build on the first one it finds.
+
+    One only warns, unless the variable `vendor_invoice_check` says `error`.
+    """
     usual = {"enabled": True, "severity": "ERROR", "where": None, "limit": None, "error_if": "!= 0"}
     turned_down = {
         test["name"]: {key: test["config"][key] for key, value in usual.items() if test["config"][key] != value}
         for test in data_tests(manifest)
     }
-    assert {name: config for name, config in turned_down.items() if config} == {}
+    assert {name: config for name, config in turned_down.items() if config} == {
+        "assert_vendor_bill_agrees": {"severity": "warn"}
+    }
 
 
 def test_a_unit_test_is_named_after_its_rule(manifest: dict[str, Any]) -> None:

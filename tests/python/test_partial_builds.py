@@ -23,7 +23,8 @@ SESSIONS = 400
 CHANGES = """
 insert into raw.loads
 select
-    max(load_id) + 1, 'changes', 'usage_sessions', null, null, max(started_at_utc), max(ended_at_utc), 1, 1, 1, 1, 1, ''
+    max(load_id) + 1, 'changes', 'usage_sessions', null, null, max(started_at_utc), max(ended_at_utc), 1, 1, 1, 1, 1,
+    '', 'complete', null
 from raw.loads;
 create temp table newest as
 select max(load_id) as load_id from raw.loads;
@@ -55,7 +56,7 @@ where hash(row_key, {seed}) % 40 < 4 and now.payload is not null;
 insert into raw.loads
 select
     load_id + 1, 'changes', 'sandboxes', null, null, timestamp '2023-02-25' - to_days(10 * {seed}),
-    ended_at_utc, 1, 1, 1, 1, 1, 'test'
+    ended_at_utc, 1, 1, 1, 1, 1, 'test', 'complete', null
 from raw.loads where load_id = (select load_id from newest);
 insert into raw.sandboxes
 select

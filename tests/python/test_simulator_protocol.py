@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from simulator import Options, Server, Tenant, generate_tenant, serve
+from simulator.account import AccountOptions, TransactionEnvelope
 from simulator.app import DEFAULT_API_KEY, Fault
 from simulator.edges import edge_sessions
 
@@ -463,7 +464,8 @@ def test_idempotency_key_is_remembered_for_a_day() -> None:
 # Credits
 
 
-def test_transactions_are_pages_of_spends() -> None:
+@pytest.mark.parametrize("envelope", ["meta", "transactions"])
+def test_transactions_are_pages_of_a_ledger(envelope: TransactionEnvelope) -> None:
     tenant = Tenant.from_rows(
         [
             row(
@@ -473,11 +475,47 @@ def test_transactions_are_pages_of_spends() -> None:
             row("runs", "2026-10-03T00:00:00Z", None),
         ]
     )
-    with api(tenant) as client:
+    key = "data" if envelope == "meta" else envelope
+    with api(tenant, account=AccountOptions(envelope=envelope)) as client:
         answer = exact(client.get("/credits/transactions", params={"page": 2, "page_size": 1}))
-        (spend,) = answer["transactions"]
-        assert (spend["amount_credits"], spend["computer_id"], spend["type"]) == (Decimal("1E-9"), "c", "spend")
-        assert len(client.get("/credits/transactions").json()["transactions"]) == 2
+        (spend,) = answer[key]
+        assert (spend["amount_credits"], spend["computer_id"], spend["type"]) == (Decimal("-1E-9"), "c", "spend")
+        rows = exact(client.get("/credits/transactions"))[key]
+        assert [row["type"] for row in rows].count("spend") == 2
+        balance = exact(client.get("/credits/balance"))
+        assert 0 <= balance["balance_credits"] - sum(row["amount_credits"] for row in rows) < 1
+        assert answer.get("meta") == ({"total": len(rows), "page": 2, "per_page": 1} if envelope == "meta" else None)
+
+
+def test_invoices_are_of_the_vendors_own_periods() -> None:
+    tenant = Tenant.from_rows(
+        [
+            # A third of it is in the period that ends while it runs.
+            row("a", "2026-09-15T04:00:00Z", "2026-09-15T10:00:00Z", credit_cost=Decimal("30")),
+            row("b", "2026-10-16T00:00:00Z", "2026-10-16T01:00:00Z", credit_cost=Decimal("7")),
+        ]
+    )
+    with api(tenant, account=AccountOptions(invoice_error_cents=1)) as client:
+        first = client.get("/billing/invoices", params={"limit": 1}).json()
+        (newest,) = first["data"]
+        assert (newest["period_start"], newest["period_end"]) == ("2026-09-15T06:00:00Z", "2026-10-15T06:00:00Z")
+        assert newest["amount_due"] == 21
+        rest = client.get("/billing/invoices", params={"limit": 9, "cursor": first["next_cursor"]}).json()
+        assert [(row["id"], row["amount_due"], row["status"]) for row in rest["data"]] == [
+            ("inv_2026-08", 10, "paid"),
+            ("inv_2026-09_void", 21, "void"),
+            ("inv_purchase", 1000, "paid"),
+        ]
+        overview = client.get("/billing/overview").json()["data"]
+        assert (overview["billing_period_start"], overview["billing_period_usage_cents"]) == ("2026-10-15T06:00:00Z", 7)
+
+
+def test_a_key_may_lack_the_scope_for_the_account() -> None:
+    with api(Tenant(), account=AccountOptions(refused={"balance": 403, "invoices": 404})) as client:
+        assert_error(client.get("/credits/balance"), 403)
+        assert_error(client.get("/billing/invoices"), 404)
+        assert client.get("/credits/transactions").json()["data"] == []
+        assert client.get("/billing/overview").status_code == 200
 
 
 # Seams

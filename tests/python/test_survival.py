@@ -45,6 +45,10 @@ TABLES = {
     "quotas": ("quotas",),
     "usage_rollups": ("usage_rollups",),
     "usage_summaries": ("usage_summaries",),
+    "credit_balances": ("credit_balances",),
+    "credit_transactions": ("credit_transactions",),
+    "billing_invoices": ("billing_invoices",),
+    "billing_overviews": ("billing_overviews",),
 }
 """The raw tables, and the resources whose loads fill them."""
 

@@ -73,6 +73,13 @@ def test_closed_lines_are_shown_as_they_were_closed(left: Left) -> None:
     assert not adjustments
 
 
+def test_an_account_that_was_never_read_is_named(left: Left) -> None:
+    unread = query(left.warehouse, "select distinct reason, tried_at_utc from marts.rpt_unavailable_sources")
+    assert unread == [{"reason": "never_read", "tried_at_utc": None}]
+    assert query(left.warehouse, "select distinct outcome from raw.loads") == [{"outcome": "complete"}]
+    assert not query(left.warehouse, "from marts.rpt_vendor_balance")
+
+
 def test_the_extractor_goes_on_with_the_warehouse_and_its_parquet_folder(left: Left) -> None:
     before = query(left.warehouse, "select count(*) as sessions, max(load_id) as newest from raw.usage_sessions")[0]
     tenant = TENANT.tenant()

@@ -54,6 +54,32 @@ rejected as (
         rejection_reason as reason
     from {{ ref("stg_miosa__usage_summaries") }}
     where rejection_reason is not null
+    union all
+    select
+        'credit_transactions' as source,
+        load_id,
+        row_number,
+        rejection_reason as reason
+    from {{ ref("stg_miosa__credit_transactions") }}
+    where rejection_reason is not null
+    union all
+    select
+        'credit_balances' as source,
+        load_id,
+        row_number,
+        rejection_reason as reason
+    from {{ ref("stg_miosa__credit_balances") }}
+    where
+        rejection_reason is not null
+        and is_current
+    union all
+    select
+        'billing_invoices' as source,
+        load_id,
+        row_number,
+        rejection_reason as reason
+    from {{ ref("stg_miosa__billing_invoices") }}
+    where rejection_reason is not null
 
 ),
 

@@ -20,7 +20,10 @@ from tools.spark_cluster import LOOPBACK, Cluster
 
 MARTS = sorted(path.stem for path in (pipeline.ROOT / "models" / "marts").rglob("*.sql"))
 
-RAW_TABLES = ("loads", "usage_sessions", "sandboxes", "quotas", "usage_rollups", "usage_summaries")
+RAW_TABLES = (
+    *("loads", "usage_sessions", "sandboxes", "quotas", "usage_rollups", "usage_summaries"),
+    *("credit_balances", "credit_transactions", "billing_invoices", "billing_overviews"),
+)
 """Those that lie in folders by month."""
 
 SPARK_TYPES = {"VARCHAR": "string", "HUGEINT": "decimal(38,0)", "INTEGER": "int"}

@@ -8,6 +8,9 @@
     ("usage_rollups", "stg_miosa__usage_rollups", "external_user_id", "line_number", "true"),
     ("usage_line_items", "int_usage_line_items", "external_user_id", "item_number", "true"),
     ("usage_summaries", "stg_miosa__usage_summaries", "billing_period", "row_number", "true"),
+    ("credit_transactions", "stg_miosa__credit_transactions", "transaction_id", "row_number", "true"),
+    ("credit_balances", "stg_miosa__credit_balances", "row_key", "row_number", "is_current"),
+    ("billing_invoices", "stg_miosa__billing_invoices", "invoice_id", "row_number", "true"),
 ] %}
 
 with

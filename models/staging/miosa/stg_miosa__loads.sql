@@ -1,4 +1,5 @@
--- Purpose: the loads that the extractor proved complete and landed. Coverage and the order of versions are computed from them.
+-- Purpose: the loads that the extractor proved complete and landed, and those that the key may not read. Coverage and the order of
+--          versions are computed from them.
 -- Grain: one row per load (load_id).
 {{ config(materialized="view") }}
 
@@ -21,5 +22,7 @@ select
     loads.pages as page_count,
     loads.rows_listed as listed_row_count,
     loads.rows_added as added_row_count,
-    loads.api_total as api_total_count
+    loads.api_total as api_total_count,
+    loads.http_status,
+    loads.outcome
 from loads

@@ -54,7 +54,7 @@ def _inherited() -> dict[str, str]:
 
 def _least_environment() -> dict[str, str]:
     """What dbt needs of it. It looks through all of it for secrets with each line that it may log."""
-    return {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
+    return {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR", "PYTHONPATH") if name in os.environ}
 
 
 def _run(arguments: Sequence[str], environment: Mapping[str, str], seconds: int) -> subprocess.CompletedProcess[str]:
