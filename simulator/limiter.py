@@ -1,6 +1,6 @@
 """A rate limiter in front of the simulated API, of the kinds that real APIs have. Its clock is the caller's.
 
-It decides about one request at a time and counts what it refused, so that a test or a benchmark can hold a client to it.
+It decides about one request at a time and counts what it refused, so that a test or a benchmark can judge a client.
 """
 
 from __future__ import annotations

@@ -50,11 +50,11 @@ def read_limit_headers(headers: Mapping[str, str], server_time: datetime) -> Lim
         limit = found.limit if found.limit is not None else policy
         return _sound(LimitHeaders(limit, found.remaining, found.reset_seconds, window))
     for family in _FAMILIES:
-        limit, remaining, reset = (_number(headers.get(family + part, "")) for part in ("limit", "remaining", "reset"))
-        if remaining is not None or limit is not None:
+        quota, remaining, reset = (_number(headers.get(family + part, "")) for part in ("limit", "remaining", "reset"))
+        if remaining is not None or quota is not None:
             return _sound(
                 LimitHeaders(
-                    policy if limit is None else int(limit),
+                    policy if quota is None else int(quota),
                     None if remaining is None else int(remaining),
                     None if reset is None else _seconds_until(reset, server_time),
                     window,

@@ -4,9 +4,9 @@ As long as nothing is refused, nothing waits. From the first refusal (status 429
 
 1. Nothing is sent until the API accepts again. It says when (`Retry-After`, a reset), or single requests find out.
 2. From then on requests are spaced evenly, a little slower than the API accepted them from one such moment to the next.
-   That measures every limiter alike, windows and buckets: at such a moment both begin anew.
-3. The pace grows slowly, so that the next refusal is a few minutes away, and faster and faster once it is above the pace
-   that was refused before: then the limit has changed.
+   That measures all limiters alike, windows and buckets: at such a moment both begin anew.
+3. The pace grows slowly towards what was refused before. Once it is above that, the limit must have changed, and the
+   pace grows faster and faster.
 
 If headers say how many requests remain, these may be sent at once, and the rest waits for the reset. They are believed
 only once a refusal has confirmed them.
@@ -19,27 +19,38 @@ from dataclasses import dataclass
 
 from core.api.limit_headers import LimitHeaders
 
-# A share of what was measured, so that what arrives early because of the network is not refused.
+# The figures below were chosen with the simulated limiters of tests/python/test_pace.py: see benchmarks/NOTES.md.
+
+# A share of what was measured, so that a request that the network brings early is not refused.
 _BELOW = 0.98
-# After a refusal that was measured from too few requests, the pace is cut by so much.
-_CUT = 0.8
+
+# --- Measuring, when the API accepts again
+# So few requests measure nothing: the pace is cut by a share instead.
+_FEWEST_MEASURED, _CUT = 8, 0.8
+# With less of the time spent refused, the requests measure our own pace rather than the limit.
 _MOSTLY_ACCEPTED = 0.25
+# A wait that is given in whole seconds is up to a second longer than the limiter needs.
 _ROUNDING_SECONDS = 1.0
-_USUAL_STALL = 2.0
-_MOST_REFUSALS = 4
-_FEWEST_MEASURED = 8
-# The pace grows from below the limit to above it in so many requests, and in so many times the wait that a refusal costs.
-_REQUESTS_FIRST_CYCLE, _REQUESTS_PER_CYCLE, _WAITS_PER_CYCLE = 40.0, 50.0, 40.0
-_GROWTH_PER_CYCLE = 0.05
-# So far above the pace that was refused before, the limit must have changed. The growth then doubles every so often.
+_SHORTEST_SECONDS = 0.001
+
+# --- Growing
+# From below the limit to above it in so many requests, for each request that the last refusals cost (but not more than
+# so many of them), and in so many times the wait that they cost (but not more than so many seconds of it).
+_GROWTH_PER_CYCLE, _REQUESTS_FIRST_CYCLE, _REQUESTS_PER_CYCLE, _WAITS_PER_CYCLE = 0.05, 40.0, 50.0, 40.0
+_MOST_REFUSALS, _LONGEST_STALL = 4, 2.0
+# The growth is that slow so close to the refused pace, and in proportion faster farther below it. How far above the new
+# pace the refused one may count is a matter of how many requests measured it.
 _NEAR, _DOUBT = 0.02, 1.5
+# So far above the refused pace, the limit must have changed. The growth doubles every so many requests from there on.
 _CHANGED, _REQUESTS_PER_DOUBLING, _FASTEST_GROWTH = 1.04, 10.0, 0.02
-# How long to wait before asking whether requests are accepted again, if the API does not say: each time longer.
-# The first time this measures the window, so it is done often; later on it only costs refusals.
+
+# --- Asking whether requests are accepted again, if the API does not say
+# At first often, because that measures the window; later on it only costs refusals.
 _FIRST_PROBE, _LONGEST_PROBE, _PROBE_SHARE, _LATER_SHARE = 0.25, 4.0, 0.2, 0.5
+
 # Resets are given in whole seconds. Waiting for those of a shorter window would lose too much of it: the pace decides.
 _SHORT_WINDOW = 20.0
-# A wait ends a little late. So much of it may be made up for.
+# A wait ends a little late. So many seconds of it may be made up for.
 _CATCH_UP_SECONDS = 0.05
 
 
@@ -140,8 +151,11 @@ class Pace:
             return None
         if self.is_limited and self._window_seconds <= _SHORT_WINDOW:
             return None
-        # After the reset, one request finds out how many remain.
-        remaining = self._remaining if now < self._resets_at else 1
+        remaining = self._remaining
+        if now >= self._resets_at:
+            if not self.is_limited:
+                return None
+            remaining = 1  # finds out how many there are now
         if remaining > self.in_flight:
             return 0.0
         if self.in_flight:
@@ -177,22 +191,22 @@ class Pace:
         self.is_limited = True
         if told is not None:
             self._note_headers(sent_at, now, told)
-        if self._probe_at is None:
-            self._stalled_at, self._probe_step, self._refused_before = now, _FIRST_PROBE, self.refused - 1
-            if self.rate < math.inf:
-                self._probe_step = max(_FIRST_PROBE, 1 / self.rate)
+        asked = retry_after if retry_after is not None and retry_after > 0 else None
+        is_first = self._probe_at is None
+        if is_first:
+            self._stalled_at, self._refused_before = now, self.refused - 1
+            self._probe_step = _FIRST_PROBE if self.rate == math.inf else max(_FIRST_PROBE, 1 / self.rate)
         elif sent_at > self._stalled_at:
             stalled = now - self._stalled_at
             step = min(_LONGEST_PROBE, _PROBE_SHARE * stalled) if self.rate == math.inf else _LATER_SHARE * stalled
             self._probe_step = max(self._probe_step, step)
-        elif retry_after is None:
+        elif asked is None:
             return  # sent before the stall began: nothing new
-        if retry_after is None and told is not None and told.remaining == 0:
-            retry_after = told.reset_seconds
-        self._is_wait_told = bool(retry_after)
-        if retry_after:
-            self.hold(now, retry_after)
-        self._probe_at = max(now + (0.0 if retry_after else self._probe_step), self._held_until)
+        self._is_wait_told = asked is not None
+        if asked is not None:
+            self.hold(now, asked)
+        # What the API asks for is enough the first time. If that was too soon, it is no longer relied on.
+        self._probe_at = max(self._held_until, now + (0.0 if asked and is_first else self._probe_step))
 
     def end(self, now: float) -> None:
         """Count a request that got no answer."""
@@ -247,7 +261,7 @@ class Pace:
         elif before == math.inf or self._measured >= _FEWEST_MEASURED:
             # A wait in whole seconds is up to a second longer than the limiter needed.
             surplus = min(_ROUNDING_SECONDS, stall / 2) if self._is_wait_told else 0.0
-            measured = self._measured / max(elapsed - surplus, stall)
+            measured = self._measured / max(elapsed - surplus, stall, _SHORTEST_SECONDS)
             if before < math.inf and stall < _MOSTLY_ACCEPTED * elapsed:
                 # Mostly accepted, so it measures our own pace while that grew. The limit is close to what was refused.
                 measured = max(measured, before * _CUT)
@@ -255,13 +269,16 @@ class Pace:
             self._origin, self._measured = now, 0
         else:
             self.rate = before * _CUT
-        self.rate = min(self.rate, self.ceiling)
+        self.rate = max(min(self.rate, self.ceiling), 1 / self.longest_wait)
         self._refused_rate = min(before, self.rate * (1 + _DOUBT / math.sqrt(count)))
         self._next_at = now + 1 / self.rate
         requests = _REQUESTS_FIRST_CYCLE
         if before < math.inf:
             refusals = self.refused - self._refused_before
-            requests = max(_REQUESTS_PER_CYCLE * min(refusals, _MOST_REFUSALS), _WAITS_PER_CYCLE * min(stall, _USUAL_STALL) * self.rate)
+            requests = max(
+                _REQUESTS_PER_CYCLE * min(refusals, _MOST_REFUSALS),
+                _WAITS_PER_CYCLE * min(stall, _LONGEST_STALL) * self.rate,
+            )
         self._growth, self._requests_above = _GROWTH_PER_CYCLE / requests, 0.0
         self._probe_at, self._is_binding = None, False
 
