@@ -40,7 +40,7 @@ _GROWTH_PER_CYCLE, _REQUESTS_FIRST_CYCLE, _REQUESTS_PER_CYCLE, _WAITS_PER_CYCLE 
 _MOST_REFUSALS, _LONGEST_STALL = 4, 2.0
 # The growth is that slow so close to the refused pace, and in proportion faster farther below it. How far above the new
 # pace the refused one may count is a matter of how many requests measured it.
-_NEAR, _DOUBT = 0.02, 1.5
+_NEAR, _DOUBT = 0.03, 1.5
 # So far above the refused pace, the limit must have changed. The growth doubles every so many requests from there on.
 _CHANGED, _REQUESTS_PER_DOUBLING, _FASTEST_GROWTH = 1.04, 10.0, 0.02
 
@@ -79,7 +79,11 @@ class Pace:
     """The pace that was refused last."""
     _growth: float = 0.0
     """By which share the pace grows with each request."""
-    _requests_above: float = 0.0
+    _requests_above: int = 0
+    """How many requests were accepted above the pace that was refused last."""
+    _crossed_at: float = 0.0
+    _crossed_rate: float = math.inf
+    _longest_stall: float = 1.0
     _probe_at: float | None = None
     """While the API refuses: when to ask again."""
     _probe_step: float = 0.0
@@ -181,7 +185,7 @@ class Pace:
             self._resume(now)
             return True
         if self._is_binding:
-            self._grow()
+            self._grow(now)
         return False
 
     def refuse(self, sent_at: float, now: float, told: LimitHeaders | None, retry_after: float | None) -> None:
@@ -254,6 +258,7 @@ class Pace:
         """The API accepts again: take the pace at which it has accepted since the last time it did so."""
         stall = now - self._stalled_at
         elapsed = now - (self._origin if self._origin is not None else now)
+        self._longest_stall = max(self._longest_stall, stall)
         before, count = self.rate, max(1, self._measured)
         if before == math.inf and self.told is not None and self.told.requests_per_second:
             self.rate = self.told.requests_per_second * _BELOW
@@ -279,13 +284,15 @@ class Pace:
                 _REQUESTS_PER_CYCLE * min(refusals, _MOST_REFUSALS),
                 _WAITS_PER_CYCLE * min(stall, _LONGEST_STALL) * self.rate,
             )
-        self._growth, self._requests_above = _GROWTH_PER_CYCLE / requests, 0.0
+        self._growth, self._requests_above = _GROWTH_PER_CYCLE / requests, 0
         self._probe_at, self._is_binding = None, False
 
-    def _grow(self) -> None:
+    def _grow(self, now: float) -> None:
         """Go a little faster: the last request waited for the pace, and was accepted."""
         growth = self._growth
         if self.rate > self._refused_rate * _CHANGED:
+            if not self._requests_above:
+                self._crossed_at, self._crossed_rate = now, self.rate
             self._requests_above += 1
             growth = min(_FASTEST_GROWTH, growth * 2 ** min(50.0, self._requests_above / _REQUESTS_PER_DOUBLING))
         else:
@@ -293,5 +300,8 @@ class Pace:
         top = self.ceiling
         if self.told is not None and self.told.requests_per_second:
             top = min(top, self.told.requests_per_second * _BELOW)
+        if self._requests_above:
+            # A limiter may take as long to object as it took to let requests pass again.
+            top = min(top, self._crossed_rate * (1 + (now - self._crossed_at) / self._longest_stall))
         self.rate = min(self.rate * (1 + growth), max(top, min(self.rate, self.ceiling)))
         self._is_binding = False
