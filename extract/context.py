@@ -44,6 +44,8 @@ class RunContext:
     pseudonyms: Pseudonyms | None = None
     """With it, nothing that is stored or shown holds an external id."""
     summary: Summary = field(default_factory=Summary)
+    plan: object | None = None
+    """The plan of the run (`extract.plan`), until its duration is known."""
     _loads: int = 0
 
     def new_load(self, resource: str, window: Window | None = None) -> Load:

@@ -17,6 +17,17 @@ _USERS_PER_LOAD = 500
 _FRESH = timedelta(days=1)
 
 
+def unread_quotas(context: RunContext) -> int:
+    """How many of the users known so far have a quota to read."""
+    return len(context.warehouse.users()) - len(_already_read(context))
+
+
+def _already_read(context: RunContext) -> set[str]:
+    """The users whose quota an unfinished run read less than a day ago."""
+    now = utc_now()
+    return context.warehouse.asked(now - _FRESH, now)
+
+
 def quota_loads(context: RunContext) -> list[DocumentLoad]:
     """The loads of quotas.
 
@@ -25,8 +36,7 @@ def quota_loads(context: RunContext) -> list[DocumentLoad]:
     """
     requests: list[DocumentRequest] = []
     forgotten = too_long = 0
-    now = utc_now()
-    already_read = context.warehouse.asked(now - _FRESH, now)
+    already_read = _already_read(context)
     for user in context.warehouse.users():
         if user in already_read:
             continue

@@ -18,7 +18,7 @@ from extract.settings import Settings
 
 def figure_loads(context: RunContext) -> list[DocumentLoad]:
     """One load per month and figure: for the months that were asked for, and those with changed sessions (rule 34)."""
-    months = sorted({*context.warehouse.months_due(), *_months_asked(context.settings)})
+    months = figure_months(context)
     return [
         *(_load(context, month, "usage_rollups", "/usage", rollup_params(month), rollup_lines) for month in months),
         *(
@@ -26,6 +26,11 @@ def figure_loads(context: RunContext) -> list[DocumentLoad]:
             for month in months
         ),
     ]
+
+
+def figure_months(context: RunContext) -> list[datetime]:
+    """The months whose figures are due by now, in order."""
+    return sorted({*context.warehouse.months_due(), *_months_asked(context.settings)})
 
 
 def _load(

@@ -9,7 +9,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Literal, get_args
 
@@ -189,7 +189,7 @@ def limit_headers(limit: Limit, verdict: Verdict, clock: datetime) -> dict[str, 
         headers["retry-after"] = str(math.ceil(verdict.retry_seconds))
     if not verdict.is_allowed and limit.retry_after == "date":
         # Dates have whole seconds: one that is cut would be too early.
-        moment = clock.astimezone(UTC) + timedelta(seconds=math.ceil(verdict.retry_seconds) + 1)
+        moment = datetime.fromtimestamp(math.ceil(clock.timestamp() + verdict.retry_seconds), UTC)
         headers["retry-after"] = format_datetime(moment, usegmt=True)
         headers["date"] = format_datetime(clock.astimezone(UTC), usegmt=True)
     return headers

@@ -42,11 +42,12 @@ _MOST_REFUSALS, _LONGEST_STALL = 4, 2.0
 # pace the refused one may count is a matter of how many requests measured it.
 _NEAR, _DOUBT = 0.03, 1.5
 # So far above the refused pace, the limit must have changed. The growth doubles every so many requests from there on.
+_RISE = 2.0
 _CHANGED, _REQUESTS_PER_DOUBLING, _FASTEST_GROWTH = 1.04, 10.0, 0.02
 
 # --- Asking whether requests are accepted again, if the API does not say
 # At first often, because that measures the window; later on it only costs refusals.
-_FIRST_PROBE, _LONGEST_PROBE, _PROBE_SHARE, _LATER_SHARE = 0.25, 4.0, 0.2, 0.5
+_FIRST_PROBE, _LONGEST_PROBE, _PROBE_SHARE, _LATER_SHARE = 0.25, 4.0, 0.2, 0.6
 
 # Resets are given in whole seconds. Waiting for those of a shorter window would lose too much of it: the pace decides.
 _SHORT_WINDOW = 20.0
@@ -302,6 +303,6 @@ class Pace:
             top = min(top, self.told.requests_per_second * _BELOW)
         if self._requests_above:
             # A limiter may take as long to object as it took to let requests pass again.
-            top = min(top, self._crossed_rate * (1 + (now - self._crossed_at) / self._longest_stall))
+            top = min(top, self._crossed_rate * (1 + _RISE * (now - self._crossed_at) / self._longest_stall))
         self.rate = min(self.rate * (1 + growth), max(top, min(self.rate, self.ceiling)))
         self._is_binding = False

@@ -118,7 +118,7 @@ def _read(limit: Limit, verdict: Verdict, at: float) -> tuple[LimitHeaders | Non
     if limit.retry_after == "body":
         return told, math.ceil(verdict.retry_seconds * 1000) / 1000
     if limit.retry_after == "date":
-        return told, math.ceil(verdict.retry_seconds) + 1.0
+        return told, float(math.ceil(at % 1 + verdict.retry_seconds))
     if limit.retry_after == "seconds":
         return told, float(headers["retry-after"])
     return told, told.reset_seconds if told is not None and told.remaining == 0 else None
