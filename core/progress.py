@@ -1,10 +1,10 @@
-"""Progress bars on standard error: steps, rows and rate of each stage. Silent if that is not a terminal."""
+"""Progress bars on standard error: steps, rows, rates and time left of each stage. Silent if that is not a terminal."""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -48,21 +48,44 @@ class Bars:
 
 
 @contextmanager
-def bars() -> Iterator[Bars]:
-    """Show bars until the block ends."""
+def bars(requests_per_minute: Callable[[], float] | None = None) -> Iterator[Bars]:
+    """Show bars until the block ends, with the rate of requests if that is given."""
     if not sys.stderr.isatty():
         yield Bars()
         return
     # Imported only here: it takes as long as a hundred requests, and a scheduled run has no terminal.
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        ProgressColumn,
+        Task,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+    from rich.text import Text
+
+    class Requests(ProgressColumn):
+        """The rate of requests so far, of all stages together."""
+
+        max_refresh = 0.5
+
+        def render(self, task: Task) -> Text:
+            """Show it."""
+            rate = requests_per_minute() if requests_per_minute else 0.0
+            return Text(f"{rate:,.0f} requests/min" if rate else "")
 
     with Progress(
         TextColumn("{task.description:<16}"),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("{task.fields[rows]:,} rows  {task.fields[rate]:,.0f}/s"),
+        Requests(),
         TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
         console=Console(stderr=True),
     ) as progress:
         yield Bars(progress)

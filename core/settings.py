@@ -87,6 +87,12 @@ class ApiSettings(FileSettings):
     threads: int = Field(
         0, ge=0, le=64, description="Requests at a time. [default: 4 to 32, more where the API takes longer]"
     )
+    requests_per_minute: float = Field(
+        0.0,
+        ge=0,
+        le=1_000_000,
+        description="Most requests per minute. [default: as many as the API allows, learned from its answers]",
+    )
     max_tries: int = Field(
         12, ge=1, le=1000, description="Tries per request. [default: 12; 5 while the API has never answered]"
     )

@@ -36,6 +36,9 @@ SHOWN_FIELDS = frozenset(
     }
 )
 
+ACCOUNT_REQUESTS = 4
+"""How many requests the account takes at least: one for each part."""
+
 # A request that a key with any scope is let in for: this run has landed its answer already.
 _KNOWN_PATH, _KNOWN_PARAMS = "/sandboxes", {"page": "1", "page_size": "1"}
 

@@ -48,7 +48,7 @@ def _run(settings: Settings) -> Summary:
             on_close=process.checkpoint,
         ) as warehouse,
         Client(settings) as client,
-        bars() as stages,
+        bars(lambda: client.requests_per_minute) as stages,
     ):
         folder = ParquetFolder(settings.parquet, warehouse) if settings.parquet else None
         summary = land_everything(RunContext(settings, client, warehouse, stages, pseudonyms))

@@ -51,6 +51,8 @@ class RunContext:
     summary: Summary = field(default_factory=Summary)
     styles: PagingStyles = field(default_factory=PagingStyles)
     """How the API pages its lists, as far as this run has seen."""
+    plan: object | None = None
+    """The plan of the run (`extract.plan`), until its duration is known."""
     _loads: int = 0
 
     def new_load(self, resource: str, window: Window | None = None) -> Load:

@@ -16,6 +16,7 @@ from core.raw.load import Load
 from extract.context import RunContext, Window
 from extract.page_streams import Arrival, PageStreams
 from extract.paging import ListPass
+from extract.plan import announce_pace
 from extract.windows import refuse_unselected
 
 logger = logging.getLogger("miosa_billing")
@@ -54,6 +55,7 @@ def land_lists(context: RunContext, stage: str, lists: Sequence[ListToRead]) -> 
     for batch in (lists[:1], lists[1:]):
         if batch:
             _ListReader(context, bar, min(context.client.useful_threads, len(batch))).land(batch)
+            announce_pace(context)
 
 
 class _ListReader:

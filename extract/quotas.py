@@ -22,6 +22,17 @@ _USERS_PER_LOAD = 500
 _FRESH = timedelta(days=1)
 
 
+def unread_quotas(context: RunContext) -> int:
+    """How many of the users known so far have a quota to read."""
+    return len(set(_due_users(context)[0]) - _already_read(context))
+
+
+def _already_read(context: RunContext) -> set[str]:
+    """The users whose quota an unfinished run read less than a day ago."""
+    now = utc_now()
+    return context.warehouse.asked(now - _FRESH, now)
+
+
 def quota_loads(context: RunContext) -> list[DocumentLoad]:
     """The loads of quotas.
 
@@ -30,9 +41,11 @@ def quota_loads(context: RunContext) -> list[DocumentLoad]:
     """
     requests: list[DocumentRequest] = []
     forgotten = too_long = 0
-    now = utc_now()
-    already_read = context.warehouse.asked(now - _FRESH, now)
-    for user in _due_users(context, now):
+    already_read = _already_read(context)
+    due, left = _due_users(context)
+    if left:
+        context.summary.quotas_left, context.summary.oldest_quota_at = len(left), min(left)
+    for user in due:
         if user in already_read:
             continue
         external_id = context.pseudonyms.id_of(user) if context.pseudonyms else user
@@ -58,19 +71,19 @@ def quota_loads(context: RunContext) -> list[DocumentLoad]:
     ]
 
 
-def _due_users(context: RunContext, now: datetime) -> list[str]:
-    """The users whose quota is read, in order. Those who are left out are counted in the summary."""
-    settings = context.settings
+def _due_users(context: RunContext) -> tuple[list[str], list[datetime]]:
+    """The users whose quota is read, in order; and when those of the others were last read."""
+    settings, now = context.settings, utc_now()
     users = context.warehouse.users_by_urgency(settings.start, settings.end)
     if settings.quotas == "all":
-        return [each.user for each in users]
+        return [each.user for each in users], []
     oldest = now - timedelta(days=settings.quota_days)
     due: list[str] = []
+    left: list[datetime] = []
     for each in users:
         # A moment still to come says nothing: a clock was set back since.
         if each.matters or each.last_read_at is None or not oldest <= each.last_read_at <= now:
             due.append(each.user)
-            continue
-        context.summary.quotas_left += 1
-        context.summary.oldest_quota_at = min(context.summary.oldest_quota_at or now, each.last_read_at)
-    return due
+        else:
+            left.append(each.last_read_at)
+    return due, left

@@ -11,13 +11,16 @@ from extract.account import land_account
 from extract.context import RunContext, Summary
 from extract.documents import land_documents
 from extract.lists import ListToRead, land_lists
-from extract.quotas import quota_loads
-from extract.sessions import land_sessions
-from extract.vendor_figures import figure_loads
+from extract.plan import announce, make_plan
+from extract.quotas import quota_loads, unread_quotas
+from extract.sessions import land_sessions, session_windows
+from extract.vendor_figures import figure_loads, figure_months
 
 
 def land_everything(context: RunContext) -> Summary:
     """Land everything. Raises `ExtractError`; loads landed before it stay, and a rerun continues from there."""
+    windows, months = session_windows(context), figure_months(context)
+    announce(context, make_plan(context, windows, len(months), unread_quotas(context)))
     land_sessions(context)
     land_lists(context, "sandboxes", [ListToRead(context.new_load("sandboxes"), "/sandboxes", {})])
     land_documents(context, [*quota_loads(context), *figure_loads(context)])

@@ -21,8 +21,7 @@ _OVERLAP = timedelta(seconds=1)
 def land_sessions(context: RunContext) -> None:
     """Land the sessions of all windows, then void those that are gone."""
     settings, warehouse, now = context.settings, context.warehouse, utc_now()
-    start = settings.start - settings.look_back_days * DAY
-    windows = sorted([*split(start, settings.end, settings.window_days), *_running_windows(context, start)])
+    windows = session_windows(context)
     covered = _land_windows(context, windows)
     tomorrow_midnight = (now + 2 * DAY).replace(hour=0, minute=0, second=0, microsecond=0)
     ahead = min(settings.end + settings.look_ahead_days * DAY, tomorrow_midnight)
@@ -33,6 +32,13 @@ def land_sessions(context: RunContext) -> None:
         covered += _land_windows(context, split(settings.end, ahead, settings.window_days))
     _reread_conflicting_windows(context)
     _land_voids(context, coalesce(covered), now if selects_by_end else None)
+
+
+def session_windows(context: RunContext) -> list[Window]:
+    """The windows that a run reads in any case: the look-back, the range, and days on which known sessions run."""
+    settings = context.settings
+    start = settings.start - settings.look_back_days * DAY
+    return sorted([*split(start, settings.end, settings.window_days), *_running_windows(context, start)])
 
 
 def _running_windows(context: RunContext, start: datetime) -> list[Window]:

@@ -21,7 +21,7 @@ logger = logging.getLogger("miosa_billing")
 
 def figure_loads(context: RunContext) -> list[DocumentLoad]:
     """One load per month and figure: for the months that were asked for, and those with changed sessions (rule 34)."""
-    months = sorted({*context.warehouse.months_due(), *_months_asked(context.settings)})
+    months = figure_months(context)
     forms = UsageForms()
     rollups = [
         DocumentRequest(f"{month:%Y-%m}", "/usage", {}, _read(_check_rollup, month), ask=partial(forms.ask, month))
@@ -43,6 +43,11 @@ def _check_rollup(value: dict[str, Any], month: datetime) -> None:
     shape = shape_of(report_lines(value, month))
     if shape:
         logger.info("the vendor's usage report of %s comes as %s", f"{month:%Y-%m}", shape)
+
+
+def figure_months(context: RunContext) -> list[datetime]:
+    """The months whose figures are due by now, in order."""
+    return sorted({*context.warehouse.months_due(), *_months_asked(context.settings)})
 
 
 def _read(check: Callable[[dict[str, Any], datetime], None], month: datetime) -> Callable[[Answer], Document]:

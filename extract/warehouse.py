@@ -144,6 +144,14 @@ class Warehouse(RawWriter):
         days = [day for (day,) in self.database.query(sql("running_session_days"))]
         return [day for day in days if _EARLIEST_SESSION <= day <= horizon]
 
+    def known_sessions(self) -> dict[datetime, int]:
+        """How many sessions known so far began on each day."""
+        return dict(self.database.query(sql("known_sessions")))
+
+    def known_sandboxes(self) -> int:
+        """How many sandboxes are known so far."""
+        return int(self.database.query("select count(distinct row_hash) from raw.sandboxes")[0][0])
+
     def unsettled_windows(self) -> list[tuple[datetime, datetime]]:
         """Windows of this run that disagree with another one about a session. They are returned once."""
         windows = [(start, end) for start, end in self.database.query(sql("unsettled_windows"))]

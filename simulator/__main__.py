@@ -10,6 +10,8 @@ import click
 
 from simulator import app
 from simulator.generate import generate_tenant
+from simulator.limit_options import limit_options
+from simulator.limiter import Limit
 from simulator.metering import Attribution
 from simulator.quotas import QuotaDeleted, QuotaPlace, QuotaShape, QuotaWrites
 from simulator.rows import read_time, to_iso
@@ -101,6 +103,7 @@ _DEFAULTS = app.Options()
 @click.option("--shuffle-seed", type=int, default=None, help="Permute the rows of lists by this seed.")
 @click.option("--shuffle-keys", is_flag=True, help="Permute the keys of made-up rows in each request.")
 @click.option("--latency-ms", type=click.IntRange(0), default=0, help="Hold every answer back this long.")
+@limit_options
 def main(
     port: int,
     seed: int,
@@ -110,6 +113,7 @@ def main(
     last_month: str,
     edge_cases: bool,
     now: datetime | None,
+    rate_limit: Limit | None,
     **options: Any,
 ) -> None:
     """Serve a simulated MIOSA tenant over HTTP on loopback, and print the API's base URL once it answers.
@@ -124,7 +128,7 @@ def main(
         listener = bind(port)
     except OSError as error:
         raise click.ClickException(f"cannot listen on port {port}: {error.strerror}") from None
-    served = app.create_app(tenant, app.Options(**options))
+    served = app.create_app(tenant, app.Options(**options, rate_limit=rate_limit))
     server = Uvicorn(configure(served), on_ready=lambda: click.echo(base_url(listener)))
     # Uvicorn stops in good order, then raises the signal again: SIGTERM ends the process, Ctrl-C is said quietly.
     try:

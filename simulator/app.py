@@ -11,10 +11,11 @@ import hmac
 import itertools
 import random
 import re
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Literal, get_args
 from urllib.parse import quote, unquote
@@ -31,6 +32,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from simulator import usage_reports
 from simulator.account import Account, AccountOptions, AccountRoute
+from simulator.limiter import Limit as RateLimit
+from simulator.limiter import Limiter, limit_headers, refusal_body
 from simulator.metering import (
     MICROSECONDS_PER_HOUR,
     Attribution,
@@ -152,6 +155,8 @@ class Options(QuotaOptions):
     """How the platform's own account is shown (`simulator.account`)."""
     latency_ms: int = 0
     """How long each answer of the API is held back, in milliseconds."""
+    rate_limit: RateLimit | None = None
+    """How many requests are let pass; None for all. `app.state.limiter` counts those that are refused."""
 
     def __post_init__(self) -> None:
         """Refuse values that no branch would know."""
@@ -231,12 +236,13 @@ def create_app(tenant: Tenant, options: Options | None = None, fault: Fault | No
     )
     app.router.redirect_slashes = False
     app.state.requests = deque(maxlen=KEPT_REQUESTS)
-    app.add_middleware(_Front, options=options, fault=fault, requests=app.state.requests)
+    app.state.limiter = Limiter(options.rate_limit) if options.rate_limit else None
+    app.add_middleware(_Front, options=options, fault=fault, requests=app.state.requests, limiter=app.state.limiter)
     return app
 
 
 class _Front:
-    """What happens to every request before its route: number, log, latency, fault, key."""
+    """What happens to every request before its route: number, log, latency, rate limit, fault, key."""
 
     def __init__(
         self,
@@ -244,8 +250,10 @@ class _Front:
         options: Options,
         fault: Fault | None,
         requests: deque[tuple[str, str, dict[str, str]]],
+        limiter: Limiter | None,
     ) -> None:
         self._app, self._options, self._fault, self._requests = app, options, fault, requests
+        self._limiter = limiter
         self._ids = itertools.count(1)
         self._numbers = itertools.count(1)
 
@@ -264,6 +272,7 @@ class _Front:
                 headers = list(message.get("headers", []))
                 if not any(name.lower() == b"x-request-id" for name, _ in headers):
                     headers.append((b"x-request-id", identity))
+                headers += scope.get("rate_limit_headers", [])
                 message = {**message, "headers": headers}
             await send(message)
 
@@ -284,6 +293,8 @@ class _Front:
             self._requests.append((request.method, path, dict(request.query_params)))
             if self._options.latency_ms:
                 await anyio.sleep(self._options.latency_ms / 1000)
+            if self._limiter is not None and (refusal := self._limit(request, self._limiter)) is not None:
+                return refusal
             answer = await self._fault(request, number) if self._fault else None
             if answer is not None:
                 return answer
@@ -291,6 +302,17 @@ class _Front:
         if scheme.lower() != "bearer" or not hmac.compare_digest(key.encode(), self._options.api_key.encode()):
             return _error(request, 401, "unauthorized", "The API key is missing or not valid.")
         return None
+
+    def _limit(self, request: Request, limiter: Limiter) -> Response | None:
+        """Count the request against the rate limit; the refusal, or None. Both answers report the limit."""
+        verdict = limiter.take(time.monotonic())
+        told = limit_headers(limiter.limit, verdict, datetime.now(UTC))
+        request.scope["rate_limit_headers"] = [(name.encode(), value.encode()) for name, value in told.items()]
+        if verdict.is_allowed:
+            return None
+        return Response(
+            refusal_body(limiter.limit, verdict, request.scope["request_id"]), 429, media_type="application/json"
+        )
 
 
 class _Api:

@@ -13,6 +13,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from simulator.app import API, Fault, Options, create_app
+from simulator.limiter import Limiter
 from simulator.tenant import Tenant
 
 HOST = "127.0.0.1"
@@ -34,6 +35,8 @@ class Server:
     """How it serves it."""
     requests: deque[tuple[str, str, dict[str, str]]]
     """The latest requests to the API: method, path as sent, query."""
+    limiter: Limiter | None = None
+    """What limits the rate of requests, and counts what it refused; None if nothing does."""
 
     @property
     def control_url(self) -> str:
@@ -105,7 +108,7 @@ def serve(tenant: Tenant, options: Options | None = None, fault: Fault | None = 
         if not ready.wait(_START_SECONDS):
             raise RuntimeError("the simulated API did not start")
         try:
-            yield Server(base_url(listener), tenant, options, app.state.requests)
+            yield Server(base_url(listener), tenant, options, app.state.requests, app.state.limiter)
         finally:
             # Not waiting for connections that a client keeps open makes a test's end quick.
             server.should_exit = server.force_exit = True

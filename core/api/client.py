@@ -6,20 +6,27 @@ The key travels in one header to one host: redirects are refused, and no message
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Callable
 from typing import TypeVar
 
 from core.api.bodies import WEB_PAGE, is_json
 from core.api.exchange import Answer, ApiRequest, Params
+from core.api.limit_headers import read_limit_headers
 from core.api.refusals import refusal, stale_cursor
 from core.api.retries import RetryPolicy
-from core.api.retry_after import retry_after_seconds
+from core.api.retry_after import retry_after_seconds, server_time
 from core.api.transport import Transport
+from core.api.turns import Turns
 from core.errors import ApiError, ErrorBodyError, TransientError
 from core.settings import ApiSettings
 
+logger = logging.getLogger("miosa_billing")
+
 T = TypeVar("T")
 
+_TOO_MANY = 429
 _OK = frozenset({200})
 _WRITTEN = frozenset({200, 201, 202, 204})
 _DELETED = _WRITTEN | {404}
@@ -39,6 +46,7 @@ class Client:
         self._hides_ids = settings.id_hash_key is not None
         self._transport = Transport(settings)
         self._retries = RetryPolicy(settings)
+        self._turns = Turns(settings.requests_per_minute, settings.max_seconds)
         self._has_answered_json = False
 
     def __enter__(self) -> Client:
@@ -48,6 +56,7 @@ class Client:
     def __exit__(self, *_: object) -> None:
         """End what other threads still ask for, and close the connections."""
         self._retries.stop()
+        self._turns.stop()
         self._transport.close()
 
     @property
@@ -60,6 +69,16 @@ class Client:
         """How many requests to make at a time: as set, else by how long the API takes for an answer."""
         suited = int(max(_FEWEST_THREADS, min(MOST_THREADS, self.fastest_answer_seconds / _BUSY_SECONDS)))
         return self._threads or suited
+
+    @property
+    def pace_per_minute(self) -> float | None:
+        """How many requests the API allows per minute, as far as known: set by hand, learned, or named by headers."""
+        return self._turns.known_per_minute
+
+    @property
+    def requests_per_minute(self) -> float:
+        """How many requests were answered per minute so far."""
+        return self._turns.accepted_per_minute
 
     def get(
         self,
@@ -89,21 +108,49 @@ class Client:
         return self._retries.repeat(lambda: self._attempt(request, lambda answer: answer))
 
     def _attempt(self, request: ApiRequest, read: Callable[[Answer], T]) -> T:
-        """Send once. Raises `TransientError` if another try may help."""
-        self._retries.wait_for_turn()
+        """Send once, apart from refusals for our pace. Raises `TransientError` if another try may help."""
         try:
             return self._exchange(request, read)
         except (ApiError, TransientError) as error:
             if self._hides_ids:
                 error.words = ""
             if isinstance(error, TransientError) and error.retry_after:
-                self._retries.pause_all(error.retry_after)
+                self._turns.pause(error.retry_after)
             raise
 
+    def _send_in_turn(self, request: ApiRequest, label: str) -> Answer:
+        """Wait for a turn and send, again and again while the API refuses it for our pace (429).
+
+        Neither the waits nor the refusals count against the request. Raises `GivenUpError` if the API wants a pause
+        that is too long, or has refused everything for too long.
+        """
+        began = time.monotonic()
+        while True:
+            sent_at = self._turns.take()
+            self._retries.exempt(sent_at - began)
+            try:
+                answer = self._transport.send(request)
+            except BaseException:
+                self._turns.unanswered()
+                raise
+            told = read_limit_headers(answer.headers, server_time(answer))
+            if answer.status != _TOO_MANY:
+                self._turns.accepted(sent_at, told)
+                return answer
+            error = refusal(answer, request, label, self._base_url, hides_ids=self._hides_ids)
+            if not isinstance(error, TransientError):
+                raise error
+            if error.retry_after is None and told is not None and told.remaining == 0:
+                error.retry_after = told.reset_seconds
+            began = sent_at
+            seconds = self._turns.refused(sent_at, told, error.retry_after)
+            logger.info("%s; waiting for another turn", error)
+            self._retries.refuse_for_good(error, seconds)
+
     def _exchange(self, request: ApiRequest, read: Callable[[Answer], T]) -> T:
-        """Send once, and have `read` take the answer."""
+        """Send, and have `read` take the answer."""
         label = request.label if len(request.label) < _LONGEST_LABEL else request.label[:_LONGEST_LABEL] + "…"
-        answer = self._transport.send(request)
+        answer = self._send_in_turn(request, label)
         self._has_answered_json = self._has_answered_json or (is_json(answer.body) and not answer.is_web_page)
         if answer.status not in request.accepted:
             raise refusal(answer, request, label, self._base_url, hides_ids=self._hides_ids)

@@ -1,10 +1,12 @@
-"""The retry policy: how often a request is sent, for how long, and after which pauses."""
+"""The retry policy: how often a request is sent, for how long, and after which pauses.
+
+Waits for a turn to send (`turns`) are no part of it: they do not count against the time of a request.
+"""
 
 from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -27,13 +29,12 @@ class RetryPolicy:
 
     def __init__(self, settings: ApiSettings) -> None:
         """Take the budgets from the settings."""
+        self._max_tries = settings.max_tries
         self._max_seconds = settings.max_seconds
         self._stopped = threading.Event()
-        # Shared by all threads: a pause that the API asks one of them for holds for all. On the monotonic clock.
-        self._resumes_at = 0.0
-        budget = tenacity.stop_after_attempt(settings.max_tries) | tenacity.stop_before_delay(self._max_seconds)
+        self._waits = _Waits()
         self._retrying = tenacity.Retrying(
-            stop=lambda state: budget(state) or _has_used_own_tries(state),
+            stop=lambda state: self._is_used_up(state) or _has_used_own_tries(state),
             wait=_pause_seconds,
             retry=tenacity.retry_if_exception_type(TransientError),
             sleep=self._sleep,
@@ -43,23 +44,29 @@ class RetryPolicy:
 
     def repeat(self, attempt: Callable[[], T]) -> T:
         """Call `attempt` until it returns, or raises another error than `TransientError`. Raises `GivenUpError`."""
+        self._waits.seconds = 0.0
         result: T = self._retrying(attempt)
         return result
 
-    def wait_for_turn(self) -> None:
-        """Wait for as long as the API asked any thread to. The pause may grow meanwhile."""
-        if self._stopped.is_set():
-            raise StoppedError("stopped")
-        while (pause := self._resumes_at - time.monotonic()) > 0:
-            self._sleep(pause)
+    def exempt(self, seconds: float) -> None:
+        """Leave out so many seconds of this thread's request: it waited for its turn."""
+        self._waits.seconds += seconds
 
-    def pause_all(self, seconds: float) -> None:
-        """Keep all threads from sending for so long, unless it exceeds the budget of any request."""
-        if seconds <= self._max_seconds:
-            self._resumes_at = max(self._resumes_at, time.monotonic() + seconds)
+    def refuse_for_good(self, error: TransientError, seconds: float) -> None:
+        """Raise `GivenUpError` if the API asks for a pause, or has refused everything, for longer than a request lasts.
+
+        `seconds`: for how long the API has refused everything.
+        """
+        if error.retry_after and error.retry_after > self._max_seconds:
+            raise _too_long(error) from error
+        if seconds > self._max_seconds:
+            raise GivenUpError(
+                f"{error}; the API has refused every request for {seconds:.0f} s: run again later, "
+                "it goes on from there"
+            ) from error
 
     def stop(self) -> None:
-        """End all pauses and further tries with `StoppedError`."""
+        """End all pauses between tries, and further tries, with `StoppedError`."""
         self._stopped.set()
 
     def _sleep(self, seconds: float) -> None:
@@ -67,19 +74,40 @@ class RetryPolicy:
         if self._stopped.wait(seconds):
             raise StoppedError("stopped")
 
+    def _is_used_up(self, state: tenacity.RetryCallState) -> bool:
+        """Whether the tries are used up, or the time will be by the end of the next pause."""
+        return (
+            state.attempt_number >= self._max_tries
+            or self._seconds_used(state) + state.upcoming_sleep >= self._max_seconds
+        )
+
+    def _seconds_used(self, state: tenacity.RetryCallState) -> float:
+        """The seconds since the request began, without its waits for a turn."""
+        return max(0.0, (state.seconds_since_start or 0.0) - self._waits.seconds)
+
     def _give_up(self, state: tenacity.RetryCallState) -> Any:
         """Turn the last failure into the error that ends the run."""
         error = _failure(state)
         if error is None:  # only such failures are repeated
             raise ApiError("no answer")
-        seconds = state.seconds_since_start or 0.0
+        seconds = self._seconds_used(state)
         if error.retry_after and error.retry_after > self._max_seconds - seconds:
-            back = _moment(error.retry_after)
-            raise GivenUpError(f"{error}; the API asks to come back {back}: run again then") from error
+            raise _too_long(error) from error
         raise GivenUpError(
             f"{error}; given up after {state.attempt_number} tries in {seconds:.0f} s: run again later, "
             "it goes on from there"
         ) from error
+
+
+class _Waits(threading.local):
+    """The seconds that the request of each thread has waited for its turn."""
+
+    seconds = 0.0
+
+
+def _too_long(error: TransientError) -> GivenUpError:
+    """The error for a pause that a request has no time for."""
+    return GivenUpError(f"{error}; the API asks to come back {_moment(error.retry_after or 0.0)}: run again then")
 
 
 def _has_used_own_tries(state: tenacity.RetryCallState) -> bool:

@@ -20,7 +20,7 @@ def retry_after_seconds(answer: Answer) -> float | None:
         return seconds
     if date := _http_date(text):
         # Relative to the server's own clock if the answer gives it: this machine's may be off.
-        return (date - (_http_date(answer.headers.get("date", "")) or utc_now())).total_seconds()
+        return (date - server_time(answer)).total_seconds()
     try:
         value = json.loads(answer.body, parse_int=float)  # as floats, integers of any length can be read
     except (ValueError, RecursionError):
@@ -30,6 +30,11 @@ def retry_after_seconds(answer: Answer) -> float | None:
         if milliseconds is not None:
             return milliseconds / 1000
     return None
+
+
+def server_time(answer: Answer) -> datetime:
+    """The time at which the server answered, by its own clock if the answer gives it; in UTC without a zone."""
+    return _http_date(answer.headers.get("date", "")) or utc_now()
 
 
 def _number(value: Any) -> float | None:

@@ -112,7 +112,7 @@ def apply(yes: bool, limit: int | None, force: bool, **options: Any) -> int:
             if again.differences != comparison.differences or again.interrupted != comparison.interrupted:
                 raise ExtractError("what differs is no longer what was shown: nothing was changed; run again")
             redact = partial(redacted, settings=settings)
-            with bars() as stages:
+            with bars(lambda: client.requests_per_minute) as stages:
                 bar = stages.stage("quotas", len(users))
                 applying = Applying(client, warehouse, bar, redact, settings.threads)
                 outcome = applying.apply({user: comparison.desired[user] for user in users}, comparison.interrupted)
