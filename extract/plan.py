@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from core.command_line import say
-from extract.account import ACCOUNT_REQUESTS
 from extract.context import RunContext, Window
 
 
@@ -34,15 +33,14 @@ class Plan:
         )
 
 
-def make_plan(context: RunContext, windows: Iterable[Window], months: int, quotas: int) -> Plan:
-    """The plan of a run that reads these windows, the figures of so many months, and so many quotas."""
+def make_plan(context: RunContext, windows: Iterable[Window], months: int, quotas: int, account: int) -> Plan:
+    """The plan of a run: these windows, the figures of so many months, so many quotas and parts of the account."""
     size = context.settings.page_size
     per_day = context.warehouse.known_sessions()
     pages = 0
     for start, end in windows:
         pages += max(1, -(-sum(count for day, count in per_day.items() if start <= day < end) // size))
     boxes = max(1, -(-context.warehouse.known_sandboxes() // size))
-    account = 0 if context.settings.no_account else ACCOUNT_REQUESTS
     return Plan(pages, quotas, boxes + 2 * months + account)
 
 

@@ -7,7 +7,7 @@ last: usage does not depend on it.
 
 from __future__ import annotations
 
-from extract.account import land_account
+from extract.account import ACCOUNT_REQUESTS, land_account
 from extract.context import RunContext, Summary
 from extract.documents import land_documents
 from extract.lists import ListToRead, land_lists
@@ -20,7 +20,8 @@ from extract.vendor_figures import figure_loads, figure_months
 def land_everything(context: RunContext) -> Summary:
     """Land everything. Raises `ExtractError`; loads landed before it stay, and a rerun continues from there."""
     windows, months = session_windows(context), figure_months(context)
-    announce(context, make_plan(context, windows, len(months), unread_quotas(context)))
+    account = 0 if context.settings.no_account else ACCOUNT_REQUESTS
+    announce(context, make_plan(context, windows, len(months), unread_quotas(context), account))
     land_sessions(context)
     land_lists(context, "sandboxes", [ListToRead(context.new_load("sandboxes"), "/sandboxes", {})])
     land_documents(context, [*quota_loads(context), *figure_loads(context)])
