@@ -971,8 +971,8 @@ FAULTS = (
         "what is measured for each user is not measured",
         "int_quota_utilization",
         "update {table} set used_value = null, headroom_value = null, utilization = null, status = 'not_measured'"
-        + of("ben", "credits"),
-        *(TOTALS, QUOTAS, "fct_quota_utilization_status_follows_figures"),
+        + of("ben", "concurrent"),
+        *(QUOTAS, "fct_quota_utilization_status_follows_figures"),
     ),
     fault(
         "headroom is off by the least step",
@@ -1518,14 +1518,10 @@ FAULTS = (
         "rpt_rejected_rows_never_null",
     ),
     fault(
-        "a line item is off by all of the tolerance",
+        "the line items of all users but one are lost",
         "int_usage_line_items",
-        "update {table} set credits = credits + 1 where credits is not null",
-    ),
-    fault(
-        "a line item is off by a nano-credit more",
-        "int_usage_line_items",
-        "update {table} set credits = credits + 1.000000001 where credits is not null",
+        "insert into {table} select * replace ('2026-10' as billing_period, 'ben' as external_user_id)"
+        " from {table} where credits is not null",
         *(VENDOR,),
     ),
     # The platform's own bill
