@@ -1,6 +1,7 @@
 -- Purpose: what our sessions cost, at the moment at which the vendor books it: the variable vendor_spend_booking.
 -- Grain: one row per session; with vendor_spend_booking split, one per session and UTC day (session_id, booked_at_utc).
 {{ config(materialized="view") }}
+{%- set session_days = ref("int_session_days") %}
 
 with
 
@@ -13,7 +14,7 @@ sessions as (
 {% if vendor_spend_booking() == "split" %}
 , days as (
 
-    select * from {{ ref("int_session_days") }}
+    select * from {{ session_days }}
 
 )
 
