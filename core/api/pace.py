@@ -47,7 +47,7 @@ _CHANGED, _REQUESTS_PER_DOUBLING, _FASTEST_GROWTH = 1.04, 10.0, 0.02
 
 # --- Asking whether requests are accepted again, if the API does not say
 # At first often, because that measures the window; later on it only costs refusals.
-_FIRST_PROBE, _LONGEST_PROBE, _PROBE_SHARE, _LATER_SHARE = 0.25, 4.0, 0.2, 0.6
+_FIRST_PROBE, _LONGEST_PROBE, _PROBE_SHARE, _LATER_SHARE, _STALL_SHARE = 0.25, 4.0, 0.2, 0.6, 0.02
 
 # Resets are given in whole seconds. Waiting for those of a shorter window would lose too much of it: the pace decides.
 _SHORT_WINDOW = 20.0
@@ -200,7 +200,9 @@ class Pace:
         is_first = self._probe_at is None
         if is_first:
             self._stalled_at, self._refused_before = now, self.refused - 1
-            self._probe_step = _FIRST_PROBE if self.rate == math.inf else max(_FIRST_PROBE, 1 / self.rate)
+            self._probe_step = _FIRST_PROBE
+            if self.rate < math.inf:
+                self._probe_step = max(_FIRST_PROBE, 1 / self.rate, _STALL_SHARE * self._longest_stall)
         elif sent_at > self._stalled_at:
             stalled = now - self._stalled_at
             step = min(_LONGEST_PROBE, _PROBE_SHARE * stalled) if self.rate == math.inf else _LATER_SHARE * stalled
@@ -245,7 +247,8 @@ class Pace:
             remaining = min(remaining, self._remaining)
         before, after = self.told and self.told.requests_per_second, told.requests_per_second
         if before and after and self.rate < math.inf and is_newer:
-            self.rate = min(self.rate * after / before, self.ceiling)
+            # What another client leaves of it may be less.
+            self.rate = min(self.rate * max(1.0, after / before), after * _BELOW, self.ceiling)
         self.told, self._remaining = told, remaining
         if is_newer:
             self._told_at = now
@@ -279,7 +282,7 @@ class Pace:
         self._refused_rate = min(before, self.rate * (1 + _DOUBT / math.sqrt(count)))
         self._next_at = now + 1 / self.rate
         requests = _REQUESTS_FIRST_CYCLE
-        if before < math.inf:
+        if before < math.inf and stall < elapsed / 2:
             refusals = self.refused - self._refused_before
             requests = max(
                 _REQUESTS_PER_CYCLE * min(refusals, _MOST_REFUSALS),
