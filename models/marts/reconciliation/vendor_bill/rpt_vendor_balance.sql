@@ -150,7 +150,7 @@ running as (
                 then coalesce(usage_days.credits, 0)
         end::decimal(38, 9) as usage_credits,
         (
-            {{ number_variable("reconciliation_tolerance_credits") }}
+            {{ var("reconciliation_tolerance_credits") }}::decimal(38, 9)
             + case when rounding.has_whole_credits then coalesce(bookings.usage_spend_count, 0) else 0 end
         )::decimal(38, 9) as usage_tolerance_credits
     from days
@@ -171,7 +171,7 @@ compared as (
         (running.closing_credits - running.change_credits + running.until_reading_credits - running.vendor_balance_credits)::decimal(38, 9)
         as balance_difference_credits,
         (running.usage_credits - running.usage_spent_credits)::decimal(38, 9) as usage_difference_credits,
-        {{ number_variable("reconciliation_tolerance_credits") }}::decimal(38, 9) as balance_tolerance_credits
+        {{ var("reconciliation_tolerance_credits") }}::decimal(38, 9) as balance_tolerance_credits
     from running
 
 )
