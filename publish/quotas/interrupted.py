@@ -29,6 +29,9 @@ class InterruptedChange:
 def interrupted_changes(query: Query) -> dict[str, InterruptedChange]:
     """The newest such change of each user, unless an answer that was read later has all that it was to set."""
     found: dict[str, InterruptedChange] = {}
+    # Before both were there, no quota was removed to be set anew.
+    if query(sql("has_change_record"), []) != [(True,)]:
+        return found
     for user, change_id, body, statuses, texts in query(sql("interrupted_changes"), []):
         quota = read_body(body)
         later = (_read(status, text, user) for status, text in zip(statuses or (), texts or (), strict=True))

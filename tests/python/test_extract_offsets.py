@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import logging
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
 from starlette.requests import Request
 
 from core.errors import ApiError, IncompleteError
@@ -59,6 +62,43 @@ def test_a_list_is_read_whole_whatever_the_answers_say_of_it(
     with serve(tenant(sessions), options) as server:
         land(server, warehouse, look_back_days=0, look_ahead_days=0, window_days=31)
     assert_whole(warehouse, sessions)
+
+
+OFFSETS = st.builds(
+    Options,
+    envelope=st.just("offset"),
+    rows_key=st.sampled_from(["data", "sessions", "items", "bare"]),
+    max_page_size=st.sampled_from([1, 2, 3, 4, 100]),
+    has_page_size=st.booleans(),
+    has_total=st.booleans(),
+    more=st.sampled_from(["nothing", "has_more", "next"]),
+    past_end=st.sampled_from(["empty", "404"]),
+    empty_list=st.sampled_from(["list", "null"]),
+)
+
+
+@settings(
+    deadline=None,
+    max_examples=15,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=[HealthCheck.too_slow],
+)
+@given(rows=st.integers(0, 9), page_size=st.sampled_from([1, 2, 3, 50]), options=OFFSETS)
+def test_any_such_list_is_landed_whole_or_not_at_all(
+    tmp_path_factory: pytest.TempPathFactory, rows: int, page_size: int, options: Options
+) -> None:
+    warehouse = tmp_path_factory.mktemp("offsets") / "w.duckdb"
+    # A null that nothing explains may be a list that could not be made, so it is no list.
+    is_whole_for_sure = options.empty_list == "list" or options.has_total or options.more != "nothing"
+    with (
+        serve(tenant(rows), options) as server,
+        contextlib.nullcontext() if is_whole_for_sure else contextlib.suppress(ApiError),
+    ):
+        land(server, warehouse, look_back_days=0, look_ahead_days=0, window_days=31, page_size=page_size)
+    if is_whole_for_sure:
+        assert_whole(warehouse, rows)
+    else:
+        assert set(current(warehouse)) in (set(), {f"s{number:03d}" for number in range(rows)})
 
 
 def test_which_style_was_met_is_logged_once_and_the_next_list_begins_with_it(

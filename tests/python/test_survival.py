@@ -406,13 +406,15 @@ class Stormy:
 
 SERVERS = st.builds(
     Options,
-    envelope=st.sampled_from(["page", "meta", "cursor"]),
+    envelope=st.sampled_from(["page", "meta", "cursor", "offset"]),
     cursor_type=st.sampled_from(["string", "integer"]),
     rows_key=st.sampled_from(["data", "sessions", "items"]),
     max_page_size=st.sampled_from([4, 7, 20]),
     window=st.sampled_from(["start", "overlap", "end", "ignore"]),
     rollup_wrapped=st.booleans(),
-    quota_shape=st.sampled_from(["nested", "flat"]),
+    quota_shape=st.sampled_from(["nested", "flat", "current"]),
+    quota_place=st.sampled_from(["data", "quota", "quotas", "bare"]),
+    is_quota_listed=st.booleans(),
     shuffle_seed=st.none() | st.integers(0, 100),
     past_end=st.sampled_from(["empty", "404"]),
     empty_list=st.sampled_from(["list", "null"]),

@@ -41,7 +41,7 @@ left join overrides
         and users.last_day >= overrides.valid_from
         and users.last_day < coalesce(overrides.valid_to, date '9999-12-31')
 where
-    -- Storage that is not measured (null) rules out no plan.
+    -- Use that is not measured (null) rules out no plan.
     {%- for quota in ["credits", "concurrent", "sandboxes", "storage_gb"] %}
     {{ "and " if not loop.first }}(
         users.{{ quota }}_used = 0
