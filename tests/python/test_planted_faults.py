@@ -1552,7 +1552,7 @@ FAULTS = (
     fault(
         "an invoice shows another difference than there is",
         "rpt_vendor_invoices",
-        "update {table} set difference_credits = difference_credits + 1 where status = 'ok'",
+        "update {table} set difference_credits = difference_credits + 1 where difference_credits is not null",
         "rpt_vendor_invoices_status_follows_difference",
     ),
     fault(

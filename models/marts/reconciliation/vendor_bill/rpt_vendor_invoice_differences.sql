@@ -69,10 +69,15 @@ both_sides as (
     select
         invoice_usage.invoice_id,
         invoice_usage.booked_date,
-        invoice_usage.external_user_id,
+        -- Without a sandbox, a booking does not tell whose usage it is.
+        case
+            when invoice_usage.sandbox_id is null and reading.has_transactions then '{{ unattributed() }}'
+            else invoice_usage.external_user_id
+        end as external_user_id,
         invoice_usage.credits as our_credits,
         0::decimal(38, 9) as vendor_credits
     from invoice_usage
+    cross join reading
     union all
     select
         invoices.invoice_id,
