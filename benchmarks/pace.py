@@ -121,7 +121,8 @@ Written by `make bench-pace`: one run of `python -m extract` per line, all at th
 API of its own with {latency} ms latency. {cores} cores, {system}, Python {python}.
 
 *At the limit*: the requests of the run divided by the rate. A ratio below 1 comes from what a window or a bucket holds
-at the start. Promised are a ratio of at most {most_time:.2f} and at most {most_refused:.0%} refused after the first minute.
+at the start. Promised are a ratio of at most {most_time:.2f}, and at most {most_refused:.0%} refused after the first
+minute.
 
 """
 
