@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from core.command_line import say
@@ -33,11 +33,10 @@ class Plan:
         )
 
 
-def make_plan(context: RunContext, windows: Iterable[Window], months: int, quotas: int, account: int) -> Plan:
+def make_plan(context: RunContext, windows: Sequence[Window], months: int, quotas: int, account: int) -> Plan:
     """The plan of a run: these windows, the figures of so many months, so many quotas and parts of the account."""
-    size = context.settings.page_size
-    per_day = context.warehouse.known_sessions()
-    pages = 0
+    size, pages = context.settings.page_size, 0
+    per_day = context.warehouse.known_sessions(windows[0][0], windows[-1][1]) if windows else {}
     for start, end in windows:
         pages += max(1, -(-sum(count for day, count in per_day.items() if start <= day < end) // size))
     boxes = max(1, -(-context.warehouse.known_sandboxes() // size))

@@ -14,12 +14,11 @@ from core.api.quotas import ACCEPTED, quota_path, read_quota_answer
 from core.clock import utc_now
 from extract.context import RunContext
 from extract.documents import DocumentLoad, DocumentRequest
+from extract.warehouse import FRESH
 
 logger = logging.getLogger("miosa_billing")
 
 _USERS_PER_LOAD = 500
-# How long a quota counts as read that was read by a run which did not finish.
-_FRESH = timedelta(days=1)
 
 
 def unread_quotas(context: RunContext) -> int:
@@ -30,7 +29,7 @@ def unread_quotas(context: RunContext) -> int:
 def _already_read(context: RunContext) -> set[str]:
     """The users whose quota an unfinished run read less than a day ago."""
     now = utc_now()
-    return context.warehouse.asked(now - _FRESH, now)
+    return context.warehouse.asked(now - FRESH, now)
 
 
 def quota_loads(context: RunContext) -> list[DocumentLoad]:

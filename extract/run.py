@@ -15,11 +15,14 @@ from extract.plan import announce, make_plan
 from extract.quotas import quota_loads, unread_quotas
 from extract.sessions import land_sessions, session_windows
 from extract.vendor_figures import figure_loads, figure_months
+from extract.windows import coalesce, is_covered
 
 
 def land_everything(context: RunContext) -> Summary:
     """Land everything. Raises `ExtractError`; loads landed before it stay, and a rerun continues from there."""
-    windows, months = session_windows(context), figure_months(context)
+    landed = coalesce(context.warehouse.landed_windows())
+    windows = [window for window in session_windows(context) if not is_covered(window, landed)]
+    months = figure_months(context)
     account = 0 if context.settings.no_account else ACCOUNT_REQUESTS
     announce(context, make_plan(context, windows, len(months), unread_quotas(context), account))
     land_sessions(context)

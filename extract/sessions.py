@@ -11,18 +11,20 @@ from core.errors import ExtractError, UnselectiveError
 from extract.context import RunContext, Window
 from extract.lists import ListToRead, land_lists
 from extract.warehouse import BRAKE_FROM
-from extract.windows import DAY, coalesce, split
+from extract.windows import DAY, coalesce, is_covered, joined, split
 
 logger = logging.getLogger("miosa_billing")
 
 _OVERLAP = timedelta(seconds=1)
+# A window is the least that an unfinished run keeps, so it stays a matter of seconds even at 60 requests per minute.
+_PAGES_PER_WINDOW = 10
 
 
 def land_sessions(context: RunContext) -> None:
     """Land the sessions of all windows, then void those that are gone."""
     settings, warehouse, now = context.settings, context.warehouse, utc_now()
     windows = session_windows(context)
-    covered = _land_windows(context, windows)
+    covered = sorted(_land_windows(context, windows))
     tomorrow_midnight = (now + 2 * DAY).replace(hour=0, minute=0, second=0, microsecond=0)
     ahead = min(settings.end + settings.look_ahead_days * DAY, tomorrow_midnight)
     selects_by_end = not warehouse.lists_beyond_windows() and covered == windows
@@ -35,10 +37,15 @@ def land_sessions(context: RunContext) -> None:
 
 
 def session_windows(context: RunContext) -> list[Window]:
-    """The windows that a run reads in any case: the look-back, the range, and days on which known sessions run."""
+    """The windows that a run covers in any case: the look-back, the range, and days on which known sessions run."""
     settings = context.settings
     start = settings.start - settings.look_back_days * DAY
-    return sorted([*split(start, settings.end, settings.window_days), *_running_windows(context, start)])
+    windows = split(start, settings.end, settings.window_days)
+    if settings.has_default_windows:
+        # Each window costs a request at least. Known days with few sessions share one.
+        known = context.warehouse.known_sessions(start, settings.end)
+        windows = joined(windows, known, settings.page_size * _PAGES_PER_WINDOW)
+    return sorted([*windows, *_running_windows(context, start)])
 
 
 def _running_windows(context: RunContext, start: datetime) -> list[Window]:
@@ -48,12 +55,19 @@ def _running_windows(context: RunContext, start: datetime) -> list[Window]:
 
 
 def _land_windows(context: RunContext, windows: Sequence[Window]) -> list[Window]:
-    """Land the sessions of these windows. Returns the windows covered: one, if the API does not select by them."""
+    """Land the sessions of these windows, apart from those that an unfinished run has landed.
+
+    Returns the windows covered: one, if the API does not select by them.
+    """
+    landed = coalesce(context.warehouse.landed_windows())
     try:
-        land_lists(context, "sessions", [_sessions_of(context, window, check=True) for window in windows])
+        unread = [window for window in windows if not is_covered(window, landed)]
+        land_lists(context, "sessions", [_sessions_of(context, window, check=True) for window in unread])
         return list(windows)
     except UnselectiveError:
         whole = (min(start for start, _ in windows), max(end for _, end in windows))
+        if is_covered(whole, landed):
+            return [whole]
         logger.info("the API does not select sessions by time: reading its list once, whole")
         land_lists(context, "sessions", [_sessions_of(context, whole, check=False)])
         return [whole]
@@ -88,6 +102,7 @@ def _land_voids(context: RunContext, windows: list[Window], running_until: datet
     if not unlisted:
         return
     if unlisted >= BRAKE_FROM and unlisted * 100 > settings.void_share * covered and not settings.allow_voids:
+        warehouse.forget_lists()  # the next run is to see for itself
         raise ExtractError(
             f"the API no longer lists {unlisted} of {covered} known sessions: nothing was voided; if they are "
             "really gone, run again with --allow-voids"

@@ -39,7 +39,9 @@ class Settings(ApiSettings):
         description="Days asked for after the last month, up to today, unless the API is seen not to select by end. "
         "[default: 35]",
     )
-    window_days: int = Field(1, ge=1, le=366, description="Days in a window. [default: 1]")
+    window_days: int = Field(
+        1, ge=1, le=366, description="Days in a window. [default: 1; more on known days with few sessions]"
+    )
     page_size: int = Field(100, ge=1, le=10_000, description="Rows asked for in a page. [default: 100]")
     max_passes: int = Field(3, ge=1, le=20, description="Readings of a list that does not prove complete. [default: 3]")
     quotas: Annotated[str, Flag("--quotas", "all|changed")] = Field(
@@ -91,6 +93,11 @@ class Settings(ApiSettings):
         if month_start(last) > utc_now() + timedelta(days=1):
             raise ConfigurationError(f"{last} has not begun: ask for a month up to {utc_now():%Y-%m}")
         return {**given, "EXTRACT_FIRST_MONTH": first, "EXTRACT_LAST_MONTH": last}
+
+    @property
+    def has_default_windows(self) -> bool:
+        """Whether the days in a window are not given."""
+        return "window_days" not in self.model_fields_set
 
     @property
     def start(self) -> datetime:

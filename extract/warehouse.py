@@ -18,6 +18,9 @@ from core.sql_files import sql_files
 logger = logging.getLogger("miosa_billing")
 sql = sql_files(__file__)
 
+FRESH = timedelta(days=1)
+"""For how long the next run relies on what an unfinished run has read."""
+
 BRAKE_FROM = 10
 """How many voids it takes for a run to stop and ask."""
 
@@ -59,7 +62,7 @@ class Warehouse(RawWriter):
         self._new_fields: list[str] = []
         try:
             self.database.execute(sql("create_notes"))
-            self._loads_before = self._last_load()
+            self._loads_before = self._begin_run()
         except BaseException:
             self.database.close()
             raise
@@ -136,6 +139,30 @@ class Warehouse(RawWriter):
             self._note_months("voids")
             self._insert_loads([load], last)
 
+    # Unfinished runs
+
+    def _begin_run(self) -> int:
+        """Go on from an unfinished run of less than a day ago, or begin anew. Returns the last load before it."""
+        now = utc_now()
+        found = self.database.query("select began_at_utc, last_load_before from raw.unfinished_run")
+        if found and now - FRESH <= found[0][0] <= now:
+            return int(found[0][1])
+        last = self._last_load()
+        with self.database.transaction():
+            self.forget_lists()
+            self.database.execute("insert into raw.unfinished_run values (?, ?)", [now, last])
+        return last
+
+    def landed_windows(self) -> set[tuple[datetime, datetime]]:
+        """The windows of sessions that an unfinished run has landed, and that were over by then."""
+        return {(start, end) for start, end in self.database.query(sql("landed_windows"), [self._loads_before])}
+
+    def forget_lists(self) -> None:
+        """Forget which sessions were listed: the next run reads all windows."""
+        self.database.execute("delete from raw.unfinished_run")
+        self.database.execute("delete from raw.listed_sessions")
+        self.database.execute("delete from raw.noted_loads")
+
     # What later stages ask
 
     def running_starts(self) -> list[datetime]:
@@ -144,24 +171,21 @@ class Warehouse(RawWriter):
         days = [day for (day,) in self.database.query(sql("running_session_days"))]
         return [day for day in days if _EARLIEST_SESSION <= day <= horizon]
 
-    def known_sessions(self) -> dict[datetime, int]:
-        """How many sessions known so far began on each day."""
-        return dict(self.database.query(sql("known_sessions")))
+    def known_sessions(self, start: datetime, end: datetime) -> dict[datetime, int]:
+        """How many sessions known so far began on each day between these moments."""
+        return dict(self.database.query(sql("known_sessions"), [start, end]))
 
     def known_sandboxes(self) -> int:
         """How many sandboxes are known so far."""
         return int(self.database.query("select count(distinct row_hash) from raw.sandboxes")[0][0])
 
     def unsettled_windows(self) -> list[tuple[datetime, datetime]]:
-        """Windows of this run that disagree with another one about a session. They are returned once."""
-        windows = [(start, end) for start, end in self.database.query(sql("unsettled_windows"))]
-        if windows:
-            self.database.execute("delete from unsettled")
-        return windows
+        """Windows of this run that disagree with another one about a session."""
+        return [(start, end) for start, end in self.database.query(sql("unsettled_windows"))]
 
     def lists_beyond_windows(self) -> bool:
         """Whether this run listed an ended session that outlasts its window: then the API does not select by end."""
-        return bool(self.database.query("select count(*) > 0 from crossing")[0][0])
+        return bool(self.database.query("select count(*) > 0 from raw.noted_loads where reason = 'crossing'")[0][0])
 
     def users_by_urgency(self, start: datetime, end: datetime) -> list[QuotaUser]:
         """Every user ever landed, by any resource, in the order in which quotas are read.
@@ -175,8 +199,9 @@ class Warehouse(RawWriter):
         return {user for (user,) in self.database.query(sql("users_asked"), [since, until])}
 
     def forget_asked(self) -> None:
-        """Finish the run: the next one asks for every quota, and for no month because of this one."""
+        """Finish the run: the next one reads every list and quota, and no month because of this one."""
         with self.database.transaction():
+            self.forget_lists()
             self.database.execute("delete from raw.quota_progress")
             self.database.execute("delete from raw.figures_due")
 

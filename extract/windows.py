@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
 import msgspec
@@ -35,6 +35,33 @@ def split(start: datetime, end: datetime, days: int) -> list[Window]:
         windows.append((start, min(start + days * DAY, end)))
         start += days * DAY
     return windows
+
+
+def joined(windows: Iterable[Window], known: Mapping[datetime, int], most: int) -> list[Window]:
+    """Windows with neighbours made one, where no more than so many sessions are known to begin in both together.
+
+    Windows in which none is known are left alone: nothing says how many there are. `known` counts by day.
+
+    >>> days = split(datetime(2026, 10, 1), datetime(2026, 10, 6), 1)
+    >>> known = {start: 4 for start, _ in days[:4]}
+    >>> [f"{a:%d}-{b:%d}" for a, b in joined(days, known, 10)]
+    ['01-03', '03-05', '05-06']
+    """
+    result: list[tuple[Window, int]] = []
+    for start, end in windows:
+        count = sum(sessions for day, sessions in known.items() if start <= day < end)
+        if result and count:
+            (first, middle), before = result[-1]
+            if before and middle == start and before + count <= most:
+                result[-1] = ((first, end), before + count)
+                continue
+        result.append(((start, end), count))
+    return [window for window, _ in result]
+
+
+def is_covered(window: Window, others: Iterable[Window]) -> bool:
+    """Whether one of these windows holds the whole of a window."""
+    return any(start <= window[0] and window[1] <= end for start, end in others)
 
 
 def coalesce(windows: Iterable[Window]) -> list[Window]:

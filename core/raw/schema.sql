@@ -1,6 +1,7 @@
 -- The raw layer: what the API said, append-only. Created by the extractor, read by dbt as sources.
 --
--- Nothing here is ever updated or deleted, except the extractor's own notes in raw.quota_progress and raw.figures_due.
+-- Nothing here is ever updated or deleted, except the extractor's own notes: raw.quota_progress, raw.figures_due,
+-- raw.unfinished_run, raw.listed_sessions and raw.noted_loads.
 -- A row is added only when its content differs from the current version of its key. The current version of a key is the
 -- one with the highest (load_id, row_number): no clock decides. All times are UTC. The API's own words are in
 -- `payload`; every other column is there to find, order or explain it.
@@ -100,6 +101,27 @@ create table if not exists raw.quota_progress (
 create table if not exists raw.figures_due (
     first_month_at_utc timestamp not null,  -- start of the first month
     last_month_at_utc timestamp not null    -- start of the last month, which is included
+);
+
+-- A run that has not finished, so that the next one goes on from its lists of sessions: windows that were over when they
+-- were read are not read again within a day. At most one row. No source of figures; emptied when a run finishes.
+create table if not exists raw.unfinished_run (
+    began_at_utc timestamp not null,        -- when the first of the runs since the last finished one began
+    last_load_before bigint not null        -- id of the last load before it, 0 for none: later loads are of these runs
+);
+
+-- The sessions that it has listed: none of them is void. Likewise emptied.
+create table if not exists raw.listed_sessions (
+    row_hash bigint not null,
+    row_key varchar not null,
+    has_id boolean not null
+);
+
+-- What its loads showed about windows. Likewise emptied.
+create table if not exists raw.noted_loads (
+    load_id bigint not null,
+    reason varchar not null                 -- crossing: lists a session that outlasts its window
+                                            -- unsettled: disagrees with another window about a session
 );
 
 -- What was changed at the vendor (python -m publish quotas apply), two rows a change: that it is about to be sent, and

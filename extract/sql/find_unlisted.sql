@@ -1,4 +1,4 @@
--- Finds sessions that the covered windows should list and that no load of this run listed.
+-- Finds sessions that the covered windows should list and that neither this run nor the unfinished one before it listed.
 -- $1: until when a running session has to be covered (null: as far as it was known).
 -- Grain: `unlisted` has one row per session.
 -- The start lies in one window, the end in the same or another one, whatever lies between them: an API that selects by
@@ -12,7 +12,7 @@ with suspects as (
     from history
     semi join covered_windows
         on history.started_at_utc >= covered_windows.starts and history.started_at_utc < covered_windows.ends
-    anti join listed
+    anti join raw.listed_sessions as listed
         on history.row_hash = listed.row_hash and history.row_key = listed.row_key and history.has_id = listed.has_id
     where not history.is_void
 ),

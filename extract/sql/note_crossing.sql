@@ -1,7 +1,7 @@
 -- Notes a load with an ended session that outlasts the window asked for: only an API that selects by start or by
 -- overlap lists one. At most one row per landing.
-insert into crossing
-select any_value(sequenced.load_id)
+insert into raw.noted_loads
+select any_value(sequenced.load_id), 'crossing'
 from sequenced
 where
     not sequenced.is_running

@@ -22,7 +22,9 @@ CITATION = re.compile(r"\brules? (\d+(?:(?:, and |, | and | to |-| )\d+)*)", re.
 def _texts() -> dict[Path, str]:
     files = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "DECISIONS.md", "dbt_project.yml")]
     for folder in CITING:
-        files += [path for path in (ROOT / folder).rglob("*") if path.suffix in SUFFIXES and path != Path(__file__)]
+        found = (path for path in (ROOT / folder).rglob("*") if path.suffix in SUFFIXES and path != Path(__file__))
+        # Environments of peers stand in hidden folders.
+        files += [path for path in found if not any(part.startswith(".") for part in path.relative_to(ROOT).parts)]
     return {path: path.read_text(encoding="utf-8") for path in files}
 
 
