@@ -171,7 +171,7 @@ def dim_quota_limits(scene: Scene) -> Mart:
                 (answer.limits is not None, (answer.limits or {}).get(column), answer.started_at) for answer in shown
             ]
             # Each answer that came before another limit was shown read this one.
-            ends = [*(answer.load_id for answer in shown[1:]), 1 << 62]
+            ends = [*(answer.load_id for answer in shown[1:]), 1 << 62] if shown else []
             last_read = [
                 max((a for a in answers[user] if a.load_id < end), key=lambda a: a.load_id).started_at for end in ends
             ]
