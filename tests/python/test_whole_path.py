@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import duckdb
 import msgspec
@@ -27,10 +27,13 @@ import oracle
 import tenants
 from core.database.path import RESERVED_NAMES, database_name
 from pipeline import Run, assert_same, build, extract, mart_differences, query, rejected_differences, whole_path
+from simulator.account import AccountOptions, AccountRoute, TransactionEnvelope
 from simulator.app import Options
 from simulator.metering import nano_text, roll_up
+from simulator.quotas import QuotaPlace, QuotaShape
 from simulator.server import serve
 from simulator.tenant import Tenant
+from simulator.usage_reports import UsageCustom, UsageGroups, UsageParameters, UsagePeriodText, UsageShape
 from tenants import Rows, Span
 
 NewDirectory = Callable[[str], Path]
@@ -347,19 +350,34 @@ def test_rule_34_the_current_month(new_directory: NewDirectory) -> None:
 
 SERVERS = st.builds(
     Options,
-    envelope=st.sampled_from(["page", "meta", "cursor"]),
+    envelope=st.sampled_from(["page", "meta", "cursor", "offset"]),
     cursor_type=st.sampled_from(["string", "integer"]),
     rows_key=st.sampled_from(["data", "sessions", "items", "bare"]),
     max_page_size=st.sampled_from([7, 20, 99, 100]),
     window=st.sampled_from(["start", "overlap", "end", "ignore"]),
     rollup_wrapped=st.booleans(),
     rollup_rounding=st.sampled_from([None, "cents"]),
-    quota_shape=st.sampled_from(["nested", "flat"]),
+    usage_shape=st.sampled_from(get_args(UsageShape)),
+    usage_parameters=st.sampled_from(get_args(UsageParameters)),
+    usage_groups=st.sampled_from(get_args(UsageGroups)),
+    usage_custom=st.sampled_from(get_args(UsageCustom)),
+    usage_period_text=st.sampled_from(get_args(UsagePeriodText)),
+    quota_shape=st.sampled_from(get_args(QuotaShape)),
+    quota_place=st.sampled_from(get_args(QuotaPlace)),
+    is_quota_listed=st.booleans(),
+    account=st.builds(
+        AccountOptions,
+        refused=st.dictionaries(st.sampled_from(get_args(AccountRoute)), st.sampled_from([401, 403, 404])),
+        envelope=st.sampled_from(get_args(TransactionEnvelope)),
+        is_signed=st.booleans(),
+    ),
     shuffle_seed=st.none() | st.integers(0, 100),
     more=st.sampled_from(["nothing", "has_more", "next", "next_page", "total_pages"]),
     past_end=st.sampled_from(["empty", "404"]),
     empty_list=st.sampled_from(["list", "null"]),
 )
+"""Every dialect of the vendor that its documentation and its clients show, mixed at random."""
+
 ZONES = st.sampled_from(["UTC", "America/New_York", "Asia/Kathmandu", "Pacific/Apia"])
 
 

@@ -345,7 +345,7 @@ def ask(base_url: str, tenant: Tenant, periods: Iterable[str], shape: UsageShape
             month = oracle.month_number(period)
             first, last = (f"{oracle.month_name(at)}-01T00:00:00Z" for at in (month, month + 1))
             bounds = {"period_start": first, "period_end": last}
-            by_user = {"group_by": "external_user_id", "period": "custom", "start": first, "end": last}
+            by_user = {"group_by": "external_user_id", "start": first, "end": last}
             asked = by_user if shape == "results" else {**bounds, "groupBy": "external_user_id"}
             body = oracle.read_object(client.get("usage", params=asked).raise_for_status().text)
             for row in _lines(body, shape):
