@@ -55,7 +55,7 @@ weighted_days as (
         {{ text_weight("all_days.session_id") }} * extract(day from all_days.usage_date) as weight,
         all_days.nano_credits::{{ wide_integer() }} as nano_credits
     from {{ changed_part(
-        ref("int_session_days"), ["external_user_id", "billing_period"], "int_user_periods_changed_by_usage",
+        ref("int_session_days"), ["external_user_id", "billing_period"], "int_user_periods_changed_by_lines",
     ) }} as all_days
     inner join periods on all_days.billing_period = periods.billing_period
     where all_days.is_attributed
