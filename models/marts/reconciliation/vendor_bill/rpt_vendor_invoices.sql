@@ -57,7 +57,7 @@ judged as (
         invoices.*,
         case
             when invoices.invoice_status = 'void' then 'void'
-            when invoices.currency is distinct from 'USD' then 'other_currency'
+            when coalesce(invoices.currency, '') <> 'USD' then 'other_currency'
             when coalesce(invoices.period_start_at_utc >= invoices.period_end_at_utc, true) then 'no_period'
             when not coalesce(coverage.is_covered and invoices.period_end_at_utc <= newest_load.started_at_utc, false) then 'not_read'
         end as not_compared_reason,
