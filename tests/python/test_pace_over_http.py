@@ -162,7 +162,7 @@ def test_a_signal_ends_a_long_wait_within_moments(tmp_path: Path, number: int, s
         began = time.monotonic()
         process.send_signal(number)
         _, stderr = process.communicate(timeout=20)
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 15  # a machine that is busy; the wait that is ended takes a minute
     assert process.returncode == status
     assert "the API limits requests" in stderr
     assert stderr.splitlines()[-1].startswith("extract: stopped")

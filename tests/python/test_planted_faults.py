@@ -611,7 +611,7 @@ FAULTS = (
         "a load is lost in staging",
         "stg_miosa__loads",
         "delete from {table} where resource = 'usage_sessions' and window_start_at_utc = '2026-10-03'",
-        *(NEWEST, ACCOUNTED, OWN_STEPS),
+        *(NEWEST, ACCOUNTED, OWN_STEPS, VENDOR, BILL),
     ),
     # Intermediate
     fault(

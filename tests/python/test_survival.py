@@ -345,7 +345,7 @@ def test_the_check_sees_a_load_that_is_half_there(tmp_path: Path) -> None:
     with serve(Tenant.from_rows([row("a", "2026-06-01")])) as server:
         process = start(server.base_url, victim.warehouse, "-c", HALVING)
         assert process.stdout is not None
-        assert process.stdout.readline() == "half\n", process.communicate()[1]
+        assert "half\n" in process.stdout, process.communicate()[1]  # reads up to that line
         assert Watch(process, victim.warehouse).kill()
     assert half_loads(victim.warehouse) == ["raw.usage_sessions has 1 rows of load 1, which is one of None"]
 
