@@ -72,7 +72,10 @@ cuts as (
 session_days as (
 
     select * from {{ ref("int_session_days") }}
-    where usage_date in (select cuts.usage_date from cuts where not cuts.is_whole)
+    where usage_date in (
+        select cuts.usage_date from cuts
+        where not cuts.is_whole
+    )
 
 ),
 

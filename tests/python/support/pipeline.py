@@ -93,8 +93,11 @@ def extract(
 
 
 @cache
-def _dbt() -> ForkingDbt:
-    """What runs the dbt commands of this test process."""
+def _dbt(*, parses: bool) -> ForkingDbt:
+    """What runs the dbt commands of this test process, or (`parses`) those that parse the project themselves.
+
+    These are forks of another process: in a fork of one that has parsed, dbt's parser waits for itself for ever.
+    """
     forking = ForkingDbt(ROOT, {**_least_environment(), "DBT_SEND_ANONYMOUS_USAGE_STATS": "false"})
     atexit.register(forking.stop)
     return forking
@@ -110,7 +113,7 @@ def _parsed(database: str) -> Path:
     folder = Path(tempfile.mkdtemp(prefix="parsed-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     (folder / "seeds").symlink_to(ROOT / "seeds")
-    _dbt().parse(
+    _dbt(parses=False).parse(
         str(folder),
         ["--quiet", "--log-level-file", "none", "parse", "--target-path", str(folder), "--log-path", str(folder)],
         {"WAREHOUSE_PATH": str(folder / f"{database}.duckdb"), "SEEDS_PATH": str(folder / "seeds")},
@@ -151,7 +154,7 @@ def start_dbt(
     beside = warehouse.parent
     seeds = seeds or ROOT / "seeds"
     parsed = None if parses else _parsed_with(warehouse.stem, seeds)
-    return _dbt().start(
+    return _dbt(parses=parses).start(
         [
             *(command, "--target-path", str(beside / "target"), "--log-path", str(beside / "logs"), "--no-use-colors"),
             # Two threads of one interpreter would only wait for each other, where the tables hold a few rows.

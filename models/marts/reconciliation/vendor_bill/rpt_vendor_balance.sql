@@ -77,7 +77,11 @@ bounds as (
     select
         min(known.known_date) as first_date,
         max(known.known_date) as last_date
-    from (select booked_date as known_date from transactions union all select read_date from balances) as known
+    from (
+        select booked_date as known_date from transactions
+        union all
+        select read_date from balances
+    ) as known
     cross join list_loads
     where list_loads.transactions_until_utc is not null
 
