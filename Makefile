@@ -86,7 +86,7 @@ bench-build: setup benchmarks/.peers/.installed ## builds of up to 100,000,000 s
 bench-forecast: setup ## the forecast of credits against what then came, by its own SQL (a minute)
 	$(BIN)/python -m benchmarks.forecast
 
-bench-pace: setup ## the extractor against limits of 60 and 600 requests per minute (6 minutes)
+bench-pace: setup ## the extractor against limits of 60 and 600 requests per minute (9 minutes)
 	$(BIN)/python -m benchmarks.pace
 
 bench-quotas: setup ## the quotas of 100,000 users at 10 ms latency (5 minutes)

@@ -1,8 +1,9 @@
 """`python -m benchmarks.pace`: the extractor against APIs that limit the rate of requests.
 
-Whole `python -m extract` processes, one per case and all at the same time, since they mostly wait. Each has a simulated
-API of its own with a limiter, which counts what it refuses. A run is compared with the time that its requests take at
-the limit. Fails if a run takes over 10 % longer, or if over 5 % of its requests are refused after the first minute.
+Whole `python -m extract` processes, one per case and some at the same time, since they mostly wait. Each has a
+simulated API of its own with a limiter, which counts what it refuses. The time from its first request to its last is
+compared with what they take at the limit. Fails if that is over 10 % longer, or if over 5 % of the requests are refused
+after the first minute.
 """
 
 from __future__ import annotations
@@ -59,6 +60,7 @@ class Result:
     """What one run took."""
 
     seconds: float
+    """Of the whole process."""
     limiter: Limiter
 
     @property
@@ -67,9 +69,14 @@ class Result:
         return len(self.limiter.accepted_at)
 
     @property
+    def sending_seconds(self) -> float:
+        """From the first request to the last: without the start of Python and the warehouse."""
+        return self.limiter.accepted_at[-1] - self.limiter.accepted_at[0]
+
+    @property
     def ratio(self) -> float:
-        """The time taken, relative to what the limit allows."""
-        return self.seconds / self.limiter.seconds_allowed(self.requests)
+        """The time of sending, relative to what the limit allows."""
+        return self.sending_seconds / self.limiter.seconds_allowed(self.requests)
 
     @property
     def is_kept(self) -> bool:
@@ -100,16 +107,17 @@ def measure(case: Case) -> Result:
 def table(cases: Sequence[Case], results: Sequence[Result]) -> str:
     """The results as Markdown."""
     lines = [
-        "| limit | requests | wall | at the limit | ratio | refused in the first minute | refused later | |",
-        "|---|---:|---:|---:|---:|---:|---:|---|",
+        "| limit | requests | process | sending | at the limit | ratio | refused in the first minute | later | |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|---|",
     ]
     for case, result in zip(cases, results, strict=True):
         began = result.limiter.accepted_at[0]
         early = sum(moment < began + 60 for moment in result.limiter.refused_at)
         later = len(result.limiter.refused_at) - early
+        seconds = (result.seconds, result.sending_seconds, result.limiter.seconds_allowed(result.requests))
         lines.append(
-            f"| {case.limit.requests} per minute, {case.name} | {result.requests:,} | {result.seconds:.0f} s "
-            f"| {result.limiter.seconds_allowed(result.requests):.0f} s | {result.ratio:.2f} | {early} "
+            f"| {case.limit.requests} per minute, {case.name} | {result.requests:,} "
+            f"| {' | '.join(f'{each:.0f} s' for each in seconds)} | {result.ratio:.2f} | {early} "
             f"| {later} ({result.limiter.refused_share():.1%}) | {'kept' if result.is_kept else 'MISSED'} |"
         )
     return "\n".join(lines) + "\n"
@@ -117,12 +125,13 @@ def table(cases: Sequence[Case], results: Sequence[Result]) -> str:
 
 _HEAD = """# The extractor against a limit
 
-Written by `make bench-pace`: one run of `python -m extract` per line, all at the same time, each against a simulated
-API of its own with {latency} ms latency. {cores} cores, {system}, Python {python}.
+Written by `make bench-pace`: one run of `python -m extract` per line, some at the same time, each against a
+simulated API of its own with {latency} ms latency. {cores} cores, {system}, Python {python}.
 
-*At the limit*: the requests of the run divided by the rate. A ratio below 1 comes from what a window or a bucket holds
-at the start. Promised are a ratio of at most {most_time:.2f}, and at most {most_refused:.0%} refused after the first
-minute.
+*Sending*: from the first request to the last, so without the start of Python and the warehouse, which take longer the
+busier the machine is. *At the limit*: the requests of the run divided by the rate. *Ratio*: of these two; one below 1
+comes from what a window or a bucket holds at the start. Promised are a ratio of at most {most_time:.2f}, and at most
+{most_refused:.0%} refused after the first minute.
 
 """
 
@@ -131,11 +140,12 @@ def main() -> None:
     """Run the benchmark. Exit status 1: a promise is not kept, or nothing could be measured."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.pace", description=__doc__)
     parser.add_argument("--rate", type=int, action="append", choices=sorted(_MINUTES), help="only this rate")
+    parser.add_argument("--together", type=int, default=5, help="runs at the same time (default: %(default)s)")
     parser.add_argument("--output", type=Path, default=ROOT / "benchmarks/results/pace.md")
     given = parser.parse_args()
     cases = [case for rate in given.rate or sorted(_MINUTES) for case in _cases(rate)]
     try:
-        with ThreadPoolExecutor(len(cases)) as pool:
+        with ThreadPoolExecutor(given.together) as pool:
             results = list(pool.map(measure, cases))
     except BenchmarkError as error:
         sys.exit(f"bench: {error}")
