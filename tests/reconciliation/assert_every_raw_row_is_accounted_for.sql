@@ -21,7 +21,7 @@ staged as (
         row_number,
         is_void,
         rejection_reason
-    from {{ changed_part(ref("stg_miosa__usage_sessions")) }}
+    from {{ changed_part(ref("stg_miosa__usage_sessions"), ["row_hash", "load_id"], "int_changed_sessions") }}
 
 ),
 

@@ -52,7 +52,8 @@ readings as (
     select
         loads.load_id,
         answers.credits,
-        coalesce(answers.updated_at_utc, loads.started_at_utc) as read_at_utc
+        coalesce(answers.updated_at_utc, loads.started_at_utc) as read_at_utc,
+        coalesce(answers.updated_at_utc, loads.started_at_utc)::date as read_date
     from loads
     inner join answers on loads.load_id >= answers.load_id
     where
@@ -64,24 +65,18 @@ readings as (
 
 balances as (
 
-    select
-        readings.*,
-        readings.read_at_utc::date as read_date
-    from readings
-    qualify row_number() over (partition by readings.read_at_utc::date order by readings.load_id desc) = 1
+    select * from readings
+    qualify row_number() over (partition by read_date order by load_id desc) = 1
 
 ),
 
 bounds as (
 
     select
-        min(known.known_date) as first_date,
-        max(known.known_date) as last_date
-    from (
-        select booked_date as known_date from transactions
-        union all
-        select read_date from balances
-    ) as known
+        min(coalesce(transactions.booked_date, balances.read_date)) as first_date,
+        max(coalesce(transactions.booked_date, balances.read_date)) as last_date
+    from transactions
+    full outer join balances on transactions.booked_date = balances.read_date
     cross join list_loads
     where list_loads.transactions_until_utc is not null
 
