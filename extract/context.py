@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from core.api.client import Client
 from core.progress import Bars
@@ -13,6 +14,9 @@ from extract.paging import PagingStyles
 from extract.pseudonyms import Pseudonyms
 from extract.settings import Settings
 from extract.warehouse import Warehouse
+
+if TYPE_CHECKING:
+    from extract.plan import Plan
 
 Window = tuple[datetime, datetime]
 """From a moment to another one, exclusive; both in UTC without a zone."""
@@ -51,8 +55,8 @@ class RunContext:
     summary: Summary = field(default_factory=Summary)
     styles: PagingStyles = field(default_factory=PagingStyles)
     """How the API pages its lists, as far as this run has seen."""
-    plan: object | None = None
-    """The plan of the run (`extract.plan`), until its duration is known."""
+    plan: Plan | None = None
+    """The plan of the run, until its duration is known."""
     _loads: int = 0
 
     def new_load(self, resource: str, window: Window | None = None) -> Load:

@@ -56,7 +56,7 @@ def announce(context: RunContext, plan: Plan) -> None:
 def announce_pace(context: RunContext) -> None:
     """Say how long the run will take, once, if an answer has named the limit meanwhile."""
     pace, plan = context.client.pace_per_minute, context.plan
-    if pace is not None and isinstance(plan, Plan):
+    if pace is not None and plan is not None:
         say(f"the API allows {pace:,.3g} requests per minute: this takes {duration(plan.requests / pace)}")
         context.plan = None
 

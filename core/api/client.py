@@ -131,7 +131,7 @@ class Client:
             try:
                 answer = self._transport.send(request)
             except BaseException:
-                self._turns.unanswered()
+                self._turns.unanswered(sent_at)
                 raise
             told = read_limit_headers(answer.headers, server_time(answer))
             if answer.status != _TOO_MANY:

@@ -89,7 +89,8 @@ class Pace:
     """While the API refuses: when to ask again."""
     _probe_step: float = 0.0
     _refused_before: int = 0
-    _is_probing: bool = False
+    _probe_sent_at: float | None = None
+    """When the request was sent that asks now."""
     _is_wait_told: bool = False
     _stalled_at: float = 0.0
     """When the first request of this stall was refused."""
@@ -129,7 +130,8 @@ class Pace:
         self._is_waited_for = seconds > 0
         if seconds > 0:
             return seconds
-        self._is_probing = self._probe_at is not None
+        if self._probe_at is not None:
+            self._probe_sent_at = now
         self.in_flight += 1
         if self.rate < math.inf:
             self._next_at = max(self._next_at, now - _CATCH_UP_SECONDS) + 1 / self.rate
@@ -139,7 +141,7 @@ class Pace:
         if now < self._held_until:
             return self._held_until - now
         if self._probe_at is not None:
-            if self._is_probing:
+            if self._probe_sent_at is not None:
                 return math.inf
             return max(0.0, self._probe_at - now)
         told = self._seconds_by_headers(now)
@@ -174,7 +176,7 @@ class Pace:
 
     def accept(self, sent_at: float, now: float, told: LimitHeaders | None = None) -> bool:
         """Count an answer to a request that the limiter let pass. Returns whether the pace was learned by it."""
-        self._arrive(now)
+        self._arrive(sent_at, now)
         self.accepted += 1
         self._measured += 1
         self._last_accepted_at = now
@@ -191,7 +193,7 @@ class Pace:
 
     def refuse(self, sent_at: float, now: float, told: LimitHeaders | None, retry_after: float | None) -> None:
         """Count a refusal (429), and stop sending until the API accepts again."""
-        self._arrive(now)
+        self._arrive(sent_at, now)
         self.refused += 1
         self.is_limited = True
         if told is not None:
@@ -215,9 +217,9 @@ class Pace:
         # What the API asks for is enough the first time. If that was too soon, it is no longer relied on.
         self._probe_at = max(self._held_until, now + (0.0 if asked and is_first else self._probe_step))
 
-    def end(self, now: float) -> None:
+    def end(self, sent_at: float, now: float) -> None:
         """Count a request that got no answer."""
-        self._arrive(now)
+        self._arrive(sent_at, now)
 
     def hold(self, now: float, seconds: float) -> None:
         """Send nothing for so long, because the API asks for it. A wait that no request survives is not begun."""
@@ -230,10 +232,11 @@ class Pace:
             return 0.0
         return now - max(self._stalled_at, self._last_accepted_at or self._stalled_at)
 
-    def _arrive(self, now: float) -> None:
+    def _arrive(self, sent_at: float, now: float) -> None:
         """A request is no longer under way."""
         self.in_flight -= 1
-        self._is_probing = False
+        if sent_at == self._probe_sent_at:
+            self._probe_sent_at = None
         if not self.in_flight and not self._is_waited_for:
             self._idle_since = now
 

@@ -67,20 +67,20 @@ class Turns:
             self._changed.notify_all()
             accepted, seconds = self._pace.accepted, self._pace.seconds_refused(now)
         if is_first:
-            wait = "it does not say for how long" if not retry_after else f"for {retry_after:.3g} s"
+            wait = f"to come back in {retry_after:.3g} s" if retry_after else "it does not say when to come back"
             logger.warning(
-                "the API limits requests: after %d it refuses more (status 429, %s; %s). From here on requests are "
-                "sent at the pace that it allows; --requests-per-minute sets one by hand",
+                "the API limits requests: status 429 after %d answers, %s; %s. From here on requests are sent at the "
+                "pace that it allows; --requests-per-minute sets one by hand",
                 accepted,
                 wait,
                 _said(told),
             )
         return seconds
 
-    def unanswered(self) -> None:
+    def unanswered(self, sent_at: float) -> None:
         """Report a request that got no answer."""
         with self._changed:
-            self._pace.end(time.monotonic())
+            self._pace.end(sent_at, time.monotonic())
             self._changed.notify_all()
 
     def pause(self, seconds: float) -> None:

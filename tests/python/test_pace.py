@@ -155,6 +155,21 @@ def test_headers_that_are_wrong_are_not_believed() -> None:
         now += 0.1
 
 
+def test_one_request_finds_out_whether_the_api_accepts_again() -> None:
+    """However many were under way when it began to refuse, and whenever their answers come."""
+    pace = Pace(600.0)
+    sent = [number / 100 for number in range(5)]
+    assert [pace.wait(moment) for moment in sent] == [0.0] * 5
+    pace.refuse(sent[0], 0.1, None, None)
+    assert 0 < pace.wait(0.2) < 1
+    assert pace.wait(1.0) == 0
+    for moment in sent[1:]:
+        pace.refuse(moment, 1.1, None, None)
+        assert pace.wait(2.0) == math.inf
+    assert pace.accept(1.0, 2.1)
+    assert 0 < pace.wait(2.2) < 10
+
+
 def test_a_reset_in_the_past_costs_nothing() -> None:
     pace = Pace(600.0)
     assert pace.wait(0.0) == 0

@@ -54,14 +54,14 @@ def ask(client: Client, requests: int, threads: int = 16) -> float:
     ids=lambda each: " ".join(each.values()),
 )
 def test_threads_share_one_budget(limit: dict[str, str]) -> None:
-    with limited(requests=40, seconds=1.0, **limit) as (server, limiter):
+    with limited(requests=10, seconds=1.0, **limit) as (server, limiter):
         # As few tries, and as little time, as would fail if refusals and waits for a turn counted.
         with Client(settings_for(server.base_url, UNUSED, max_tries=1, max_seconds=5)) as client:
-            seconds = ask(client, 400)
-        assert len(limiter.accepted_at) == 400
-        # The first second is for learning, and this machine may be busy.
-        assert seconds < 1.5 * limiter.seconds_allowed(400) + 2
-        assert limiter.refused_share(2) <= 0.1
+            seconds = ask(client, 100)
+        assert len(limiter.accepted_at) == 100
+        # The first seconds are for learning, and the machine may be busy: test_pace.py holds the pace to its targets.
+        assert seconds < 2 * limiter.seconds_allowed(100) + 3
+        assert limiter.refused_share(3) <= 0.1
 
 
 def test_a_pace_set_by_hand_is_kept_from_the_first_request_on() -> None:
@@ -70,7 +70,7 @@ def test_a_pace_set_by_hand_is_kept_from_the_first_request_on() -> None:
             assert client.pace_per_minute == 600
             seconds = ask(client, 30)
         assert not limiter.refused_at
-        assert 2.8 <= seconds <= 5
+        assert 2.8 <= seconds <= 15
 
 
 def test_headers_say_the_pace_before_any_refusal() -> None:
@@ -143,7 +143,7 @@ def test_closing_the_client_ends_the_waits_for_a_turn() -> None:
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_a_long_wait_within_moments(tmp_path: Path, number: int, status: int) -> None:
-    with limited(requests=3, seconds=300) as (server, limiter):
+    with limited(requests=3, seconds=300) as (server, _):
         process = subprocess.Popen(
             [sys.executable, "-m", "extract", "--from", "2026-10"],
             env={
@@ -157,23 +157,22 @@ def test_a_signal_ends_a_long_wait_within_moments(tmp_path: Path, number: int, s
             stdout=subprocess.DEVNULL,
             text=True,
         )
-        while not limiter.refused_at:
-            time.sleep(0.02)
+        assert process.stderr is not None
+        assert "the API limits requests" in process.stderr.readline()
         began = time.monotonic()
         process.send_signal(number)
         _, stderr = process.communicate(timeout=20)
-        assert time.monotonic() - began < 15  # a machine that is busy; the wait that is ended takes a minute
+        assert time.monotonic() - began < 20, "a wait of five minutes goes on"
     assert process.returncode == status
-    assert "the API limits requests" in stderr
-    assert stderr.splitlines()[-1].startswith("extract: stopped")
+    assert stderr.splitlines() == ["extract: stopped; what was landed before stays, the rest was rolled back"]
 
 
 def test_a_run_against_a_slow_limiter_succeeds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = [row(f"s{n}", f"2026-10-{n % 28 + 1:02d}", user=f"u{n}") for n in range(20)]
-    limit = Limit(requests=15, seconds=1.0, headers="policy")
+    limit = Limit(requests=10, seconds=1.0, headers="policy")
     with serve(Tenant.from_rows(rows), Options(rate_limit=limit)) as server:
         land(server, tmp_path / "w.duckdb", max_tries=1, max_seconds=4)
     assert query(tmp_path / "w.duckdb", "select count(*) from raw.usage_sessions") == [(20,)]
     planned, told = capsys.readouterr().out.splitlines()
     assert "not known yet" in planned
-    assert "the API allows 900 requests per minute" in told
+    assert "the API allows 600 requests per minute" in told
