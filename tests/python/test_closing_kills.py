@@ -135,6 +135,8 @@ class Scene:
     """How many statements the undisturbed run sent while it closed."""
     seconds: float = 0
     """How long it took until it closed."""
+    seconds_after: float = 0
+    """How long it lived from when it said that the period is closed."""
     before: dict[str, Table] = field(default_factory=dict)
     after: dict[str, Table] = field(default_factory=dict)
     """The ledger before the close, and after it."""
@@ -235,6 +237,11 @@ class Closing:
         while self.runs() and (self.statements < statements or time.monotonic() - self.began < seconds):
             time.sleep(POLL_SECONDS)
 
+    def wait_until_done(self) -> None:
+        """Wait until it says that the period is closed; or for its end."""
+        while self.runs() and not self.is_done:
+            time.sleep(POLL_SECONDS)
+
     def wait_for_commit(self) -> None:
         """Wait until the log grows while it closes: nothing else is committed then."""
         self.wait_for(statements=2)
@@ -302,7 +309,10 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
     undisturbed = scene.start()
     undisturbed.wait_for(statements=1)
     scene.seconds = time.monotonic() - undisturbed.began
+    undisturbed.wait_until_done()
+    done = time.monotonic()
     assert undisturbed.wait() == 0, undisturbed.said[-6000:]
+    scene.seconds_after = time.monotonic() - done
     scene.statements = undisturbed.statements
     scene.after, scene.marts = settled(scene.warehouse, "ledger"), settled(scene.warehouse, "marts")
     return scene
@@ -330,11 +340,10 @@ def kill_at(run: Closing, kind: str, scene: Scene, rng: random.Random) -> tuple[
             photograph()
             time.sleep(rng.uniform(0, 0.002))
     elif kind == "after the commit":
-        while run.runs() and not run.is_done:
-            time.sleep(POLL_SECONDS)
+        run.wait_until_done()
         # With those before it, what the commit appended, whether or not one was taken in its middle.
         photograph()
-        time.sleep(rng.uniform(0, 0.8))
+        time.sleep(rng.uniform(0, 0.7) * scene.seconds_after)
     return run.kill(), photographs
 
 

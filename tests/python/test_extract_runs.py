@@ -663,8 +663,12 @@ def test_rule_34_another_owner_counts_from_the_start_of_its_load(warehouse: Path
             "update raw.usage_sessions set started_at_utc = now()::timestamp + interval 1 hour,"
             " ended_at_utc = now()::timestamp + interval 2 hour where row_key = 'of sold'"
         )
+        (moments,) = connection.execute(
+            "select started_at_utc, ended_at_utc from raw.usage_sessions where row_key = 'of sold'"
+        ).fetchall()
     land(late, warehouse, **MARCH)
-    assert asked_months(warehouse) == {"2026-03", f"{datetime.now(UTC):%Y-%m}"}
+    # Two months where the session crosses from one to the next.
+    assert asked_months(warehouse) == {"2026-03", *(f"{moment:%Y-%m}" for moment in moments)}
 
 
 def test_rule_34_months_left_by_sessions_that_moved_or_are_void_are_read_again(warehouse: Path, late: Server) -> None:
