@@ -430,12 +430,12 @@ def test_a_fault_in_the_seeds_stops_the_build_with_one_sentence(closed: Billing,
     pipeline.write_seeds(billing.seeds, **SEEDS | {"user_plans": user_plans, "plan_quotas": plan_quotas})
     done = billing.build("--exclude-resource-type", "test", "unit_test", fails=True)
     assert done.returncode != 0
-    sentences = [text for text in done.stdout.splitlines() if "nothing can be priced, correct the seeds: " in text]
-    assert {text.split("nothing can be priced, correct the seeds: ")[1] for text in sentences} == {
+    sentences = [text for text in done.stdout.splitlines() if "nothing can be priced, correct the seeds, then run dbt build: " in text]
+    assert {text.split("nothing can be priced, correct the seeds, then run dbt build: ")[1] for text in sentences} == {
         "user_plans.csv: user 'ann' is on two plans on 2025-05-10, '0007' is one of them"
     }
-    sentences = [text for text in done.stdout.splitlines() if "no quotas can be set, correct the seeds: " in text]
-    assert {text.split("no quotas can be set, correct the seeds: ")[1] for text in sentences} == {
+    sentences = [text for text in done.stdout.splitlines() if "no quotas can be set, correct the seeds, then run dbt build: " in text]
+    assert {text.split("no quotas can be set, correct the seeds, then run dbt build: ")[1] for text in sentences} == {
         "plan_quotas.csv: plan 'gone' is not in plans.csv"
     }
     # dbt writes what it ran below target/, by the seed's path: an absolute one must not lead it to the seed itself.
