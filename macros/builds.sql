@@ -61,6 +61,12 @@
     {%- endif -%}
 {% endmacro %}
 
+{#- The command line. Only dbt's own program knows it: other programs that run dbt give an empty one. -#}
+{% macro command_line() %}
+    {%- set given = (invocation_args_dict.get("invocation_command") or "").strip() -%}
+    {{ return(given if " " in given else "dbt " ~ flags.WHICH) }}
+{% endmacro %}
+
 {#- The statement that records a start. -#}
 {% macro insert_start(kind) -%}
     insert into builds.starts ({{ build_tables()["starts"].keys() | join(", ") }})
@@ -68,7 +74,7 @@
         (select coalesce(max(build_number), 0) + 1 from builds.starts),
         '{{ invocation_id }}',
         '{{ kind }}',
-        {{ text_literal(invocation_args_dict.get("invocation_command") or "dbt " ~ flags.WHICH) }},
+        {{ text_literal(command_line()) }},
         timestamp '{{ run_started_at.strftime("%Y-%m-%d %H:%M:%S.%f") }}',
         {{ code_version() }},
         {{ newest_load() }}

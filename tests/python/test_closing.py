@@ -414,6 +414,11 @@ def test_without_prices_nothing_is_closed_and_header_only_seeds_are_text(closed:
     assert {cell["data_type"] for cell in found} == {"VARCHAR"}
 
 
+def _sentences(said: str, start: str) -> set[str]:
+    """What follows this start of a message, wherever dbt says it."""
+    return {line.split(start)[1] for line in said.splitlines() if start in line}
+
+
 def test_a_fault_in_the_seeds_stops_the_build_with_one_sentence(closed: Billing, tmp_path: Path) -> None:
     """Rule 18: it names the user, the plan and the day, and nothing is priced."""
     billing = closed.copy(tmp_path)
@@ -430,12 +435,10 @@ def test_a_fault_in_the_seeds_stops_the_build_with_one_sentence(closed: Billing,
     pipeline.write_seeds(billing.seeds, **SEEDS | {"user_plans": user_plans, "plan_quotas": plan_quotas})
     done = billing.build("--exclude-resource-type", "test", "unit_test", fails=True)
     assert done.returncode != 0
-    sentences = [text for text in done.stdout.splitlines() if "nothing can be priced, correct the seeds, then run dbt build: " in text]
-    assert {text.split("nothing can be priced, correct the seeds, then run dbt build: ")[1] for text in sentences} == {
+    assert _sentences(done.stdout, "nothing can be priced, correct the seeds, then run dbt build: ") == {
         "user_plans.csv: user 'ann' is on two plans on 2025-05-10, '0007' is one of them"
     }
-    sentences = [text for text in done.stdout.splitlines() if "no quotas can be set, correct the seeds, then run dbt build: " in text]
-    assert {text.split("no quotas can be set, correct the seeds, then run dbt build: ")[1] for text in sentences} == {
+    assert _sentences(done.stdout, "no quotas can be set, correct the seeds, then run dbt build: ") == {
         "plan_quotas.csv: plan 'gone' is not in plans.csv"
     }
     # dbt writes what it ran below target/, by the seed's path: an absolute one must not lead it to the seed itself.

@@ -132,6 +132,11 @@ class World:
                 " qualify row_number() over (partition by row_key order by load_id desc, row_number desc) = 1"
             )
             connection.execute(
+                "create or replace table marts.rpt_builds as select 'dbt build' as command, 'success' as status,"
+                " now()::timestamp as started_at_utc, 0 as failure_count, true as is_proven, 0 as newer_load_count,"
+                " 0 as newer_quota_load_count, true as is_deciding"
+            )
+            connection.execute(
                 "create or replace table marts.dim_billing_periods as select * from"
                 " (values ('2026-09', true), ('2026-10', true), ('2026-11', false)) as t (billing_period, is_complete)"
             )
