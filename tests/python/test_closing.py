@@ -132,8 +132,12 @@ class Billing:
         return {name: self.rows(f"ledger.{name}") if name in tables else [] for name in LEDGER}
 
     def marts(self) -> dict[str, list[Row]]:
-        """All marts."""
-        tables = query(self.warehouse, "select table_name from information_schema.tables where table_schema = 'marts'")
+        """All marts, but for the one that lists the builds themselves."""
+        tables = query(
+            self.warehouse,
+            "select table_name from information_schema.tables"
+            " where table_schema = 'marts' and table_name <> 'rpt_builds'",
+        )
         return {table["table_name"]: self.rows(f"marts.{table['table_name']}") for table in tables}
 
     def lines(self, period: str, status: str) -> list[Row]:
