@@ -21,8 +21,8 @@ CONFIG = ROOT / "dbt-bouncer.yml"
 EXCEPTION = re.compile(r"^\| `([\w.]+)` \| ((?:`check_\w+`(?:, )?)+) \| (.+) \|$", re.MULTILINE)
 """A row of the table of exceptions: object, checks, reason."""
 
-# A deprecated or misspelt configuration key is a defect, not a remark. The list is here and not in dbt_project.yml, where
-# it would forbid `dbt --warn-error`.
+# A deprecated or misspelt configuration key is a defect, not a remark. The list is here and not in dbt_project.yml,
+# where it would forbid `dbt --warn-error`.
 DEFECTS = ("CustomKeyInConfigDeprecation", "CustomTopLevelKeyDeprecation", "UnusedResourceConfigPath")
 
 Failures = dict[tuple[str, str], str]
