@@ -242,7 +242,7 @@ def test_a_wrong_path_of_the_warehouse_leaves_no_file_behind(tmp_path: Path, arg
 def test_a_selection_replaces_the_default_selector_and_a_plain_command_has_it(built: Path) -> None:
     plain = dbt(built, "list", "--resource-type", "unit_test").stdout
     assert "rule_32" not in plain
-    selected = dbt(built, "list", "--resource-type", "unit_test", "--select", "rpt_builds").stdout
+    selected = dbt(built, "list", "--resource-type", "unit_test", "--select", "int_builds").stdout
     assert "rule_32_the_newest_run_that_changed_tables_decides" in selected
     everything = dbt(built, "list", "--exclude", "rpt_reconciliation", "--resource-type", "unit_test").stdout
     assert "rule_32_the_newest_run_that_changed_tables_decides" in everything
