@@ -140,6 +140,11 @@ class Billing:
         )
         return {table["table_name"]: self.rows(f"marts.{table['table_name']}") for table in tables}
 
+    def deciding_run(self) -> tuple[str, str, bool]:
+        """Kind and status of the run that decides, and whether it proves the marts."""
+        (run,) = self.rows("marts.rpt_builds", "is_deciding")
+        return run["build_kind"], run["status"], run["is_proven"]
+
     def lines(self, period: str, status: str) -> list[Row]:
         return self.rows("marts.fct_invoice_lines", f"invoice_period = '{period}' and status = '{status}'")
 
@@ -379,6 +384,7 @@ def test_a_period_closes_only_when_everything_reconciles(closed: Billing, tmp_pa
     billing.execute("delete from raw.usage_sessions where row_key = 'other'")
     said = billing.is_refused("not everything went well (assert_vendor_figures_reconcile): see above", close="2025-05")
     assert "Failure in test assert_vendor_figures_reconcile" in said
+    assert billing.deciding_run() == ("close", "failed", False)
 
 
 def test_a_period_that_was_not_read_whole_is_not_closed(landed: Billing, tmp_path: Path) -> None:
@@ -387,6 +393,8 @@ def test_a_period_that_was_not_read_whole_is_not_closed(landed: Billing, tmp_pat
     billing.is_refused(
         "not all of its days have been read since it ended: run python -m extract --from 2025-01", close="2025-01"
     )
+    # Everything was built and tested, so the marts are proven.
+    assert billing.deciding_run() == ("close", "refused", True)
 
 
 def test_without_prices_nothing_is_closed_and_header_only_seeds_are_text(closed: Billing, tmp_path: Path) -> None:
@@ -514,6 +522,8 @@ def test_a_restored_ledger_shows_the_closed_invoices_again_without_raw(
     assert done.returncode == 0, done.stdout + done.stderr
     assert "2 closed periods restored, the newest 2025-04" in done.stdout
     assert lost.ledger() == closed.ledger()
+    restored = "select build_kind, status from builds.history order by build_number desc limit 1"
+    assert query(lost.warehouse, restored) == [{"build_kind": "restore_ledger", "status": "success"}]
     lost.build("--exclude-resource-type", "unit_test", "test")
     assert closed.lines("2025-04", "closed") != []
     for period in ("2025-03", "2025-04"):
