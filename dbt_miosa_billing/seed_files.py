@@ -83,7 +83,9 @@ def _refuse(errors: Iterable[str]) -> None:
     found = list(errors)
     if found:
         more = f"; and {len(found) - SHOWN_ERRORS} more" if len(found) > SHOWN_ERRORS else ""
-        raise SeedError("nothing was loaded, correct the seeds: " + "; ".join(found[:SHOWN_ERRORS]) + more)
+        raise SeedError(
+            "nothing was loaded, correct the seeds, then run dbt build: " + "; ".join(found[:SHOWN_ERRORS]) + more
+        )
 
 
 def _encoding_error(content: bytes) -> str | None:

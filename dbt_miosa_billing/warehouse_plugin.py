@@ -26,6 +26,8 @@ from core.raw.upgrading import add_missing_tables
 from dbt_miosa_billing.seed_files import SeedError, check_seeds
 
 LOADING_COMMANDS = ("build", "seed", "retry")
+# They describe the project: `make docs` works before the first extraction.
+DESCRIBING_COMMANDS = ("generate", "debug", "parse", "list", "ls")
 
 
 def _check_seeds() -> None:
@@ -59,7 +61,10 @@ class Plugin(BasePlugin):
         config.update(NEVER_CHECKPOINT)
         if self._error is None:
             try:
-                self._held = hold_for_dbt(Path(creds.path), config, self._lock_seconds, _announce)
+                self._held = hold_for_dbt(
+                    *(Path(creds.path), config, self._lock_seconds, _announce),
+                    creates=get_flags().WHICH in DESCRIBING_COMMANDS,  # type: ignore[no-untyped-call]
+                )
             except ExtractError as error:
                 self._error = str(error)
         if self._error is not None:  # dbt asks again for each of its threads, which must not wait again

@@ -17,8 +17,9 @@
     {{ return(rows[0] if rows | length > 0 else none) }}
 {% endmacro %}
 
-{#- SQL that fails with a message: the period was not closed, and why. -#}
-{% macro refuse_to_close(why) %}
+{#- SQL that fails with a message: the period was not closed, and why. The run is recorded first. -#}
+{% macro refuse_to_close(results, why) %}
+    {%- do record_end(results, "refused") -%}
     {%- set sentence = period_to_close() ~ " was not closed: " ~ why -%}
     select {{ fail_with(text_literal(sentence)) }}
 {% endmacro %}
@@ -66,7 +67,7 @@
 {% endmacro %}
 
 {#- The reason why a run was not a successful build of the whole project, or none if it was. A warning is no failure: only a test that
-    a variable makes one warns (vendor_invoice_check). -#}
+    a variable makes one warns (vendor_invoice_check). Unit tests are not in graph.nodes: they may be left out (selectors.yml), but not fail. -#}
 {% macro incomplete_build_reason(results) %}
     {%- set failed, done = [], [] -%}
     {%- for result in results -%}
@@ -91,7 +92,7 @@
 {% macro close_period(results) %}
     {%- if execute and period_to_close() is not none -%}
         {%- set errors = incomplete_build_reason(results) -%}
-        {{ refuse_to_close(errors) if errors is not none else close_built_period(results) }}
+        {{ refuse_to_close(results, errors) if errors is not none else close_built_period(results) }}
     {%- endif -%}
 {% endmacro %}
 
@@ -109,12 +110,12 @@
     ) -%}
     {%- set period_end = modules.datetime.datetime.strptime(period_after(period), "%Y-%m") -%}
     {%- if state[0] is none -%}
-        {{ refuse_to_close("nobody has any credits, so there is no first period yet: name it with the variable first_billing_period") }}
+        {{ refuse_to_close(results, "nobody has any credits, so there is no first period yet: name it with the variable first_billing_period") }}
     {%- elif state[0] != period -%}
-        {{ refuse_to_close("periods close in order, and the first one is " ~ state[0]
+        {{ refuse_to_close(results, "periods close in order, and the first one is " ~ state[0]
             ~ "; the variable first_billing_period names another to begin with") }}
     {%- elif state[2] is none or state[2] < period_end or not state[1] -%}
-        {{ refuse_to_close("not all of its days have been read since it ended: run python -m extract --from " ~ period
+        {{ refuse_to_close(results, "not all of its days have been read since it ended: run python -m extract --from " ~ period
             ~ ", then build again") }}
     {%- else -%}
         {%- set large_changes = [] -%}
@@ -126,7 +127,7 @@
             {%- endfor -%}
         {%- endif -%}
         {{ append_to_ledger(results, relations, period) if not large_changes else refuse_to_close(
-            large_changes | join("; ") ~ ": look at marts.rpt_close_review; if it is meant, add accept_large_changes: true to --vars"
+            results, large_changes | join("; ") ~ ": look at marts.rpt_close_review; if it is meant, add accept_large_changes: true to --vars"
         ) }}
     {%- endif -%}
 {% endmacro %}

@@ -175,6 +175,7 @@
 {% macro restore_ledger() %}
     {%- set folder = env_var("LEDGER_FOLDER") -%}
     {%- do create_ledger() -%}
+    {%- do create_builds() -%}
     {%- do begin_build() -%}
     {%- if closed_so_far()[0] > 0 -%}
         {{ exceptions.raise_compiler_error(
@@ -202,6 +203,9 @@
     {%- call statement("forget_history") -%}
         delete from build_state.whole_builds
     {%- endcall -%}
+    {#- Nor do their marts show it. -#}
+    {%- call statement("record_start") -%}{{ insert_start("restore_ledger") }}{%- endcall -%}
+    {%- call statement("record_end") -%}{{ insert_end([]) }}{%- endcall -%}
     {%- do adapter.commit() -%}
     {%- do print(kept[0] ~ " closed periods restored, the newest " ~ kept[1]) -%}
 {% endmacro %}

@@ -10,9 +10,10 @@
     ('''' || {{ without_controls("left(" ~ text ~ ", 100)") }} || '''')
 {%- endmacro %}
 
-{#- A post-hook for a model that lists errors: stops the build with the first five errors as its message. -#}
+{#- A post-hook for a model that lists errors of the seeds: stops the build with the first five errors as its message. It says which command
+    comes next, because `dbt retry` would not load the corrected seeds. -#}
 {% macro stop_on_errors(subject) %}
-    select {{ fail_with("'" ~ subject ~ ": ' || errors.messages") }}
+    select {{ fail_with("'" ~ subject ~ ", correct the seeds, then run dbt build: ' || errors.messages") }}
     from (
         select
             {{ joined_texts("case when error_number <= 5 then coalesce(message, error) end", "; ", "error_number") }}

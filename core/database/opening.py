@@ -78,21 +78,43 @@ def open_for_reading(path: Path, lock_seconds: float) -> Iterator[Database]:
 
 
 def hold_for_dbt(
-    path: Path, config: dict[str, Any], lock_seconds: float, announce: Callable[[str], object]
+    path: Path,
+    config: dict[str, Any],
+    lock_seconds: float,
+    announce: Callable[[str], object],
+    *,
+    creates: bool = False,
 ) -> duckdb.DuckDBPyConnection:
     """Hold the file, with dbt's own settings, until dbt has opened it in this process: no other process gets between.
 
-    `announce` is called with a line if another process has to be waited for. Raises `ConfigurationError` and
-    `WarehouseError`.
+    A missing file is made only if `creates` is set. `announce` is called with a line if another process has to be
+    waited for. Raises `ConfigurationError` and `WarehouseError`.
     """
     check_database_path(path)
     _check_writable(path)
+    if not creates and not path.exists():
+        raise WarehouseError(
+            f"there is no warehouse at {path}: set WAREHOUSE_PATH to the file of `python -m extract`, or run that first"
+        )
     try:
         held = open_when_free(lambda: duckdb.connect(str(path), config=config), path, lock_seconds, announce)
         held.execute(KEEP_LOG_ON_CLOSE)
     except duckdb.Error as error:
         raise database_error(error, path) from error
+    _make_log_private(path)
     return held
+
+
+def _make_log_private(path: Path) -> None:
+    """Let only the owner read the write-ahead log, from its first byte on, whatever the umask.
+
+    Call it while this process holds the file. DuckDB makes the log with its first change, and goes on with an empty one
+    that is there. The umask itself is not ours to set here: dbt makes other files with it.
+    """
+    log = path.with_name(f"{path.name}.wal")
+    with contextlib.suppress(PermissionError):
+        os.close(os.open(log, os.O_WRONLY | os.O_CREAT, 0o600))
+        log.chmod(0o600)
 
 
 def _open(

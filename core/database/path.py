@@ -11,7 +11,7 @@ from core.errors import ConfigurationError
 RESERVED_NAMES = frozenset(
     {
         # Schemas that this project creates: schema.sql, dbt_project.yml, the macros of the ledger and of history.
-        *("raw", "seeds", "staging", "intermediate", "marts", "ledger", "build_state", "touched"),
+        *("raw", "seeds", "staging", "intermediate", "marts", "ledger", "builds", "build_state", "touched"),
         # DuckDB's own schemas and databases.
         *("main", "temp", "system", "memory", "information_schema", "pg_catalog"),
         # Where dbt keeps the rows of failed tests, if asked to (`--store-failures`).

@@ -105,3 +105,13 @@
         {%- endfor -%}
     {%- endif -%}
 {% endmacro %}
+
+{#- Runs on Spark are not recorded (keeps_history), so the tables stay empty. -#}
+{% macro spark__create_builds() %}
+    {%- if execute and flags.WHICH in ("build", "run", "test", "compile", "show") -%}
+        {%- do run_query("create schema if not exists builds") -%}
+        {%- for table, columns in build_tables().items() -%}
+            {%- do declare_parquet("builds." ~ table, columns, none, false) -%}
+        {%- endfor -%}
+    {%- endif -%}
+{% endmacro %}

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from core import canonical
@@ -21,7 +20,7 @@ from core.database.connection import Query
 from core.errors import ApiError, WarehouseError
 from core.months import next_month
 from core.sql_files import sql_files
-from publish.quotas.comparison import effective_quotas, limit_json, require_built
+from publish.quotas.comparison import effective_quotas, limit_json
 from publish.quotas.limits import EXACT, FIELDS, Limit, Quota, number, number_text, read_quota
 
 sql = sql_files(__file__)
@@ -62,6 +61,8 @@ class Standing:
     """`warehouse` or `api`."""
     billing_period: str | None
     lines: Sequence[Line]
+    unproven: str | None = None
+    """Why no build has proven the use; None if one has, or if it is the API's."""
 
     @property
     def has_headroom(self) -> bool:
@@ -73,6 +74,7 @@ class Standing:
         return {
             "external_user_id": self.external_user_id,
             "source": self.source,
+            "unproven": self.unproven,
             "billing_period": self.billing_period,
             "has_headroom": self.has_headroom,
             "quotas": [
@@ -89,12 +91,11 @@ class Standing:
         }
 
 
-def check_warehouse(query: Query, warehouse: Path, user: str) -> Standing | None:
+def check_warehouse(query: Query, user: str) -> Standing | None:
     """A user's use in the current period against the limits by the newest answer; None for an unknown user.
 
-    Raises `WarehouseError`, also if the user's quota was never read.
+    The warehouse must be built. Raises `WarehouseError` if the user's quota was never read.
     """
-    require_built(query, warehouse)
     if query(sql("is_known_user"), [user]) != [(True,)]:
         return None
     quota = effective_quotas(query, [user]).get(user)

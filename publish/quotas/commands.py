@@ -6,6 +6,8 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from datetime import date
 from functools import partial
 from typing import Any, NoReturn
 
@@ -26,9 +28,10 @@ from core.options import options_of
 from core.progress import bars
 from core.raw.writer import RawWriter
 from core.settings import ApiSettings, FileSettings, read_settings_as
+from publish.builds import allow_unproven_option, require_proven
 from publish.quotas.applying import BRAKE_PERCENT, Applying, Outcome
 from publish.quotas.checking import Standing, check_api, check_warehouse
-from publish.quotas.comparison import Comparison, compare
+from publish.quotas.comparison import Comparison, compare, require_built
 from publish.quotas.limits import number_text
 
 NOTHING, DIFFERS, UNKNOWN_USER = 0, 3, 4
@@ -54,8 +57,9 @@ def quotas() -> None:
 
 @quotas.command()
 @_file_options
+@allow_unproven_option
 @_json_option
-def diff(as_json: bool, **options: Any) -> int:
+def diff(as_json: bool, allow_unproven: bool, **options: Any) -> int:
     """Show which limits differ from the desired ones.
 
     Compares with the newest answers that landed; sends nothing and needs no key. Exit status: 0 no difference, 3 at
@@ -64,7 +68,7 @@ def diff(as_json: bool, **options: Any) -> int:
     settings = read_settings_as(FileSettings, **options)
     with working("publish", settings):
         with open_for_reading(settings.warehouse, settings.lock_seconds) as database:
-            comparison = compare(database.query, settings.warehouse, utc_now().date())
+            comparison = _compare(database.query, settings, utc_now().date(), allow_unproven=allow_unproven)
         show(
             json.dumps(comparison.as_json(), ensure_ascii=False, indent=2) if as_json else _comparison_text(comparison)
         )
@@ -73,10 +77,11 @@ def diff(as_json: bool, **options: Any) -> int:
 
 @quotas.command()
 @_api_options
+@allow_unproven_option
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @click.option("--limit", type=click.IntRange(1), help="Only the first so many users, by id.")
 @click.option("--force", is_flag=True, help=f"Even for more than {BRAKE_PERCENT} per cent of all users at once.")
-def apply(yes: bool, limit: int | None, force: bool, **options: Any) -> int:
+def apply(yes: bool, limit: int | None, force: bool, allow_unproven: bool, **options: Any) -> int:
     """Set the desired limits at the vendor.
 
     Shows the differences and asks for confirmation. Reads each user's quota first, changes it only if needed (limits
@@ -90,7 +95,7 @@ def apply(yes: bool, limit: int | None, force: bool, **options: Any) -> int:
     with working("publish", settings, "raw.quota_changes lists what was sent"):
         day = utc_now().date()
         with open_for_reading(settings.warehouse, settings.lock_seconds) as database:
-            comparison = compare(database.query, settings.warehouse, day)
+            comparison = _compare(database.query, settings, day, allow_unproven=allow_unproven)
             _refuse_pseudonyms(settings, database.query)
         comparison = comparison if limit is None else comparison.first(limit)
         # Nobody can confirm what could not be shown.
@@ -107,7 +112,7 @@ def apply(yes: bool, limit: int | None, force: bool, **options: Any) -> int:
             say("Nothing was changed.")
             return DIFFERS
         with _open(settings) as (warehouse, client):
-            again = compare(warehouse.database.query, settings.warehouse, day)
+            again = _compare(warehouse.database.query, settings, day, allow_unproven=allow_unproven)
             again = again if limit is None else again.first(limit)
             if again.differences != comparison.differences or again.interrupted != comparison.interrupted:
                 raise ExtractError("what differs is no longer what was shown: nothing was changed; run again")
@@ -121,10 +126,11 @@ def apply(yes: bool, limit: int | None, force: bool, **options: Any) -> int:
 
 @quotas.command()
 @_api_options
+@allow_unproven_option
 @_json_option
 @click.option("--live", is_flag=True, help="Ask the API instead of the warehouse: this month so far.")
 @click.argument("user")
-def check(user: str, as_json: bool, live: bool, **options: Any) -> int:
+def check(user: str, as_json: bool, live: bool, allow_unproven: bool, **options: Any) -> int:
     """Show limits, use and headroom of USER (an external user id), and which limits are reached.
 
     From the warehouse: use in the newest complete period by the last dbt build, limits by the newest answer. Exit
@@ -139,13 +145,30 @@ def check(user: str, as_json: bool, live: bool, **options: Any) -> int:
     else:
         settings = read_settings_as(FileSettings, **options)
         with working("publish", settings), open_for_reading(settings.warehouse, settings.lock_seconds) as database:
-            standing = check_warehouse(database.query, settings.warehouse, user)
+            unproven = _require_proven(database.query, settings, allow_unproven=allow_unproven)
+            found = check_warehouse(database.query, user)
+            standing = found and replace(found, unproven=unproven)
     if standing is None:
         where = "the API has no quota and no use this month of it" if live else "the warehouse does not name it"
         say(f"publish: unknown user {quoted_id(user)}: {where}", err=True)
         return UNKNOWN_USER
     show(json.dumps(standing.as_json(), ensure_ascii=False, indent=2) if as_json else _standing_text(standing))
     return NOTHING if standing.has_headroom else DIFFERS
+
+
+def _compare(query: Query, settings: FileSettings, day: date, *, allow_unproven: bool) -> Comparison:
+    """Compare desired with effective limits, if the desired ones come from a proven build."""
+    unproven = _require_proven(query, settings, allow_unproven=allow_unproven)
+    return replace(compare(query, day), unproven=unproven)
+
+
+def _require_proven(query: Query, settings: FileSettings, *, allow_unproven: bool) -> str | None:
+    """Refuse a warehouse that no build has proven.
+
+    Loads of quotas make nothing old here: `apply` lands the answers that it reads back, and they count at once.
+    """
+    require_built(query, settings.warehouse)
+    return require_proven(query, settings.warehouse, allow_unproven=allow_unproven, reads_quota_answers=True)
 
 
 @contextmanager
@@ -193,6 +216,8 @@ def _comparison_text(comparison: Comparison) -> str:
     """The differences as a table."""
     users = len(comparison.differing_users)
     title = f"{comparison.day}: {users:,} of {comparison.users:,} users differ, {len(comparison.desired):,} are managed"
+    if comparison.unproven is not None:
+        title += f"; not proven: {comparison.unproven}"
     if comparison.interrupted:
         title += f"; changes of {len(comparison.interrupted):,} were interrupted: `publish quotas apply` finishes them"
     if not users:
@@ -222,6 +247,8 @@ def _standing_text(standing: Standing) -> str:
         for line in standing.lines
     ]
     title = f"{quoted_id(standing.external_user_id)} in {standing.billing_period or 'no period'}, {source}"
+    if standing.unproven is not None:
+        title += f"; not proven: {standing.unproven}"
     return _table(title, ("quota", "limit", "used", "headroom", ""), rows, right=(1, 2, 3))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -73,6 +73,8 @@ class Comparison:
     """The number of all users."""
     interrupted: Mapping[str, InterruptedChange] = field(default_factory=dict)
     """Changes that were cut off, by user: those users are looked at whether or not a difference shows."""
+    unproven: str | None = None
+    """Why no build has proven the desired limits; None if one has."""
 
     @property
     def differing_users(self) -> list[str]:
@@ -84,12 +86,13 @@ class Comparison:
         chosen = set(self.differing_users[:users])
         differences = [difference for difference in self.differences if difference.external_user_id in chosen]
         interrupted = {user: change for user, change in self.interrupted.items() if user in chosen}
-        return Comparison(self.day, self.desired, differences, self.users, interrupted)
+        return replace(self, differences=differences, interrupted=interrupted)
 
     def as_json(self) -> dict[str, Any]:
         """The document of `diff --json`. Amounts are strings, so that no reader turns them into floats."""
         return {
             "as_of": self.day.isoformat(),
+            "unproven": self.unproven,
             "user_count": self.users,
             "managed_user_count": len(self.desired),
             "differing_user_count": len(self.differing_users),
@@ -118,9 +121,8 @@ def require_built(query: Query, warehouse: Path) -> None:
         raise WarehouseError(f"the models in {warehouse} are not built: run `dbt build`")
 
 
-def compare(query: Query, warehouse: Path, day: date) -> Comparison:
-    """Compare the desired limits of a day (UTC) with the newest answers about quotas. Raises `WarehouseError`."""
-    require_built(query, warehouse)
+def compare(query: Query, day: date) -> Comparison:
+    """Compare the desired limits of a day (UTC) with the newest answers about quotas, in a warehouse that is built."""
     desired: dict[str, dict[str, DesiredLimit]] = {}
     for user, quota, cap, wanted_by, plan_id in query(sql("desired_limits"), [day]):
         desired.setdefault(user, {})[quota] = DesiredLimit(cap, wanted_by, plan_id)

@@ -132,9 +132,18 @@ class Billing:
         return {name: self.rows(f"ledger.{name}") if name in tables else [] for name in LEDGER}
 
     def marts(self) -> dict[str, list[Row]]:
-        """All marts."""
-        tables = query(self.warehouse, "select table_name from information_schema.tables where table_schema = 'marts'")
+        """All marts, but for the one that lists the builds themselves."""
+        tables = query(
+            self.warehouse,
+            "select table_name from information_schema.tables"
+            " where table_schema = 'marts' and table_name <> 'rpt_builds'",
+        )
         return {table["table_name"]: self.rows(f"marts.{table['table_name']}") for table in tables}
+
+    def deciding_run(self) -> tuple[str, str, bool]:
+        """Kind and status of the run that decides, and whether it proves the marts."""
+        (run,) = self.rows("marts.rpt_builds", "is_deciding")
+        return run["build_kind"], run["status"], run["is_proven"]
 
     def lines(self, period: str, status: str) -> list[Row]:
         return self.rows("marts.fct_invoice_lines", f"invoice_period = '{period}' and status = '{status}'")
@@ -375,6 +384,7 @@ def test_a_period_closes_only_when_everything_reconciles(closed: Billing, tmp_pa
     billing.execute("delete from raw.usage_sessions where row_key = 'other'")
     said = billing.is_refused("not everything went well (assert_vendor_figures_reconcile): see above", close="2025-05")
     assert "Failure in test assert_vendor_figures_reconcile" in said
+    assert billing.deciding_run() == ("close", "failed", False)
 
 
 def test_a_period_that_was_not_read_whole_is_not_closed(landed: Billing, tmp_path: Path) -> None:
@@ -383,6 +393,8 @@ def test_a_period_that_was_not_read_whole_is_not_closed(landed: Billing, tmp_pat
     billing.is_refused(
         "not all of its days have been read since it ended: run python -m extract --from 2025-01", close="2025-01"
     )
+    # Everything was built and tested, so the marts are proven.
+    assert billing.deciding_run() == ("close", "refused", True)
 
 
 def test_without_prices_nothing_is_closed_and_header_only_seeds_are_text(closed: Billing, tmp_path: Path) -> None:
@@ -414,6 +426,11 @@ def test_without_prices_nothing_is_closed_and_header_only_seeds_are_text(closed:
     assert {cell["data_type"] for cell in found} == {"VARCHAR"}
 
 
+def _sentences(said: str, start: str) -> set[str]:
+    """What follows this start of a message, wherever dbt says it."""
+    return {line.split(start)[1] for line in said.splitlines() if start in line}
+
+
 def test_a_fault_in_the_seeds_stops_the_build_with_one_sentence(closed: Billing, tmp_path: Path) -> None:
     """Rule 18: it names the user, the plan and the day, and nothing is priced."""
     billing = closed.copy(tmp_path)
@@ -430,12 +447,10 @@ def test_a_fault_in_the_seeds_stops_the_build_with_one_sentence(closed: Billing,
     pipeline.write_seeds(billing.seeds, **SEEDS | {"user_plans": user_plans, "plan_quotas": plan_quotas})
     done = billing.build("--exclude-resource-type", "test", "unit_test", fails=True)
     assert done.returncode != 0
-    sentences = [text for text in done.stdout.splitlines() if "nothing can be priced, correct the seeds: " in text]
-    assert {text.split("nothing can be priced, correct the seeds: ")[1] for text in sentences} == {
+    assert _sentences(done.stdout, "nothing can be priced, correct the seeds, then run dbt build: ") == {
         "user_plans.csv: user 'ann' is on two plans on 2025-05-10, '0007' is one of them"
     }
-    sentences = [text for text in done.stdout.splitlines() if "no quotas can be set, correct the seeds: " in text]
-    assert {text.split("no quotas can be set, correct the seeds: ")[1] for text in sentences} == {
+    assert _sentences(done.stdout, "no quotas can be set, correct the seeds, then run dbt build: ") == {
         "plan_quotas.csv: plan 'gone' is not in plans.csv"
     }
     # dbt writes what it ran below target/, by the seed's path: an absolute one must not lead it to the seed itself.
@@ -507,6 +522,8 @@ def test_a_restored_ledger_shows_the_closed_invoices_again_without_raw(
     assert done.returncode == 0, done.stdout + done.stderr
     assert "2 closed periods restored, the newest 2025-04" in done.stdout
     assert lost.ledger() == closed.ledger()
+    restored = "select build_kind, status from builds.history order by build_number desc limit 1"
+    assert query(lost.warehouse, restored) == [{"build_kind": "restore_ledger", "status": "success"}]
     lost.build("--exclude-resource-type", "unit_test", "test")
     assert closed.lines("2025-04", "closed") != []
     for period in ("2025-03", "2025-04"):

@@ -27,10 +27,7 @@ QUESTIONS = dict(
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """The demo's own tenant, extracted and built by the command as it stands in the README.
-
-    Unit tests and all, which other tests leave out.
-    """
+    """The demo's own tenant, extracted and built by the command as it stands in the README."""
     run = Run(tmp_path_factory.mktemp("demo") / "usage.duckdb")
     run.extract(generate_tenant(), span=Span("2026-08", "2026-10"))
     done = dbt(run.warehouse, "build", "--write-json")
@@ -38,12 +35,27 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return run
 
 
-def test_the_readmes_build_passes_with_every_data_test_and_unit_test(demo: Run) -> None:
+def results(run: Run) -> dict[str, str]:
+    """The status of each node in dbt's last command."""
+    text = (run.warehouse.parent / "target" / "run_results.json").read_text()
+    return {result["unique_id"]: result["status"] for result in json.loads(text)["results"]}
+
+
+def test_the_readmes_build_passes_with_every_data_test_and_no_unit_test(demo: Run) -> None:
     project = manifest()
-    results = json.loads((demo.warehouse.parent / "target" / "run_results.json").read_text())["results"]
+    statuses = results(demo)
     expected = {key for key, node in project["nodes"].items() if node["resource_type"] in ("model", "seed", "test")}
-    assert {*expected, *project["unit_tests"]} <= {result["unique_id"] for result in results}
-    assert {result["status"] for result in results} == {"success", "pass", "no-op"}
+    assert expected <= statuses.keys()
+    assert not statuses.keys() & project["unit_tests"].keys()
+    assert set(statuses.values()) == {"success", "pass", "no-op"}
+
+
+def test_every_unit_test_passes(demo: Run, tmp_path: Path) -> None:
+    """Here they run, once in all tests: no other build has them."""
+    copy = demo.copy(tmp_path)
+    done = dbt(copy.warehouse, "test", "--select", "test_type:unit", "--write-json")
+    assert done.returncode == 0, done.stdout[-6000:]
+    assert results(copy) == dict.fromkeys(manifest()["unit_tests"], "pass")
 
 
 def test_there_are_seven_finance_questions() -> None:

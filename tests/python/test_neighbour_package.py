@@ -66,7 +66,7 @@ class Project:
         self.warehouse = folder / "usage.duckdb"
         for name in ("models", "macros", "seeds", "tests/generic", "tests/reconciliation"):
             shutil.copytree(ROOT / name, self.root / name, ignore=shutil.ignore_patterns("*unit_tests.yml"))
-        for name in ("dbt_project.yml", "profiles.yml"):
+        for name in ("dbt_project.yml", "profiles.yml", "selectors.yml"):
             shutil.copy(ROOT / name, self.root / name)
         for name, text in PACKAGE.items():
             path = folder / "neighbour" / name

@@ -30,6 +30,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 import pipeline
+from core.database.opening import create_database
 from simulator.account import AccountOptions, AccountRoute
 from simulator.app import API, Options
 from simulator.server import serve
@@ -2435,6 +2436,7 @@ def test_dbt_finds_a_nano_credit_when_told_to_tolerate_none(copy: Path) -> None:
 def test_dbt_says_that_nothing_was_extracted_yet(tmp_path: Path) -> None:
     """A build before the first extraction ends with one sentence that says what to do, and builds nothing."""
     warehouse = tmp_path / "usage.duckdb"
+    create_database(warehouse)
     done = pipeline.build(warehouse, check=False)
     assert done.returncode != 0
     assert done.stdout.count("nothing has been extracted into this warehouse yet") >= 1

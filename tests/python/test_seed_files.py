@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import pipeline
+from core.database.opening import create_database
 from dbt_miosa_billing.seed_files import SeedError, check_seeds, configured_columns, file_errors
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -134,6 +135,7 @@ def test_dbt_loads_what_was_saved_again_and_stops_at_a_lost_column(tmp_path: Pat
         # A line break within a cell, and a row that an editor added with another line end.
         b'starter,"ann\nlee",2026-10-01,,,\r\nstarter, bob,2026-10-01,,,\n,,,,,\r\n\r\n'
     )
+    create_database(warehouse)
     done = pipeline.dbt(warehouse, "seed", seeds=seeds)
     assert done.returncode == 0, done.stdout
     read = "select external_user_id, plan_id, valid_from, valid_to from seeds.user_plans order by 1"
@@ -153,6 +155,7 @@ def loaded_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A warehouse that holds good seeds: on it, dbt would have filled a lost column with nulls."""
     folder = tmp_path_factory.mktemp("loaded")
     shutil.copytree(ROOT / "seeds", folder / "seeds")
+    create_database(folder / "usage.duckdb")
     done = pipeline.dbt(folder / "usage.duckdb", "seed", seeds=folder / "seeds")
     assert done.returncode == 0, done.stdout
     return folder / "usage.duckdb"

@@ -2,7 +2,7 @@
 --          before anything is priced: each day that can be billed has exactly one plan and one price list.
 -- Grain: one row per error (error_number).
 {{ config(
-    post_hook={"sql": "{{ stop_on_errors('nothing can be priced, correct the seeds') }}", "transaction": false}
+    post_hook={"sql": "{{ stop_on_errors('nothing can be priced') }}", "transaction": false}
 ) }}
 
 with

@@ -3,7 +3,7 @@
 -- A row stops the build before desired limits are computed. So on each day a plan has at most one row of limits, and a user
 -- at most one row of overrides.
 {{ config(
-    post_hook={"sql": "{{ stop_on_errors('no quotas can be set, correct the seeds') }}", "transaction": false}
+    post_hook={"sql": "{{ stop_on_errors('no quotas can be set') }}", "transaction": false}
 ) }}
 
 with

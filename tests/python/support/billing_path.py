@@ -282,9 +282,12 @@ def table_rows(warehouse: Path, sql: str) -> Table:
 
 
 def tables(warehouse: Path, schema: str) -> dict[str, Table]:
-    """All tables of a schema, row by row."""
+    """All tables of a schema, row by row, but for the mart that lists the builds themselves."""
     names = query(
-        warehouse, "select table_name from information_schema.tables where table_schema = ? order by all", [schema]
+        warehouse,
+        "select table_name from information_schema.tables where table_schema = ? and table_name <> 'rpt_builds'"
+        " order by all",
+        [schema],
     )
     return {row["table_name"]: table_rows(warehouse, f"select * from {schema}.{row['table_name']}") for row in names}
 

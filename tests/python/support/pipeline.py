@@ -192,10 +192,10 @@ def build(
 ) -> subprocess.CompletedProcess[str]:
     """Run `dbt build` (or another command) on a warehouse.
 
-    Unit tests are left out, but where `parses` is set: they do not look at the warehouse, so once a suite will do.
+    Unit tests are left out, also of what is selected: they do not look at the warehouse, so once a suite will do.
     Raises `AssertionError`, with what dbt said, where it fails and `check` is set.
     """
-    if not parses and "--exclude-resource-type" not in arguments:
+    if "--exclude-resource-type" not in arguments:
         arguments = (*arguments, "--exclude-resource-type", "unit_test")
     done = dbt(warehouse, command, *arguments, variables=variables, seeds=seeds, tz=tz, parses=parses)
     return _must_succeed(done) if check else done
