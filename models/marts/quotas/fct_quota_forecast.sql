@@ -81,6 +81,7 @@ moments as (
 select
     moments.external_user_id,
     moments.billing_period,
+    {{ period_start_date("moments.billing_period") }} as period_start_date,
     moments.as_of_at_utc,
     moments.limit_value,
     {{ nano_to_credits("moments.so_far_nano") }} as credits_so_far,
