@@ -191,7 +191,9 @@
             {%- if node.config.materialized != "view" -%}
                 {%- set columns = adapter.get_columns_in_relation(adapter.get_relation(node.database, node.schema, node.alias)) -%}
                 {%- call statement("rebuild_" ~ node.name) -%}
-                    create or replace table {{ node.relation_name }} as
+                    {#- Not `create or replace … as`, which would lose NOT NULL and comments. -#}
+                    delete from {{ node.relation_name }};
+                    insert into {{ node.relation_name }}
                     select {% for column in columns %}{{ column.quoted }}{{ ", " if not loop.last }}{% endfor %}
                     from ({{ node.compiled_code }}
                     )

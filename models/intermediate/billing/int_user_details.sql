@@ -58,7 +58,8 @@ current_plans as (
 
 select
     everybody.external_user_id,
-    everybody.external_user_id <> '{{ unattributed() }}' as is_attributed,
+    -- Unattributed usage is on no invoice.
+    coalesce(users.is_attributed, true) as is_attributed,
     users.external_user_id is not null as is_known_to_vendor,
     users.first_seen_at_utc,
     users.last_seen_at_utc,
