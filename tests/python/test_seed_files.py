@@ -163,7 +163,7 @@ def test_a_customer_stands_on_one_row(rows: str, said: list[str]) -> None:
 def test_names_arrive_as_they_were_written(tmp_path: Path) -> None:
     """Whatever a name would mean elsewhere, it is text: in the seed's table as in the file."""
     saved = io.StringIO()
-    csv.writer(saved, lineterminator="\n").writerows(
+    csv.writer(saved, lineterminator="\n", quoting=csv.QUOTE_ALL).writerows(
         [CUSTOMERS, *([f"u{place}", name, "", name, "", "", ""] for place, name in enumerate(HOSTILE_NAMES))]
     )
     seeds = pipeline.write_seeds(tmp_path / "seeds")
