@@ -255,6 +255,10 @@ def test_closing_freezes_what_was_shown_and_shows_it_closed(empty_closed: Billin
     assert without(shown, "status") == ledger["closed_invoice_lines"]
     assert closed.pieces(shown) == without(ledger["closed_line_usage"], "invoice_period")
     assert {row["status"] for row in closed.rows("marts.fct_invoices", "invoice_period = '2025-04'")} == {"closed"}
+    # They are described and constrained as after any other build.
+    described = closed.rows("duckdb_columns()", "table_name = 'fct_invoices' and schema_name = 'marts'")
+    assert all(column["comment"] for column in described)
+    assert [column["column_name"] for column in described if column["is_nullable"]] == ["closed_at_utc"]
     assert len(closed.rows("marts.dim_billing_periods", "is_closed")) == 2
     assert [row["billing_period"] for row in closed.rows("intermediate.int_billing_periods", "is_first_open")] == [
         "2025-05"
