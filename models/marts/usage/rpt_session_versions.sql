@@ -1,10 +1,6 @@
 -- Purpose: every version of each usage session as the vendor sent it: the proof behind a figure, also on a copy of the marts.
 -- Grain: one row per version of a session (session_id, version_number).
--- The variable show_payloads leaves the vendor's rows out.
-{{ config(
-    materialized="view",
-    meta={"changes": "stg_miosa__changed_sessions", "changed_keys": ["load_id", "row_number"]},
-) }}
+{{ config(materialized="view") }}
 
 select
     session_versions.session_id,
@@ -13,7 +9,6 @@ select
     session_versions.is_void,
     session_versions.load_id,
     session_versions.row_number,
-    loads.started_at_utc as read_at_utc,
-    {{ shown_payload("session_versions.payload") }} as payload
-from {{ ref("stg_miosa__session_versions") }} as session_versions
-inner join {{ ref("stg_miosa__loads") }} as loads on session_versions.load_id = loads.load_id
+    session_versions.read_at_utc,
+    session_versions.payload
+from {{ ref("int_session_versions") }} as session_versions
