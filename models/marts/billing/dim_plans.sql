@@ -31,7 +31,7 @@ select
     coalesce(plans.plan_id, invoiced.plan_id) as plan_id,
     coalesce(plans.plan_name, plans.plan_id, invoiced.plan_id) as plan_name,
     coalesce(plans.currency, invoiced.currency) as currency,
-    coalesce(plans.plan_id, invoiced.plan_id) is not distinct from {{ text_variable("default_plan_id") }} as is_default,
+    coalesce(coalesce(plans.plan_id, invoiced.plan_id) = {{ text_variable("default_plan_id") }}, false) as is_default,
     plans.plan_id is not null as is_offered
 from plans
 full outer join invoiced on plans.plan_id = invoiced.plan_id

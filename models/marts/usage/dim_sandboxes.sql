@@ -45,7 +45,7 @@ last_users as (
     from sandbox_periods
     qualify row_number() over (
         partition by sandbox_periods.sandbox_id
-        order by sandbox_periods.last_end_at_utc desc, sandbox_periods.billing_period desc, sandbox_periods.external_user_id
+        order by sandbox_periods.last_end_at_utc desc, sandbox_periods.billing_period desc, sandbox_periods.external_user_id asc
     ) = 1
 
 ),
