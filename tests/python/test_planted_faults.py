@@ -1594,7 +1594,7 @@ FAULTS = (
         "stg_miosa__usage_summaries",
         "update {table} set credits = null, rejection_reason = 'bad_credits' where billing_period = '2026-10'",
         *(VENDOR,),
-        "rpt_rejected_rows_never_null",
+        "rpt_rejected_rows_show_the_row_unless_hidden",
     ),
     fault(
         "a line item is off by all of the tolerance",
@@ -1862,6 +1862,8 @@ FAULTS = (
         *(ONE_PRICE_PER_DAY, SESSION_DAYS, OWN_STEPS, BILLED),
         "unique_combination_int_desired_quota_limits_external_user_id__quota__valid_from",
         "unique_combination_dim_quota_limits_external_user_id__quota__version_number",
+        "unique_combination_int_user_details_external_user_id",
+        "unique_dim_users_external_user_id",
         "unique_combination_int_users_near_limits_external_user_id",
         "unique_combination_int_quota_upgrades_external_user_id",
         "unique_combination_rpt_quota_alerts_external_user_id__quota__threshold_percent",

@@ -8,6 +8,12 @@ parts as (
 
 ),
 
+user_days as (
+
+    select * from {{ changed_part(ref("fct_user_day_credits")) }}
+
+),
+
 users as (
 
     select * from {{ ref("dim_users") }}
@@ -18,44 +24,38 @@ select
     'sandbox' as dimension,
     parts.sandbox_id as missing_key
 from parts
-where
-    parts.sandbox_id is not null
-    and parts.sandbox_id not in (select sandboxes.sandbox_id from {{ ref("dim_sandboxes") }} as sandboxes)
+{{ anti_join() }} {{ ref("dim_sandboxes") }} as sandboxes on parts.sandbox_id = sandboxes.sandbox_id
+where parts.sandbox_id is not null
 union all
 select
     'project' as dimension,
     parts.external_project_id as missing_key
 from parts
-where
-    parts.external_project_id is not null
-    and parts.external_project_id not in (select projects.external_project_id from {{ ref("dim_projects") }} as projects)
+{{ anti_join() }} {{ ref("dim_projects") }} as projects on parts.external_project_id = projects.external_project_id
+where parts.external_project_id is not null
 union all
 select
     'date' as dimension,
     user_days.usage_date::string as missing_key
-from {{ changed_part(ref("fct_user_day_credits")) }} as user_days
-where user_days.usage_date not in (select dates.calendar_date from {{ ref("dim_dates") }} as dates)
+from user_days
+{{ anti_join() }} {{ ref("dim_dates") }} as dates on user_days.usage_date = dates.calendar_date
 union all
 select
     'plan' as dimension,
     invoice_lines.plan_id as missing_key
 from {{ ref("fct_invoice_lines") }} as invoice_lines
-where
-    invoice_lines.plan_id is not null
-    and invoice_lines.plan_id not in (select plans.plan_id from {{ ref("dim_plans") }} as plans)
+{{ anti_join() }} {{ ref("dim_plans") }} as plans on invoice_lines.plan_id = plans.plan_id
+where invoice_lines.plan_id is not null
 union all
 select
     'user' as dimension,
     invoices.external_user_id as missing_key
 from {{ ref("fct_invoices") }} as invoices
-where invoices.external_user_id not in (select users.external_user_id from users)
+{{ anti_join() }} users on invoices.external_user_id = users.external_user_id
 union all
 select
     'user whom the vendor names' as dimension,
     users.external_user_id as missing_key
 from users
-where
-    not users.is_known_to_vendor
-    and users.external_user_id in (
-        select user_periods.external_user_id from {{ ref("fct_user_period_credits") }} as user_periods
-    )
+{{ semi_join() }} {{ ref("fct_user_period_credits") }} as user_periods on users.external_user_id = user_periods.external_user_id
+where not users.is_known_to_vendor
