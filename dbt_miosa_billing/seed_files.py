@@ -1,7 +1,8 @@
 """Checks the seed files before dbt loads them: encoding, shape, columns and the spelling of each cell.
 
 dbt would load a seed that lost a column by name, with null in its place. So every file is read here first, and what
-is ambiguous is reported by file, line and column. Rules that compare rows stay in SQL (`int_pricing_errors`).
+is ambiguous is reported by file, line and column. Rules that compare rows stay in SQL (`int_pricing_errors`), but that
+a key occurs once is checked here, where the lines are known.
 """
 
 from __future__ import annotations
@@ -32,6 +33,10 @@ AMOUNT_COLUMNS = frozenset(
 COUNT_COLUMNS = frozenset({"max_sandboxes", "max_concurrent"})
 REQUIRED_COLUMNS = frozenset({"valid_from", "tier_from_credits", "unit_price", "exponent"})
 """Columns whose cells must not be empty."""
+KEYS = {"customers": "external_user_id"}
+"""The key of a seed whose rows no model of errors compares: never empty, and on one row only."""
+RESERVED_ID = "(unattributed)"
+"""What marts call usage that belongs to nobody (rule 9)."""
 NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:[.][0-9]+)?(?:[eE][+-]?[0-9]+)?")
 UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
@@ -63,7 +68,7 @@ def check_seeds(root: Path, environment: Mapping[str, str] = os.environ) -> None
     errors: list[str] = []
     for label, path, columns in _seed_files(root, environment):
         if path.exists():
-            errors += (f"{label}, {error}" for error in file_errors(path.read_bytes(), columns))
+            errors += (f"{label}, {error}" for error in file_errors(path.read_bytes(), columns, KEYS.get(path.stem)))
         else:
             errors.append(f"{label} is missing: a file with only the header {','.join(columns)} is enough")
     _refuse(errors)
@@ -101,8 +106,8 @@ def _encoding_error(content: bytes) -> str | None:
     return None
 
 
-def file_errors(content: bytes, columns: Sequence[str]) -> Iterator[str]:
-    """The errors in the content of a seed, without its file name."""
+def file_errors(content: bytes, columns: Sequence[str], key: str | None = None) -> Iterator[str]:
+    """The errors in the content of a seed, without its file name. `key`: the column that must identify its rows."""
     header_hint = f"the header must be {','.join(columns)}"
     if error := _encoding_error(content):
         yield error
@@ -143,6 +148,8 @@ def file_errors(content: bytes, columns: Sequence[str]) -> Iterator[str]:
     yield from wrong
     if not wrong:
         yield from _row_errors(rows[1:], header, has_uncapped="external_user_id" in columns, width=len(rows[0][1]))
+        if key:
+            yield from _key_errors(rows[1:], header, key)
 
 
 def _row_errors(
@@ -166,6 +173,23 @@ def _row_errors(
                 yield f"line {line}, column {column}: {_quoted(cell)} has a blank before its quote: delete the blank"
             elif wanted := _unmet_requirement(column, cell, has_uncapped=has_uncapped):
                 yield f"line {line}, column {column}: {_quoted(cell)} is not {wanted}"
+
+
+def _key_errors(rows: Sequence[tuple[int, list[str]]], header: Sequence[str], key: str) -> Iterator[str]:
+    """The rows whose key is empty, reserved, or on an earlier row too."""
+    place = header.index(key)
+    lines: dict[str, int] = {}
+    for line, row in rows:
+        if not any(row) or len(row) <= place:
+            continue
+        cell = row[place]
+        if not cell:
+            yield f"line {line}, column {key}: (empty) is no id: write one, or delete the row"
+        elif cell == RESERVED_ID:
+            yield f"line {line}, column {key}: {_quoted(cell)} is not a user: delete the row"
+        elif cell in lines:
+            yield f"line {line}, column {key}: {_quoted(cell)} is on line {lines[cell]} too: keep one of them"
+        lines.setdefault(cell, line)
 
 
 def _unmet_requirement(column: str, cell: str, *, has_uncapped: bool) -> str | None:

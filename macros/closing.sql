@@ -192,7 +192,13 @@
             {%- if node.config.materialized != "view" -%}
                 {%- set columns = adapter.get_columns_in_relation(adapter.get_relation(node.database, node.schema, node.alias)) -%}
                 {%- call statement("rebuild_" ~ node.name) -%}
+                    {%- if node.fqn[1] == "marts" %}
+                    {#- A new table would lose NOT NULL and comments. The tables of marts are small. #}
+                    delete from {{ node.relation_name }};
+                    insert into {{ node.relation_name }}
+                    {%- else %}
                     create or replace table {{ node.relation_name }} as
+                    {%- endif %}
                     select {% for column in columns %}{{ column.quoted }}{{ ", " if not loop.last }}{% endfor %}
                     from ({{ node.compiled_code }}
                     )

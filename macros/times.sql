@@ -73,3 +73,9 @@
 {% macro default__billing_period(moment) -%}
     strftime({{ moment }}, '%Y-%m')
 {%- endmacro %}
+
+{#- The first day of a billing period `YYYY-MM`, as DATE. Every mart has it beside the period's name, because BI tools filter and
+    draw by dates, not by texts. -#}
+{% macro period_start_date(period) -%}
+    {{ period_start(period) }}::date
+{%- endmacro %}

@@ -93,3 +93,8 @@
     {%- endif -%}
     {{ way }}
 {%- endmacro %}
+
+{#- A row of the vendor's as it came, or null if the variable show_payloads is false: it may name people. -#}
+{% macro shown_payload(payload) -%}
+    {{ payload if is_set("show_payloads") else "null::string" }}
+{%- endmacro %}

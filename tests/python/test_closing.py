@@ -163,6 +163,10 @@ class Billing:
         return Billing(directory / "copy" / self.warehouse.name)
 
 
+DATES = ("invoice_period_start_date", "service_period_start_date")
+"""What a line shows of its periods beside their names; the ledger has the names only."""
+
+
 def without(rows: Iterable[Row], *columns: str) -> list[Row]:
     """Rows less some columns."""
     return sorted(({name: row[name] for name in row if name not in columns} for row in rows), key=repr)
@@ -248,7 +252,9 @@ def test_closing_freezes_what_was_shown_and_shows_it_closed(empty_closed: Billin
     }
     ledger = closed.ledger()
     march, april = ledger["closed_periods"]
-    assert without(ledger["closed_invoice_lines"], "closed_at_utc") == without(preview, "status", "closed_at_utc")
+    assert without(ledger["closed_invoice_lines"], "closed_at_utc") == without(
+        preview, "status", "closed_at_utc", *DATES
+    )
     assert without(ledger["closed_line_usage"], "invoice_period") == empty_closed.pieces(preview)
     assert {piece["invoice_period"] for piece in ledger["closed_line_usage"]} == {"2025-04"}
     assert {line["closed_at_utc"] for line in ledger["closed_invoice_lines"]} == {april["closed_at_utc"]}
@@ -261,9 +267,13 @@ def test_closing_freezes_what_was_shown_and_shows_it_closed(empty_closed: Billin
     assert "2025-04 is closed: 1 invoices, 4 lines, in minor units EUR 5445" in closed.output[0]
     shown = closed.lines("2025-04", "closed")
     assert closed.lines("2025-04", "open") == []
-    assert without(shown, "status") == ledger["closed_invoice_lines"]
+    assert without(shown, "status", *DATES) == ledger["closed_invoice_lines"]
     assert closed.pieces(shown) == without(ledger["closed_line_usage"], "invoice_period")
     assert {row["status"] for row in closed.rows("marts.fct_invoices", "invoice_period = '2025-04'")} == {"closed"}
+    # They are described and constrained as after any other build.
+    described = closed.rows("duckdb_columns()", "table_name = 'fct_invoices' and schema_name = 'marts'")
+    assert all(column["comment"] for column in described)
+    assert [column["column_name"] for column in described if column["is_nullable"]] == ["closed_at_utc"]
     assert len(closed.rows("marts.dim_billing_periods", "is_closed")) == 2
     assert [row["billing_period"] for row in closed.rows("intermediate.int_billing_periods", "is_first_open")] == [
         "2025-05"
@@ -306,7 +316,7 @@ def test_what_comes_to_light_later_is_an_adjustment_and_a_rebuild_from_nothing_a
     rebuilt.build(close="2025-05")
     before, after = corrected.ledger(), rebuilt.ledger()
     frozen = [line for line in after["closed_invoice_lines"] if line["invoice_period"] == "2025-05"]
-    assert without(frozen, "closed_at_utc") == without(preview, "status", "closed_at_utc")
+    assert without(frozen, "closed_at_utc") == without(preview, "status", "closed_at_utc", *DATES)
     held = [piece for piece in after["closed_line_usage"] if piece["invoice_period"] == "2025-05"]
     assert without(held, "invoice_period") == corrected.pieces(preview)
     assert all(row in after[table] for table, rows in before.items() for row in rows)

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
+from contextlib import closing
 from pathlib import Path
 
 import duckdb
 import pytest
 
-from pipeline import ROOT, Run, dbt, manifest, query
+from pipeline import ROOT, Run, copy, dbt, manifest, query
 from simulator.generate import generate_tenant
 from tenants import Span
 
 README = (ROOT / "README.md").read_text("utf-8")
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+MARTS = {path.stem for path in (ROOT / "models" / "marts").rglob("*.sql")}
 MODELS = {path.stem for path in (ROOT / "models").rglob("*.sql")}
 QUESTIONS = dict(
     zip(
@@ -125,8 +128,60 @@ def test_question_7_lists_each_user_who_is_over_the_limit_on_credits_once(demo: 
     )
     assert over
     assert len(users) == len(set(users))
-    told = {row["external_user_id"]: (row["expected_reached_at_utc"], row["share_reached_percent"]) for row in rows}
+    told = {row["external_user_id"]: (row["earliest_reached_at_utc"], row["share_reached_percent"]) for row in rows}
     assert {row["external_user_id"]: (row["reached_limit_at_utc"], 100) for row in over}.items() <= told.items()
+    assert all(row["high_expected_credits"] > 0 for row in rows), "a limit of zero without any use is not reached"
+
+
+def test_question_7_lists_who_will_reach_a_limit_and_nobody_else(demo: Run, tmp_path: Path) -> None:
+    """Each outlook is given to a user of its own: the demo's months have ended, so it knows no likely one."""
+    outlooks = ("reached", "likely", "possible", "unlikely", "no_limit", None)
+    planted = (
+        "create temp table planted as select forecast.* replace ("
+        " 'user-' || listed.outlook as external_user_id, listed.outlook as outlook,"
+        " timestamp '2026-10-20' as run_rate_reached_at_utc)"
+        " from (from marts.fct_quota_forecast limit 1) as forecast"
+        " cross join (select unnest(?::varchar[]) as outlook) as listed"
+    )
+    with closing(duckdb.connect(str(copy(demo.warehouse, tmp_path / "planted")))) as connection:
+        connection.execute(planted, [list(outlooks)])
+        connection.execute("create or replace table marts.fct_quota_forecast as from planted")
+        rows = connection.execute(QUESTIONS["7"]).fetchall()
+    assert {row[0] for row in rows} == {"user-reached", "user-likely", "user-possible"}
+
+
+def test_the_questions_have_the_same_answers_on_a_copy_of_the_marts_alone(demo: Run, tmp_path: Path) -> None:
+    published = tmp_path / "published.duckdb"
+    with closing(duckdb.connect(str(published))) as connection:
+        connection.execute(f"attach '{demo.warehouse}' as warehouse (read_only); create schema marts")
+        for mart in MARTS:
+            connection.execute(f"create table marts.{mart} as from warehouse.marts.{mart}")
+        connection.execute("detach warehouse")
+    for number, question in QUESTIONS.items():
+        rows, expected = query(published, question), query(demo.warehouse, question)
+        assert rows, number
+        assert Counter(map(repr, rows)) == Counter(map(repr, expected)), number
+
+
+def test_descriptions_and_not_null_of_the_marts_are_in_the_warehouse(demo: Run) -> None:
+    marts = [node for node in manifest()["nodes"].values() if node["fqn"][1] == "marts" and node["name"] in MARTS]
+    assert len(marts) == len(MARTS)
+    expected = {(mart["name"], None): mart["description"].strip() for mart in marts}
+    not_null = set()
+    for mart in marts:
+        for column in mart["columns"].values():
+            expected[mart["name"], column["name"]] = column["description"].strip()
+            if column["constraints"]:
+                not_null.add((mart["name"], column["name"]))
+    found = query(
+        demo.warehouse,
+        "select table_name as mart, column_name as name, comment, is_nullable from duckdb_columns()"
+        " where schema_name = 'marts'"
+        " union all select table_name, null, comment, true from duckdb_tables() where schema_name = 'marts'"
+        " union all select view_name, null, comment, true from duckdb_views() where schema_name = 'marts'",
+    )
+    assert {(row["mart"], row["name"]): row["comment"] for row in found} == expected
+    assert {(row["mart"], row["name"]) for row in found if not row["is_nullable"]} == not_null
 
 
 def test_the_bi_snippet_of_the_readme_reads_and_cannot_leave_the_file(

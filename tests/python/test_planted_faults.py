@@ -55,7 +55,10 @@ TENANT = Rows(
         # 30 credits over three hours, one of them in September.
         row("crosses", "2026-09-30T23:00:00Z", "2026-10-01T02:00:00Z", "30", external_user_id="ann", computer_id="a1"),
         row("overlaps", "2026-10-01T01:00:00Z", "2026-10-01T03:00:00Z", "5", external_user_id="ann", computer_id="a2"),
-        row("days", "2026-10-05T12:00:00Z", "2026-10-07T12:00:00Z", "8", external_user_id="ann", computer_id="a1"),
+        row(
+            *("days", "2026-10-05T12:00:00Z", "2026-10-07T12:00:00Z", "8"),
+            **{"external_user_id": "ann", "computer_id": "a1", "external_project_id": "p1"},
+        ),
         row("owned", "2026-10-02T00:00:00Z", "2026-10-02T01:00:00Z", "7", computer_id="b1"),
         row("small", "2026-10-03T00:00:00Z", "2026-10-03T01:00:00Z", "0.25", external_user_id="ben"),
         row("nobody's", "2026-10-03T00:00:00Z", "2026-10-03T00:00:10Z", "3", computer_id="c1"),
@@ -123,6 +126,7 @@ external_user_id,plan_id,valid_from,valid_to
 ann,tiers,2026-09-01,
 ben,least,2026-10-01,
 cid,flat,2026-09-01,
+ivy,flat,2026-10-01,
 """,
     # ann has what her plan wants, but for sandboxes; ben is to have another limit on credits. hal is only to have one.
     "plan_quotas": """\
@@ -474,6 +478,7 @@ SESSION_DAYS = "assert_line_usage_sums_to_session_days"
 INVOICES = "assert_invoices_sum_to_lines"
 FROZEN = "assert_closed_lines_are_the_ledgers"
 LEDGER = "assert_ledger_is_intact"
+DIMENSIONS = "assert_dimensions_know_every_key"
 BILL = "assert_vendor_bill_agrees"
 ROLLS = "assert_vendor_balance_rolls_forward"
 
@@ -569,7 +574,7 @@ FAULTS = (
         "a good row is rejected",
         "stg_miosa__usage_sessions",
         "update {table} set rejection_reason = 'bad_cost' where session_id = 'small'",
-        *(NEWEST, OWN_STEPS, "rpt_rejected_rows_never_null"),
+        *(NEWEST, OWN_STEPS, "rpt_rejected_rows_show_the_row_unless_hidden"),
     ),
     fault(
         "a good row is taken for void",
@@ -878,16 +883,36 @@ FAULTS = (
         "fct_user_period_credits_peak_within_sessions",
     ),
     fault(
-        "a user is lost",
+        "a user with usage is not named",
         "int_users",
         "delete from {table} where external_user_id = 'ben'",
-        *USERS_OF_MARTS,
+        *(DIMENSIONS,),
+    ),
+    fault(
+        "a user is lost",
+        "int_user_details",
+        "delete from {table} where external_user_id = 'ben'",
+        *(DIMENSIONS, *USERS_OF_MARTS),
+    ),
+    fault(
+        "a user is there twice with details",
+        "int_user_details",
+        "insert into {table} from {table} where external_user_id = 'ben'",
+        "unique_dim_users_external_user_id",
+        "unique_combination_int_user_details_external_user_id",
+    ),
+    fault(
+        "a project is there twice",
+        "int_project_periods",
+        "insert into {table} from {table}",
+        "unique_combination_int_project_periods_external_user_id__billing_period__external_project_id",
     ),
     fault(
         "a user is there twice",
         "int_users",
         "insert into {table} from {table} where external_user_id = 'ben'",
         "unique_dim_users_external_user_id",
+        "unique_combination_int_user_details_external_user_id",
         "unique_combination_int_users_external_user_id",
     ),
     fault(
@@ -1277,7 +1302,61 @@ FAULTS = (
         "the mart lacks a user",
         "dim_users",
         "delete from {table} where external_user_id = 'ben'",
-        *USERS_OF_MARTS,
+        *(DIMENSIONS, *USERS_OF_MARTS),
+    ),
+    fault(
+        "an invoice is of a user without a row",
+        "dim_users",
+        "update {table} set external_user_id = 'gone' where external_user_id = 'ivy'",
+        *(DIMENSIONS,),
+    ),
+    fault(
+        "the mart lacks a day with usage",
+        "dim_dates",
+        "delete from {table} where calendar_date = '2026-10-06'",
+        *(DIMENSIONS,),
+    ),
+    fault(
+        "the mart lacks a plan on an invoice",
+        "dim_plans",
+        "delete from {table} where plan_id = 'tiers'",
+        *(DIMENSIONS,),
+    ),
+    fault(
+        "the mart lacks a sandbox with sessions",
+        "dim_sandboxes",
+        "delete from {table} where sandbox_id = 'a2'",
+        *(DIMENSIONS,),
+    ),
+    fault(
+        "the mart has a sandbox that is neither listed nor used",
+        "dim_sandboxes",
+        "update {table} set is_listed = null where first_started_at_utc is null and sandbox_id = 'e1'",
+        "dim_sandboxes_are_listed_or_used",
+    ),
+    fault(
+        "a sandbox is used no more before it is used",
+        "dim_sandboxes",
+        "update {table} set last_end_at_utc = first_started_at_utc - interval 1 microsecond where sandbox_id = 'a2'",
+        "dim_sandboxes_are_listed_or_used",
+    ),
+    fault(
+        "the mart lacks a project with sessions",
+        "dim_projects",
+        "delete from {table} where external_project_id = 'p1'",
+        *(DIMENSIONS,),
+    ),
+    fault(
+        "a project of one user does not say whose it is",
+        "dim_projects",
+        "update {table} set external_user_id = null where external_project_id = 'p1'",
+        "dim_projects_user_is_the_only_one",
+    ),
+    fault(
+        "a rejected row is hidden without being asked for",
+        "rpt_rejected_rows",
+        "update {table} set payload = null where row_id = 'negative'",
+        "rpt_rejected_rows_show_the_row_unless_hidden",
     ),
     fault(
         "the mart has a user twice",
@@ -1516,7 +1595,7 @@ FAULTS = (
         "stg_miosa__usage_summaries",
         "update {table} set credits = null, rejection_reason = 'bad_credits' where billing_period = '2026-10'",
         *(VENDOR,),
-        "rpt_rejected_rows_never_null",
+        "rpt_rejected_rows_show_the_row_unless_hidden",
     ),
     fault(
         "the line items of all users but one are lost",
@@ -1761,6 +1840,12 @@ FAULTS = (
         "fct_quota_forecast_lies_between_low_and_high",
     ),
     fault(
+        "a limit that was reached is unlikely to be",
+        "fct_quota_forecast",
+        "update {table} set outlook = 'unlikely' where is_limit_reached",
+        "fct_quota_forecast_limits_are_reached_when_expected",
+    ),
+    fault(
         "a limit is reached at no moment",
         "fct_quota_forecast",
         "update {table} set run_rate_reached_at_utc = null where external_user_id = 'ben'",
@@ -1774,6 +1859,8 @@ FAULTS = (
         *(ONE_PRICE_PER_DAY, SESSION_DAYS, OWN_STEPS, BILLED),
         "unique_combination_int_desired_quota_limits_external_user_id__quota__valid_from",
         "unique_combination_dim_quota_limits_external_user_id__quota__version_number",
+        "unique_combination_int_user_details_external_user_id",
+        "unique_dim_users_external_user_id",
         "unique_combination_int_users_near_limits_external_user_id",
         "unique_combination_int_quota_upgrades_external_user_id",
         "unique_combination_rpt_quota_alerts_external_user_id__quota__threshold_percent",

@@ -119,10 +119,77 @@ def test_resaving_is_read_and_a_lost_column_is_refused(data: st.DataObject) -> N
     assert any(lost in error for error in errors(content.replace(lost.encode(), b"other", 1), COLUMNS[name]))
 
 
+CUSTOMERS = COLUMNS["customers"]
+CUSTOMER_HEADER = ",".join(CUSTOMERS) + "\n"
+HOSTILE_NAMES = (
+    '=HYPERLINK("http://evil.example","Click")',
+    "+1+1",
+    "-2-2",
+    "@SUM(A1:A9)",
+    'The "Best" Company, Ltd.',
+    "O'Neill'; drop table seeds.plans; --",
+    "two\nlines",
+    "Windows\r\nlines",
+    "old\rlines",
+    "tab\there",
+    " blanks around ",
+    "trailing \\",
+    "$$dollars$$ {{ braces }} {% raw %}",
+    "<script>alert(1)</script>",
+    "NULL",
+    "''",
+    "0012",
+    "1E5",
+    "Zoë 株式会社 \U0001f600 \u202egnal\u202c",
+)
+"""Names that a spreadsheet, a shell, SQL, HTML or a template would take for something else."""
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ("ann,Ann,,,,,\nbob,Bob,,,,,\nann,Anna,,,,,\n", ["line 4, column external_user_id: 'ann' is on line 2 too"]),
+        (",Ann,,,,,\n", ["line 2, column external_user_id: (empty) is no id"]),
+        ("(unattributed),Nobody,,,,,\n", ["line 2, column external_user_id: '(unattributed)' is not a user"]),
+        ('"ann\nlee",Ann,,,,,\n"ann\nlee",Ann,,,,,\n', ["line 4, column external_user_id: 'ann?lee' is on line 2 too"]),
+        ("ann,Ann,,,,,\nAnn,Ann,,,,,\n ann,Ann,,,,,\n,,,,,,\n", []),
+    ],
+)
+def test_a_customer_stands_on_one_row(rows: str, said: list[str]) -> None:
+    found = list(file_errors((CUSTOMER_HEADER + rows).encode(), CUSTOMERS, "external_user_id"))
+    assert len(found) == len(said)
+    assert all(error.startswith(words) for error, words in zip(found, said, strict=True)), found
+
+
+def test_names_arrive_as_they_were_written(tmp_path: Path) -> None:
+    """Whatever a name would mean elsewhere, it is text: in the seed's table as in the file."""
+    saved = io.StringIO()
+    csv.writer(saved, lineterminator="\n", quoting=csv.QUOTE_ALL).writerows(
+        [CUSTOMERS, *([f"u{place}", name, "", name, "", "", ""] for place, name in enumerate(HOSTILE_NAMES))]
+    )
+    seeds = pipeline.write_seeds(tmp_path / "seeds")
+    (seeds / "customers.csv").write_bytes(saved.getvalue().encode())
+    done = pipeline.dbt(tmp_path / "usage.duckdb", "seed", seeds=seeds)
+    assert done.returncode == 0, done.stdout
+    read = "select external_user_id, customer_name, address, email from seeds.customers"
+    loaded = {row.pop("external_user_id"): row for row in pipeline.query(tmp_path / "usage.duckdb", read)}
+    assert loaded == {
+        f"u{place}": {"customer_name": name, "address": name, "email": None} for place, name in enumerate(HOSTILE_NAMES)
+    }
+
+
+def test_dbt_refuses_a_customer_on_two_rows_in_one_line(tmp_path: Path) -> None:
+    seeds = pipeline.write_seeds(tmp_path / "seeds", customers=CUSTOMER_HEADER + "ann,A,,,,,\nann,B,,,,,\n")
+    done = pipeline.dbt(tmp_path / "usage.duckdb", "seed", seeds=seeds)
+    assert done.returncode != 0
+    assert "customers.csv, line 3, column external_user_id: 'ann' is on line 2 too: keep one of them" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+
+
 def test_the_line_names_files_and_counts_what_it_leaves_out(tmp_path: Path) -> None:
     shutil.copy(ROOT / "dbt_project.yml", tmp_path)
     (tmp_path / "mine").mkdir()
-    with pytest.raises(SeedError, match=r"mine/currencies\.csv is missing: .*; and 2 more") as raised:
+    with pytest.raises(SeedError, match=r"mine/currencies\.csv is missing: .*; and 3 more") as raised:
         check_seeds(tmp_path, {"SEEDS_PATH": "mine"})
     assert "\n" not in str(raised.value)
 

@@ -1,4 +1,4 @@
--- Purpose: when each user first ran each sandbox within a billing period.
+-- Purpose: when each user first and last ran each sandbox within a billing period.
 -- Grain: one row per user, billing period and sandbox (external_user_id, billing_period, sandbox_id).
 {{ config(
     materialized="incremental",
@@ -21,6 +21,7 @@ select
     parts.external_user_id,
     parts.billing_period,
     parts.sandbox_id,
-    min(parts.part_start_at_utc) as first_started_at_utc
+    min(parts.part_start_at_utc) as first_started_at_utc,
+    max(parts.part_end_at_utc) as last_end_at_utc
 from parts
 group by parts.external_user_id, parts.billing_period, parts.sandbox_id

@@ -13,6 +13,7 @@ select
     lines.invoice_id,
     lines.external_user_id,
     lines.invoice_period,
+    {{ period_start_date("lines.invoice_period") }} as invoice_period_start_date,
     lines.currency,
     sum(lines.quantity_credits)::decimal(38, 9) as credits,
     {{ within_money_range(

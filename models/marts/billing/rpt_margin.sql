@@ -30,6 +30,7 @@ totals as (
 select
     totals.external_user_id,
     totals.service_period,
+    {{ period_start_date("totals.service_period") }} as service_period_start_date,
     totals.currency,
     totals.credits,
     {{ vendor_cost("totals.credits") }} as vendor_cost,

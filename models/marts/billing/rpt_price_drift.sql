@@ -54,6 +54,7 @@ invoiced as (
 select
     adjustments.external_user_id,
     adjustments.service_period,
+    {{ period_start_date("adjustments.service_period") }} as service_period_start_date,
     adjustments.currency,
     coalesce(invoiced.amount_minor, 0)::bigint as invoiced_amount_minor,
     (coalesce(invoiced.amount_minor, 0) + adjustments.amount_minor)::bigint as recomputed_amount_minor,

@@ -84,6 +84,7 @@ totals as (
 
 select
     totals.billing_period,
+    {{ period_start_date("totals.billing_period") }} as period_start_date,
     totals.reason,
     totals.session_count,
     totals.credits,

@@ -81,6 +81,7 @@ moments as (
 select
     moments.external_user_id,
     moments.billing_period,
+    {{ period_start_date("moments.billing_period") }} as period_start_date,
     moments.as_of_at_utc,
     moments.limit_value,
     {{ nano_to_credits("moments.so_far_nano") }} as credits_so_far,
@@ -91,6 +92,13 @@ select
     {{ nano_to_credits("greatest(moments.run_rate_nano, moments.last_7_days_nano)") }} as high_expected_credits,
     {{ nano_to_credits("moments." ~ quota_forecast_method() ~ "_nano") }} as expected_credits,
     moments.is_limit_reached,
+    case
+        when moments.limit_value is null then 'no_limit'
+        when moments.is_limit_reached then 'reached'
+        when moments.run_rate_limit_nano is not null and moments.last_7_days_limit_nano is not null then 'likely'
+        when moments.run_rate_limit_nano is not null or moments.last_7_days_limit_nano is not null then 'possible'
+        when moments.run_rate_nano is not null then 'unlikely'
+    end as outlook,
     moments.run_rate_reached_at_utc,
     moments.last_7_days_reached_at_utc,
     moments.{{ quota_forecast_method() }}_reached_at_utc as expected_reached_at_utc

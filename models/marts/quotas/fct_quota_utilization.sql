@@ -5,6 +5,7 @@
 select
     quota_utilization.external_user_id,
     quota_utilization.billing_period,
+    {{ period_start_date("quota_utilization.billing_period") }} as period_start_date,
     quota_utilization.quota,
     quota_utilization.limit_value,
     quota_utilization.used_value,

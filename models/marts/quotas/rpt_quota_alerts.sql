@@ -84,6 +84,7 @@ reached as (
 select
     targets.external_user_id,
     targets.billing_period,
+    {{ period_start_date("targets.billing_period") }} as period_start_date,
     targets.quota,
     targets.threshold_percent,
     targets.limit_value,

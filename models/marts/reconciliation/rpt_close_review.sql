@@ -167,6 +167,7 @@ select
     ranked.finding,
     ranked.is_blocking,
     first_open.billing_period,
+    {{ period_start_date("first_open.billing_period") }} as period_start_date,
     ranked.kind_count,
     {%- for column, type in columns.items() %}
     ranked.{{ column }}::{{ type }} as {{ column }},

@@ -18,6 +18,7 @@ select
     '{{ step }}' as step,
     external_user_id,
     billing_period,
+    {{ period_start_date("billing_period") }} as period_start_date,
     {{ credits }} as credits
 from {{ ref(model_name) }}
 {{ only_changed(ref("int_user_periods_changed_by_recount"), ["external_user_id", "billing_period"]) }}

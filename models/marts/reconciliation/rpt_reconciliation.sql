@@ -185,6 +185,7 @@ judged as (
 select
     judged.check_name,
     judged.billing_period,
+    {{ period_start_date("judged.billing_period") }} as period_start_date,
     judged.external_user_id,
     judged.expected_credits::decimal(38, 9) as expected_credits,
     judged.actual_credits::decimal(38, 9) as actual_credits,

@@ -43,7 +43,7 @@ select
     rejected.source,
     rejected.row_id,
     rejected.reason,
-    rejected.payload,
+    {{ shown_payload("rejected.payload") }} as payload,
     loads.ended_at_utc as loaded_at_utc,
     rejected.row_number
 from rejected

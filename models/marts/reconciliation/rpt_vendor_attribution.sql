@@ -13,6 +13,7 @@ comparison as (
 
 select
     comparison.billing_period,
+    {{ period_start_date("comparison.billing_period") }} as period_start_date,
     comparison.external_user_id,
     comparison.vendor_credits,
     comparison.split_credits,

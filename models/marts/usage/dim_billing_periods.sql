@@ -4,6 +4,7 @@
 
 select
     usage_periods.billing_period,
+    {{ period_start_date("usage_periods.billing_period") }} as period_start_date,
     usage_periods.period_start_at_utc,
     usage_periods.period_end_at_utc,
     usage_periods.is_complete,

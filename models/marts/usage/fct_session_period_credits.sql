@@ -8,6 +8,7 @@
 select
     session_periods.session_id,
     session_periods.billing_period,
+    {{ period_start_date("session_periods.billing_period") }} as period_start_date,
     session_periods.external_user_id,
     session_periods.sandbox_id,
     session_periods.external_project_id,

@@ -8,6 +8,7 @@ select
     usage_dimensions.external_project_id,
     usage_dimensions.workspace_id,
     usage_dimensions.billing_period,
+    {{ period_start_date("usage_dimensions.billing_period") }} as period_start_date,
     usage_dimensions.dimension,
     usage_dimensions.quantity,
     usage_dimensions.unit,

@@ -9,6 +9,7 @@ select
     user_days.external_user_id,
     user_days.usage_date,
     user_days.billing_period,
+    {{ period_start_date("user_days.billing_period") }} as period_start_date,
     user_days.session_count,
     user_days.usage_seconds,
     {{ nano_to_credits("user_days.nano_credits") }} as credits

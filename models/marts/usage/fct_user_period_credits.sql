@@ -8,6 +8,7 @@
 select
     user_periods.external_user_id,
     user_periods.billing_period,
+    {{ period_start_date("user_periods.billing_period") }} as period_start_date,
     {{ period_start("user_periods.billing_period") }}::timestamp as period_start_at_utc,
     ({{ period_start("user_periods.billing_period") }} + interval 1 month)::timestamp as period_end_at_utc,
     user_periods.external_user_id <> '{{ unattributed() }}' as is_attributed,

@@ -312,7 +312,8 @@ def closed_rows(warehouse: Path, last_period: str) -> dict[str, Table]:
 
 
 _SHOWN = (
-    "select * exclude (status, closed_at_utc) from marts.fct_invoice_lines"
+    "select * exclude (status, closed_at_utc, invoice_period_start_date, service_period_start_date)"
+    " from marts.fct_invoice_lines"
     " where invoice_period = '{0}' and status = '{1}'",
     "select pieces.* from marts.fct_invoice_line_usage as pieces inner join marts.fct_invoice_lines as lines"
     " on pieces.line_id = lines.line_id where lines.invoice_period = '{0}' and lines.status = '{1}'",

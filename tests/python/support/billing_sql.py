@@ -28,7 +28,7 @@ FIRST_PERIOD, DEFAULT_PLAN, AS_OF_DAY = "9998-11", "a plan that stands for the v
 
 SEEDS = (
     *("plans", "plan_prices", "plan_price_tiers", "user_plans", "currencies"),
-    *("plan_quotas", "user_quota_overrides"),
+    *("plan_quotas", "user_quota_overrides", "customers"),
 )
 
 # What the billing models read about usage: sums of the parts, as the models themselves are.
@@ -176,8 +176,10 @@ class BillingWarehouse:
         execute = self.connection.execute
         now = "timestamp '2026-11-01 00:00:00'"
         execute(
-            f"insert into ledger.closed_invoice_lines by name select * exclude (status, closed_at_utc), {now} as "
-            "closed_at_utc from marts.fct_invoice_lines where status = 'open' and invoice_period = ?",
+            "insert into ledger.closed_invoice_lines by name"
+            " select * exclude (status, closed_at_utc, invoice_period_start_date, service_period_start_date),"
+            f" {now} as closed_at_utc"
+            " from marts.fct_invoice_lines where status = 'open' and invoice_period = ?",
             [period],
         )
         execute(

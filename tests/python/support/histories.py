@@ -611,6 +611,18 @@ def decimal_text(nano: int) -> str:
     return f"{'-' if nano < 0 else ''}{whole}.{fraction:09d}".rstrip("0").removesuffix(".")
 
 
+class Customer(NamedTuple):
+    """A row of `customers.csv`. Histories name nobody: no figure depends on it."""
+
+    external_user_id: str
+    customer_name: str
+    email: str
+    address: str
+    country: str
+    tax_id: str
+    reference: str
+
+
 NANO_COLUMNS = {
     *("monthly_fee", "included_credits", "minimum_charge", "tier_from_credits", "unit_price"),
     *oracle.QUOTAS.values(),
@@ -630,6 +642,7 @@ def write_seeds(
         ("currencies", Currency, prices.currencies),
         ("plan_quotas", PlanQuota, plan_quotas),
         ("user_quota_overrides", QuotaOverride, overrides),
+        ("customers", Customer, ()),
     )
     for name, kind, rows in tables:
         with (folder / f"{name}.csv").open("w", encoding="utf-8", newline="") as file:

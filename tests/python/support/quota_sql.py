@@ -25,7 +25,7 @@ TARGETS = (
 )
 GIVEN = {
     *("int_sessions", "int_sandbox_owners", "int_usage_periods"),
-    *("stg_miosa__loads", "stg_miosa__quotas", "int_owned_sandboxes"),
+    *("stg_miosa__loads", "stg_miosa__quotas", "int_owned_sandboxes", "int_invoice_lines"),
 }
 KEYS = {
     "dim_quota_limits": ("external_user_id", "quota", "version_number"),
@@ -87,6 +87,8 @@ class QuotaWarehouse:
             ),
         )
         self._table("intermediate.int_sandbox_owners", ["sandbox_id varchar", "external_user_id varchar"], ())
+        # Nobody is only on an invoice.
+        self._table("intermediate.int_invoice_lines", ["external_user_id varchar"], ())
         self._table(
             "intermediate.int_owned_sandboxes",
             [
