@@ -120,6 +120,11 @@
     (select * from {{ relation }} {{ only_changed(changes, keys) }})
 {%- endmacro %}
 
+{#- A condition for an incremental model whose partial builds need not read more of an input. A full build reads all of it. -#}
+{% macro only_in_partial_build(condition) -%}
+    {%- if model.resource_type == "model" and is_incremental() -%}where {{ condition }}{%- endif -%}
+{%- endmacro %}
+
 {% macro semi_join_changes(changes, keys) -%}
     semi join (select {{ changed_keys(keys) }} from {{ changes }}) using ({{ keys | join(", ") }})
 {%- endmacro %}

@@ -49,6 +49,11 @@
     )::decimal(18, 3)
 {%- endmacro %}
 
+{#- Minor units as whole billionths of the currency unit, a wide integer. -#}
+{% macro minor_to_nano(amount_minor, exponent) -%}
+    (({{ amount_minor }})::{{ wide_integer() }} * {{ power_of_ten("9 - " ~ exponent) }})
+{%- endmacro %}
+
 {#- Minor units of any size as an amount in currency units, DECIMAL(38,3). For messages and sums over many invoices. -#}
 {% macro minor_to_decimal(amount_minor, exponent) -%}
     (

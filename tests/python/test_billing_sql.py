@@ -155,6 +155,34 @@ FAULTS = {
         "order by session_days_with_plan.part_start_at_utc, session_days_with_plan.session_id",
         "order by session_days_with_plan.session_id",
     ),
+    "shares of an adjustment are in another order": (
+        "int_invoice_line_usage",
+        "order by weighted.usage_date, weighted.session_id",
+        "order by weighted.session_id",
+    ),
+    "shares follow the order of sessions": (
+        "int_rated_line_usage",
+        "order by session_days_with_plan.part_start_at_utc, session_days_with_plan.session_id",
+        "order by session_days_with_plan.session_id",
+    ),
+    "every adjustment is shared by absolute credits": ("int_invoice_line_usage", "* 100 <", "* 0 <"),
+    "a breakdown is by absolute credits": ("int_invoice_breakdown", "* 100 <", "* 0 <"),
+    "units that are left go to the smallest remainders": (
+        "int_invoice_breakdown",
+        "floored.remainder desc",
+        "floored.remainder",
+    ),
+    "equal remainders are in another order": (
+        "int_invoice_breakdown",
+        "floored.external_project_id is null, floored.external_project_id",
+        "floored.external_project_id is null, floored.external_project_id desc",
+    ),
+    "an adjustment has the project of its closed line": (
+        "int_adjustment_usage",
+        "'today' as known_from",
+        "'' as known_from",
+    ),
+    "the seconds of a cut part are not cut": ("int_rated_line_usage", "cut_parts.part_nano", "cut_parts.part_nano * 2"),
     "a moved session adjusts nothing": ("int_adjustments", "or moved.external_user_id is not null", ""),
 }
 """In words, and as a change of a compiled model."""

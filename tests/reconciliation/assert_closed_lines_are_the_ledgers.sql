@@ -1,6 +1,6 @@
 -- Rule 25: a closed invoice never changes. The closed lines in the marts, and their line usage, equal the ledger cell by cell.
 {%- set line_columns = ledger_tables()["closed_invoice_lines"].keys() | join(", ") %}
-{%- set usage_columns = "line_id, session_id, usage_date, credits" %}
+{%- set usage_columns = "line_id, session_id, usage_date, credits, usage_seconds, sandbox_id, external_project_id, workspace_id" %}
 
 with
 
@@ -21,15 +21,23 @@ ledger_lines as (
 
 shown_usage as (
 
-    select {{ usage_columns }}
+    -- Shares of periods that were closed before the ledger had shares are worked out today, from what is in the ledger.
+    select
+        {{ usage_columns }},
+        case
+            when invoice_period >= (select min(invoice_period) from {{ source("ledger", "closed_line_usage") }} where amount is not null)
+                then amount
+        end as amount
     from {{ ref("fct_invoice_line_usage") }}
-    where line_id in (select shown_lines.line_id from shown_lines)
+    where status = 'closed'
 
 ),
 
 ledger_usage as (
 
-    select {{ usage_columns }}
+    select
+        {{ usage_columns }},
+        amount
     from {{ source("ledger", "closed_line_usage") }}
 
 )
