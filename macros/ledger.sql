@@ -16,7 +16,7 @@
             "service_period": "varchar", "line_type": "varchar", "plan_id": "varchar", "price_valid_from": "date",
             "tier_from_credits": "decimal(18, 9)", "quantity_credits": "decimal(38, 9)", "unit_price": "decimal(18, 9)",
             "amount_minor": "bigint", "amount": "decimal(18, 3)", "currency": "varchar", "currency_exponent": "integer",
-            "description": "varchar", "closed_at_utc": "timestamp",
+            "description": "varchar", "closed_at_utc": "timestamp", "service_day_mask": "bigint",
         },
         "closed_line_usage": {
             "line_id": "varchar", "session_id": "varchar", "usage_date": "date", "credits": "decimal(38, 9)",
@@ -30,7 +30,7 @@
 {% macro later_ledger_columns() %}
     {{ return({
         "closed_periods": [],
-        "closed_invoice_lines": [],
+        "closed_invoice_lines": ["service_day_mask"],
         "closed_line_usage": ["amount", "usage_seconds", "sandbox_id", "external_project_id", "workspace_id"],
     }) }}
 {% endmacro %}

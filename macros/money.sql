@@ -66,3 +66,14 @@
 {% macro vendor_cost(credits) -%}
     round({{ credits }} * {{ amount_variable("vendor_credit_price") }}, 9)::decimal(38, 9)
 {%- endmacro %}
+
+{#- amount ÷ total of amounts in DECIMAL(38,3), rounded half away from zero to 6 decimals, DECIMAL(38,6). The amount may be negative;
+    the total is positive. Null if the total is 0 or null. -#}
+{% macro signed_ratio(amount, total) -%}
+    (
+        case when {{ amount }} < 0 then -1 else 1 end
+        * {{ rounded_ratio(
+            "(abs(" ~ amount ~ ") * 1000)::" ~ wide_integer(), "(" ~ total ~ " * 1000)::" ~ wide_integer(), 6, "decimal(38, 6)"
+        ) }}
+    )::decimal(38, 6)
+{%- endmacro %}

@@ -337,7 +337,7 @@ def test_rule_26_a_correction_that_costs_nothing() -> None:
     ledger = closed(USUAL, used("0.5"))
     billing = billing_oracle.invoice(USUAL, (used("1.4"),), ledger)
     adjustment = LineKey("u", NOVEMBER, OCTOBER, "adjustment", "EUR")
-    assert billing.lines == (Line(adjustment, nano("0.9"), None, 0),)
+    assert billing.lines == (Line(adjustment, nano("0.9"), None, 0, billing_oracle.days_of(OCTOBER)),)
     assert pieces_of(billing, NOVEMBER) == [("adjustment", None, None, "s", 5, nano("0.9"))]
     assert shown(ledger.lines) == [("usage", "p", 0, nano("0.5"), 1)]
 

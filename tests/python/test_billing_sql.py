@@ -183,6 +183,18 @@ FAULTS = {
         "'' as known_from",
     ),
     "the seconds of a cut part are not cut": ("int_rated_line_usage", "cut_parts.part_nano", "cut_parts.part_nano * 2"),
+    "a fee is spread over its whole month": ("int_revenue_days", "lines_without_usage.service_day_mask,", "null,"),
+    "the last day of a fee does not take the rest": (
+        "int_revenue_days",
+        "bit_count(amounts.day_mask)::bigint as day_count",
+        "bit_count(amounts.day_mask)::bigint + 1 as day_count",
+    ),
+    "revenue of usage has no project": (
+        "int_revenue_usage_days",
+        "    line_usage.external_project_id,\n    line_usage.usage_date as",
+        "    null::varchar as external_project_id,\n    line_usage.usage_date as",
+    ),
+    "adjustments make new users": ("rpt_month_over_month", "where lines.line_type <> 'adjustment'", ""),
     "a moved session adjusts nothing": ("int_adjustments", "or moved.external_user_id is not null", ""),
 }
 """In words, and as a change of a compiled model."""

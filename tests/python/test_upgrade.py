@@ -21,6 +21,7 @@ FILES = Path(__file__).parent / "fixtures" / "version_before.tgz"
 LEDGER = ("closed_periods", "closed_invoice_lines", "closed_line_usage")
 OLDER_NAMES = {"closed_line_usage": "closed_line_pieces", "usage_row_count": "piece_count"}
 LATER_COLUMNS = {
+    "closed_invoice_lines": ("service_day_mask",),
     "closed_line_usage": ("amount", "usage_seconds", "sandbox_id", "external_project_id", "workspace_id"),
 }
 """What the version before did not keep: null in what it closed."""
@@ -42,7 +43,7 @@ class Left:
         return self.folder / "seeds"
 
     def backed_up(self, table: str) -> list[dict[str, Any]]:
-        """The rows of a ledger table as the version before backed them up, under the names and with the columns of today."""
+        """The rows of a ledger table as the version before backed them up, with today's names and columns."""
         file = f"{self.folder}/ledger/{OLDER_NAMES.get(table, table)}.parquet"
         rows = query(self.warehouse, f"from read_parquet('{file}')")
         later = dict.fromkeys(LATER_COLUMNS.get(table, ()))
@@ -79,7 +80,7 @@ def test_closed_lines_are_shown_as_they_were_closed(left: Left) -> None:
 
 
 def test_usage_closed_without_shares_has_shares_that_sum_to_its_lines(left: Left) -> None:
-    """Rule 39: they are worked out from the ledger. What it does not hold is null, and a line's breakdown is one row."""
+    """Rule 39: they are worked out from the ledger. What it lacks is null, and a line's breakdown is one row."""
     sums = (
         "select line_id, sum(amount) as amount, count(usage_seconds) as seconds, count(sandbox_id) as sandboxes"
         " from marts.fct_invoice_line_usage where status = 'closed' group by line_id"

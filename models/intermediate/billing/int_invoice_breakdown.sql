@@ -10,7 +10,7 @@
 ) }}
 {%- set line_columns = [
     "line_id", "invoice_id", "external_user_id", "invoice_period", "service_period", "line_type", "plan_id", "currency",
-    "currency_exponent", "status", "billing_period",
+    "currency_exponent", "status", "service_day_mask", "billing_period",
 ] %}
 
 with
@@ -81,6 +81,7 @@ weighted as (
         {%- endfor %}
         line_groups.external_project_id,
         line_groups.workspace_id,
+        line_groups.line_id is not null as has_usage,
         lines.amount_minor as line_amount_minor,
         coalesce(line_groups.nano_credits, 0)::{{ wide_integer() }} as nano_credits,
         -- A line without usage has one row, which takes all of it.
@@ -146,6 +147,7 @@ select
     {%- endfor %}
     ranked.external_project_id,
     ranked.workspace_id,
+    ranked.has_usage,
     ranked.nano_credits,
     (
         (ranked.whole_units + case when ranked.place <= ranked.units_left then 1 else 0 end)

@@ -53,21 +53,22 @@ unshared as (
     -- Open adjustments, and lines closed before the ledger had shares. Few rows, so they are shared here.
     select
         {{ invoice_line_id(
-            "adjustments.external_user_id", "periods.billing_period", "adjustments.service_period", "'adjustment'",
-            "adjustments.currency", "null::string", "null::date", "null::decimal(18, 9)",
+            "adjustment_usage.external_user_id", "periods.billing_period", "adjustment_usage.service_period", "'adjustment'",
+            "adjustment_usage.currency", "null::string", "null::date", "null::decimal(18, 9)",
         ) }} as line_id,
-        adjustments.external_user_id,
-        adjustments.currency,
+        adjustment_usage.external_user_id,
+        adjustment_usage.currency,
         'open' as status,
         periods.billing_period as invoice_period,
-        adjustments.service_period,
+        adjustment_usage.service_period,
         {%- for column in session_columns %}
         adjustment_usage.{{ column }},
         {%- endfor %}
         adjustment_usage.nano_credits,
         {{ minor_to_nano("adjustments.amount_minor", "adjustments.currency_exponent") }} as line_nano_amount
     from adjustment_usage
-    inner join adjustments
+    -- Left joins, so that usage whose line is lost does not vanish with it.
+    left join adjustments
         on
             adjustment_usage.external_user_id = adjustments.external_user_id
             and adjustment_usage.service_period = adjustments.service_period
@@ -75,7 +76,7 @@ unshared as (
     inner join periods on periods.is_first_open
     union all
     select
-        closed_lines.line_id,
+        closed_usage.line_id,
         closed_lines.external_user_id,
         closed_lines.currency,
         'closed' as status,
@@ -87,7 +88,7 @@ unshared as (
         {{ credits_to_nano("closed_usage.credits") }} as nano_credits,
         {{ credits_to_nano("closed_lines.amount") }} as line_nano_amount
     from closed_usage
-    inner join closed_lines on closed_usage.line_id = closed_lines.line_id
+    left join closed_lines on closed_usage.line_id = closed_lines.line_id
     where closed_usage.amount is null
 
 ),
@@ -155,7 +156,7 @@ select
 from running
 union all
 select
-    closed_lines.line_id,
+    closed_usage.line_id,
     closed_lines.external_user_id,
     closed_lines.currency,
     'closed' as status,
@@ -167,5 +168,5 @@ select
     {{ credits_to_nano("closed_usage.credits") }} as nano_credits,
     {{ credits_to_nano("closed_usage.amount") }} as nano_amount
 from closed_usage
-inner join closed_lines on closed_usage.line_id = closed_lines.line_id
+left join closed_lines on closed_usage.line_id = closed_lines.line_id
 where closed_usage.amount is not null

@@ -10,5 +10,6 @@ select
     start_nano,
     end_nano,
     amount_minor,
-    currency_exponent
+    currency_exponent,
+    service_day_mask
 from {{ ref("int_rated_lines") }}

@@ -179,6 +179,8 @@ class Line(NamedTuple):
     quantity_credits: int
     unit_price: int | None
     amount_minor: int
+    days: tuple[str, ...] = ()
+    """Rule 40: the days that it is for; of an adjustment, all days of the period that it corrects."""
 
 
 class Piece(NamedTuple):
@@ -335,9 +337,10 @@ def fill(parts: Iterable[DayPart], vessels: Iterable[tuple[LineKey, int]]) -> Pi
 
 
 def rated_line_steps(
-    prices: Prices, user: str, period: str, price: Price, days: int, parts: Sequence[DayPart]
+    prices: Prices, user: str, period: str, price: Price, stretch: Sequence[str], parts: Sequence[DayPart]
 ) -> tuple[Lines, Pieces]:
-    """The lines and pieces of one stretch of so many days: fee, included, usage by tier, minimum."""
+    """The lines and pieces of one stretch: fee, included, usage by tier, minimum."""
+    days = len(stretch)
     month_days = len(days_of(period))
     currency = prices.currency_of[price.plan_id]
     minor = 10 ** prices.exponent_of[currency]
@@ -366,7 +369,9 @@ def rated_line_steps(
         *usage,
         Line(key("minimum"), 0, None, shortfall),
     ]
-    standing = tuple(line for line in lines if line.quantity_credits != 0 or line.amount_minor != 0)
+    standing = tuple(
+        line._replace(days=tuple(stretch)) for line in lines if line.quantity_credits != 0 or line.amount_minor != 0
+    )
     return standing, fill(parts, ((line.key, line.quantity_credits) for line in standing))
 
 
@@ -384,7 +389,7 @@ def recompute(prices: Prices, parts: Iterable[DayPart], periods: Sequence[str]) 
             used = own.get((user, period), [])
             for price, days in stretches(prices, user, period, {part.usage_date for part in used}).items():
                 in_stretch = [part for part in used if part.usage_date in days]
-                more_lines, more_pieces = rated_line_steps(prices, user, period, price, len(days), in_stretch)
+                more_lines, more_pieces = rated_line_steps(prices, user, period, price, days, in_stretch)
                 lines += more_lines
                 pieces += more_pieces
     return tuple(lines), tuple(pieces)
@@ -444,14 +449,14 @@ def adjustments(recomputed: tuple[Lines, Pieces], ledger: Ledger, first_open: st
                 places[where] = max(places.get(where, ("", Place())), known, key=lambda found: found[0])
     # Rule 39: an adjustment's pieces are in the order of their days and sessions.
     changed = tuple(
-        Piece(*where, *changes[where], places[where][1])
+        Piece(*where, credits=changes[where][0], seconds=changes[where][1], place=places[where][1])
         for where in sorted(changes, key=lambda where: (where[2], where[1]))
         if changes[where][0] != 0
     )
     moved = {piece.line for piece in changed}
     return (
         tuple(
-            Line(key, quantities[key], None, amounts[key])
+            Line(key, quantities[key], None, amounts[key], days_of(key.service_period))
             for key in amounts
             if quantities[key] != 0 or amounts[key] != 0 or key in moved
         ),
@@ -521,6 +526,9 @@ def fct_invoice_lines(ledger: Ledger, billing: Billing) -> Mart:
                 "quantity_credits": line.quantity_credits,
                 "unit_price": line.unit_price,
                 "amount_minor": line.amount_minor,
+                "service_day_mask": None
+                if line.key.line_type == "adjustment"
+                else sum(2 ** (int(day[8:]) - 1) for day in line.days),
                 "status": status,
             },
         )
@@ -551,7 +559,7 @@ def fct_invoice_line_usage(ledger: Ledger, billing: Billing) -> Mart:
 
 
 def fct_invoice_breakdown(ledger: Ledger, billing: Billing) -> Mart:
-    """Rule 39: each line by project and workspace in whole minor units, closed and open; one row where nothing was used."""
+    """Rule 39: each line by project and workspace in whole minor units; one row where nothing was used."""
     used: dict[LineKey, dict[tuple[str | None, ...], list[int]]] = defaultdict(lambda: defaultdict(list))
     for piece in ledger.pieces + billing.pieces:
         used[piece.line][piece.place[:2]].append(piece.credits)
@@ -563,6 +571,28 @@ def fct_invoice_breakdown(ledger: Ledger, billing: Billing) -> Mart:
         }
         for place, units in whole_units(line["amount_minor"], in_order).items():
             mart[*key, *place] = {"credits": sum(groups[place]), "amount_minor": units, "status": line["status"]}
+    return mart
+
+
+def fct_revenue_days(ledger: Ledger, billing: Billing, exponents: Mapping[str, int]) -> Mart:
+    """Rule 40: usage on its day, with its share; what has no usage in even parts on the days of its line."""
+    used: dict[LineKey, list[tuple[str, str | None, int, int]]] = defaultdict(list)
+    for p in ledger.pieces + billing.pieces:
+        used[p.line].append((p.usage_date, p.place.external_project_id, p.credits, p.share))
+    mart: Mart = {}
+    for line in ledger.lines + billing.lines:
+        key, days = line.key, sorted(line.days)
+        money = line.amount_minor * 10 ** (9 - exponents[key.currency])
+        spread = [
+            (day, None, 0, part) for day, part in zip(days, running_differences(money, [1] * len(days)), strict=True)
+        ]
+        for day, project, credits, share in used[key] or spread:
+            row = mart.setdefault(
+                (key.line_type, key.external_user_id, key.plan_id, key.currency, project, day, key.invoice_period),
+                {"service_period": period_of(day), "is_elapsed": True, "credits": 0, "revenue": 0},
+            )
+            row["credits"] += credits
+            row["revenue"] += share
     return mart
 
 

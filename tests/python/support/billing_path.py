@@ -134,11 +134,45 @@ def expected_billing(state: State, parts: list[DayPart], ledger: Ledger, billing
         "fct_invoice_lines": lines,
         "fct_invoice_line_usage": billing_oracle.fct_invoice_line_usage(ledger, billing),
         "fct_invoice_breakdown": breakdown,
+        "fct_revenue_days": billing_oracle.fct_revenue_days(ledger, billing, exponents),
+        "rpt_month_over_month": month_over_month(invoices, lines, billing),
         "fct_invoices": invoices,
         "rpt_margin": margin,
         "rpt_price_drift": drift,
         "rpt_unbilled_usage": unbilled,
     }
+
+
+REVENUE_KEY = (
+    *("line_type", "external_user_id", "plan_id", "currency", "external_project_id", "service_date", "recognized_in"),
+)
+
+
+def month_over_month(invoices: Mart, lines: Mart, billing: Billing) -> Mart:
+    """Each invoice beside that of the month before; users who are new, or gone, by lines other than adjustments."""
+    months = {(user, period) for user, period, _, line_type, *_ in lines if line_type != "adjustment"}
+    nothing = {"credits": 0, "amount": 0}
+    after = {(user, billing_oracle.next_period(period), currency) for user, period, currency in invoices}
+    mart: Mart = {}
+    for user, period, currency in {*invoices, *after}:
+        if billing.last_period is None or period > billing.last_period:
+            continue
+        before = oracle.month_name(oracle.month_number(period) - 1)
+        today, earlier = (
+            invoices.get((user, period, currency), nothing),
+            invoices.get((user, before, currency), nothing),
+        )
+        mart[user, period, currency] = {
+            "credits": today["credits"],
+            "previous_credits": earlier["credits"],
+            "credits_difference": today["credits"] - earlier["credits"],
+            "amount": today["amount"],
+            "previous_amount": earlier["amount"],
+            "amount_difference": today["amount"] - earlier["amount"],
+            "is_new_user": (user, period) in months and (user, before) not in months,
+            "is_lost_user": (user, period) not in months and (user, before) in months,
+        }
+    return mart
 
 
 def closed_periods(ledger: Ledger) -> Mart:
@@ -220,6 +254,14 @@ def read_billing(rows_of_query: Callable[[str], list[dict[str, Any]]]) -> dict[s
         "fct_invoice_breakdown": [
             ((*keys[row["line_id"]], *_take(row, "external_project_id", "workspace_id")), row) for row in breakdown
         ],
+        # With nine decimals, not three as other amounts.
+        "fct_revenue_days": [
+            (_take(row, *REVENUE_KEY), row)
+            for row in rows_of_query("select * rename (amount as revenue) from marts.fct_revenue_days")
+        ],
+        "rpt_month_over_month": [
+            (_take(row, "external_user_id", "invoice_period", "currency"), row) for row in _rows("rpt_month_over_month")
+        ],
         "fct_invoices": [(_take(row, "external_user_id", "invoice_period", "currency"), row) for row in by_invoice],
         "rpt_margin": [(_take(row, *user_columns), row) for row in _rows("rpt_margin")],
         "rpt_price_drift": [(_take(row, *user_columns), row) for row in _rows("rpt_price_drift")],
@@ -284,6 +326,15 @@ def broken_invariants(marts: Mapping[str, Mart], parts: Iterable[DayPart], billi
             found.append(f"rule 39: the shares of {line_key} sum to {money[line_key]}, not {row['amount']} thousandths")
         if broken_down[line_key] != [row["quantity_credits"], row["amount_minor"]]:
             found.append(f"rule 39: the breakdown of {line_key} is {broken_down[line_key]}")
+    # Rule 40: the days of each invoice sum to it.
+    earned: dict[tuple[str, str, str], list[int]] = defaultdict(lambda: [0, 0])
+    for (_, user, _, currency, _, _, recognized_in), row in marts["fct_revenue_days"].items():
+        earned[user, recognized_in, currency][0] += row["credits"]
+        earned[user, recognized_in, currency][1] += row["revenue"]
+    for invoice, row in marts["fct_invoices"].items():
+        if earned.pop(invoice, [0, 0]) != [row["credits"], row["amount"] * 10**6]:
+            found.append(f"rule 40: the days of {invoice} do not sum to {row}")
+    found += [f"rule 40: revenue without an invoice: {invoice}" for invoice in earned]
     first = billing.first_billing_period
     credits = {
         (part.external_user_id, part.session_id, part.usage_date): part.nano_credits
@@ -324,6 +375,7 @@ CLOSED_ROWS = {
     "invoices": "select * from marts.fct_invoices where status = 'closed' and invoice_period <= '{0}'",
     "pieces": "select * from marts.fct_invoice_line_usage where status = 'closed' and invoice_period <= '{0}'",
     "breakdown": "select * from marts.fct_invoice_breakdown where status = 'closed' and invoice_period <= '{0}'",
+    "revenue": "select * from marts.fct_revenue_days where status = 'closed' and recognized_in <= '{0}'",
 }
 """What is closed with the periods up to one: all columns of all rows, of the ledger and of what shows it."""
 
@@ -341,6 +393,7 @@ _SHOWN = (
     " where invoice_period = '{0}' and status = '{1}'",
     "select * exclude (status, closed_at_utc) from marts.fct_invoices where invoice_period = '{0}' and status = '{1}'",
     "select * exclude (status) from marts.fct_invoice_breakdown where invoice_period = '{0}' and status = '{1}'",
+    "select * exclude (status) from marts.fct_revenue_days where recognized_in = '{0}' and status = '{1}'",
 )
 
 

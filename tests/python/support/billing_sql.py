@@ -36,8 +36,8 @@ USAGE = """
 create or replace table {database}.intermediate.int_session_days as
 select
     session_id, usage_date, strftime(usage_date, '%Y-%m') as billing_period, external_user_id,
-    external_user_id <> '(unattributed)' as is_attributed, make_timestamp(part_start) as part_start_at_utc, nano_credits,
-    usage_seconds, external_project_id, workspace_id, sandbox_id
+    external_user_id <> '(unattributed)' as is_attributed, make_timestamp(part_start) as part_start_at_utc,
+    nano_credits, usage_seconds, external_project_id, workspace_id, sandbox_id
 from parts;
 create or replace table {database}.intermediate.int_user_days as
 select external_user_id, usage_date, billing_period, sum(nano_credits) as nano_credits
@@ -48,7 +48,8 @@ select
     min(usage_date) filter (where nano_credits > 0) as first_credits_date
 from {database}.intermediate.int_session_days group by all;
 -- Later than all usage, so that no part lies beyond the newest load's month (rule 37).
-create or replace table {database}.staging.stg_miosa__loads as select timestamp '9999-12-31' as started_at_utc;
+create or replace table {database}.staging.stg_miosa__loads as
+select timestamp '9999-12-31' as started_at_utc, 'usage_sessions' as resource;
 create or replace table {database}.intermediate.int_sandbox_owners (sandbox_id varchar, external_user_id varchar);
 create or replace table {database}.staging.stg_miosa__usage_sessions (
     external_user_id varchar, started_at_utc timestamp, cost_nano_credits bigint, rejection_reason varchar

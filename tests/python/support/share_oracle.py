@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
+from itertools import pairwise
 from math import floor, trunc
 from typing import Any
 
 
 def weights_of(credits: Sequence[int]) -> list[int]:
-    """By what usage takes part: its credits; its absolute ones where all of them come to less than a hundredth of those."""
+    """By what usage takes part: its credits; its absolute ones where its sum is less than a hundredth of theirs."""
     absolute = [abs(amount) for amount in credits]
     return absolute if abs(sum(credits)) * 100 < sum(absolute) else list(credits)
 
 
 def shares(amount: int, credits: Sequence[int]) -> list[int]:
-    """Rule 39: an amount shared among usage in its order, by running difference; what is cut off is cut towards zero."""
+    """Rule 39: an amount shared among usage in its order, by running difference, cut towards zero."""
     weights = weights_of(credits)
     return running_differences(amount, weights)
 
@@ -25,7 +26,7 @@ def running_differences(amount: int, weights: Sequence[int]) -> list[int]:
     figures = [0]
     for count in range(1, len(weights) + 1):
         figures.append(trunc(Fraction(amount * sum(weights[:count]), sum(weights))))
-    return [after - before for before, after in zip(figures, figures[1:], strict=False)]
+    return [after - before for before, after in pairwise(figures)]
 
 
 def whole_units(amount: int, credits: Mapping[Any, Sequence[int]]) -> dict[Any, int]:
