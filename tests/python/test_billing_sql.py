@@ -174,8 +174,8 @@ FAULTS = {
     ),
     "equal remainders are in another order": (
         "int_invoice_breakdown",
-        "floored.external_project_id is null, floored.external_project_id",
-        "floored.external_project_id is null, floored.external_project_id desc",
+        "floored.external_project_id asc",
+        "floored.external_project_id desc",
     ),
     "an adjustment has the project of its closed line": (
         "int_adjustment_usage",

@@ -476,6 +476,7 @@ LEDGER = "assert_ledger_is_intact"
 BILL = "assert_vendor_bill_agrees"
 ROLLS = "assert_vendor_balance_rolls_forward"
 
+USAGE_CELLS = "fct_invoice_line_usage_never_null"
 LINE_OF_USAGE = "relationships_fct_invoice_line_usage_line_id__line_id__ref_fct_invoice_lines_"
 REVENUE = "assert_revenue_days_sum_to_lines"
 ONE_BREAKDOWN = "unique_combination_fct_invoice_breakdown_line_id__external_project_id__workspace_id"
@@ -2011,7 +2012,7 @@ FAULTS = (
         "a nano-credit of a closed period's rated usage is lost",
         "int_rated_line_usage",
         "update {table} set nano_credits = nano_credits - 1 where session_id = 'late'",
-        *(LINE_USAGE, SESSION_DAYS),
+        *(LINE_USAGE, SESSION_DAYS, REVENUE),
     ),
     fault(
         "rated usage is another session's",
@@ -2029,7 +2030,7 @@ FAULTS = (
         "an adjustment is lost",
         "int_adjustments",
         "delete from {table} where external_user_id = 'dan'",
-        *(LINES, LINE_USAGE, SESSION_DAYS, OWN_STEPS, BILLED, LINE_OF_USAGE),
+        *(LINES, LINE_USAGE, SESSION_DAYS, OWN_STEPS, BILLED, LINE_OF_USAGE, USAGE_CELLS),
     ),
     fault(
         "an adjustment of a price alone is lost",
@@ -2041,7 +2042,7 @@ FAULTS = (
         "an adjustment of nothing is lost",
         "int_adjustments",
         "delete from {table} where external_user_id = 'gil'",
-        *(SESSION_DAYS, LINE_OF_USAGE),
+        *(SESSION_DAYS, LINE_OF_USAGE, USAGE_CELLS),
     ),
     fault(
         "an adjustment is made twice over",
@@ -2111,7 +2112,7 @@ FAULTS = (
         "update {table} set amount_minor = amount_minor + case line_type when 'usage' then 1 else -1 end,"
         " amount = amount + case line_type when 'usage' then 0.01 else -0.01 end"
         " where external_user_id = 'ben'",
-        "fct_invoice_lines_usage_is_rounded_once",
+        *(LINE_USAGE, REVENUE, "fct_invoice_lines_usage_is_rounded_once"),
     ),
     fault(
         "a line is off by a nano-credit",
@@ -2124,20 +2125,14 @@ FAULTS = (
         "int_invoice_lines",
         "update {table} set amount = amount + 0.001" + line("ben", "minimum"),
         "fct_invoice_lines_amounts_are_consistent",
-        *(
-            REVENUE,
-            LINE_USAGE,
-        ),
+        *(REVENUE, LINE_USAGE),
     ),
     fault(
         "a line has another exponent than its currency",
         "int_invoice_lines",
         "update {table} set currency_exponent = 2" + line("cid", "fee"),
         "fct_invoice_lines_amounts_are_consistent",
-        *(
-            REVENUE,
-            LINE_USAGE,
-        ),
+        *(REVENUE, LINE_USAGE),
     ),
     fault(
         "a line is in another currency",
@@ -2168,7 +2163,7 @@ FAULTS = (
         "an adjustment is for the period that it is invoiced in",
         "int_invoice_lines",
         "update {table} set service_period = invoice_period" + line("dan", "adjustment"),
-        *(SESSION_DAYS, LINES, OWN_STEPS, BILLED, "fct_invoice_lines_each_type_has_its_own_cells"),
+        *(SESSION_DAYS, LINES, OWN_STEPS, BILLED, REVENUE, "fct_invoice_lines_each_type_has_its_own_cells"),
     ),
     fault(
         "a fee is called a minimum with a tier",
@@ -2240,15 +2235,13 @@ FAULTS = (
         "insert into {table} select * replace ('another' as session_id, 0 as nano_credits) from {table}"
         " where session_id = 'small'",
         "fct_invoice_line_usage_holds_something",
-        *(
-            REVENUE,
-            LINE_USAGE,
-        ),
+        *(REVENUE, LINE_USAGE),
     ),
     fault(
         "closed usage is split elsewhere, with the same sums",
         "int_invoice_line_usage",
-        "insert into {table} select line_id, 'withdrawn', '2026-09-20', 1000000000 from {table}"
+        "insert into {table} select * replace ('withdrawn' as session_id, '2026-09-20' as usage_date,"
+        " 1000000000 as nano_credits, 0 as nano_amount) from {table}"
         " where session_id = 'crosses' and nano_credits = 7000000000;"
         " update {table} set nano_credits = nano_credits + case nano_credits when 3000000000 then 1000000000"
         " else -1000000000 end"
@@ -2385,7 +2378,7 @@ FAULTS = (
         "a closed line with usage is deleted",
         "ledger.closed_invoice_lines",
         "delete from {table}" + line("ann", "usage", "2026-09"),
-        *(LEDGER, FROZEN, LINE_USAGE, LINE_OF_USAGE),
+        *(LEDGER, FROZEN, LINE_USAGE, LINE_OF_USAGE, USAGE_CELLS),
         "source_relationships_ledger_closed_line_usage_line_id__line_id__source_ledger_closed_invoice_lines_",
     ),
     fault(

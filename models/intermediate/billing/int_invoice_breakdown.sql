@@ -134,8 +134,10 @@ ranked as (
             partition by floored.line_id
             order by
                 floored.remainder desc,
-                floored.external_project_id is null, floored.external_project_id,
-                floored.workspace_id is null, floored.workspace_id
+                floored.external_project_id is null asc,
+                floored.external_project_id asc,
+                floored.workspace_id is null asc,
+                floored.workspace_id asc
         ) as place
     from floored
 

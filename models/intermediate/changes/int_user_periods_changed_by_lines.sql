@@ -4,7 +4,9 @@
 {%- set changed_before = ref("int_user_periods_changed_by_prices") %}
 {%- set today = ref("int_rated_lines") %}
 {%- set before = source("previous_intermediate", "int_rated_lines_snapshot") %}
-{%- set columns = ["external_user_id", "billing_period", "line_id", "start_nano", "end_nano", "amount_minor", "currency_exponent", "service_day_mask"] %}
+{%- set columns = [
+    "external_user_id", "billing_period", "line_id", "start_nano", "end_nano", "amount_minor", "currency_exponent", "service_day_mask",
+] %}
 {%- set unfinished = is_unfinished() %}
 
 {% if is_partial_build() %}
