@@ -97,7 +97,13 @@
     {%- if execute and keeps_history() and flags.WHICH == "build" and incomplete_build_reason(results) is none -%}
         {%- call statement("end_build", auto_begin=True) -%}
             delete from build_state.whole_builds;
-            insert into build_state.whole_builds values ('{{ invocation_id }}', '{{ code_fingerprint() }}');
+            {#- While no load began after the closed periods, as after a restored ledger, adjustments have no invoice to be on. The
+                next build may have to show all of them, so it is a full build. -#}
+            insert into build_state.whole_builds
+            select '{{ invocation_id }}', '{{ code_fingerprint() }}'
+            where
+                not exists (select 1 from ledger.closed_periods)
+                or exists (select 1 from {{ model_relation("int_billing_periods") }} where is_first_open);
         {%- endcall -%}
         {%- do adapter.commit() -%}
     {%- endif -%}
@@ -118,6 +124,11 @@
 {#- The same as a subquery, for large relations that a model reads several times: a CTE would hold their rows in memory. -#}
 {% macro changed_rows(relation, changes, keys) -%}
     (select * from {{ relation }} {{ only_changed(changes, keys) }})
+{%- endmacro %}
+
+{#- A condition for an incremental model whose partial builds need not read more of an input. A full build reads all of it. -#}
+{% macro only_in_partial_build(condition) -%}
+    {%- if model.resource_type == "model" and is_incremental() -%}where {{ condition }}{%- endif -%}
 {%- endmacro %}
 
 {% macro semi_join_changes(changes, keys) -%}

@@ -137,6 +137,7 @@
     {%- set closed_at = modules.datetime.datetime.now(modules.pytz.utc).strftime("%Y-%m-%d %H:%M:%S.%f") -%}
     {%- set lines, line_usage = relations["fct_invoice_lines"], relations["fct_invoice_line_usage"] -%}
     {%- set line_columns = ledger_tables()["closed_invoice_lines"].keys() | list -%}
+    {%- set usage_columns = ledger_tables()["closed_line_usage"].keys() | list -%}
     {%- call statement("append_lines", auto_begin=True) -%}
         insert into ledger.closed_invoice_lines ({{ line_columns | join(", ") }})
         select {% for column in line_columns -%}
@@ -145,11 +146,9 @@
         from {{ lines }} where status = 'open' and invoice_period = '{{ period }}'
     {%- endcall -%}
     {%- call statement("append_usage") -%}
-        insert into ledger.closed_line_usage (line_id, session_id, usage_date, credits, invoice_period)
-        select line_usage.line_id, line_usage.session_id, line_usage.usage_date, line_usage.credits, '{{ period }}'
-        from {{ line_usage }} as line_usage
-        inner join {{ lines }} as lines on line_usage.line_id = lines.line_id
-        where lines.status = 'open' and lines.invoice_period = '{{ period }}'
+        insert into ledger.closed_line_usage ({{ usage_columns | join(", ") }})
+        select {{ usage_columns | join(", ") }}
+        from {{ line_usage }} where status = 'open' and invoice_period = '{{ period }}'
     {%- endcall -%}
     {%- call statement("append_period") -%}
         insert into ledger.closed_periods (

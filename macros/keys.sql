@@ -1,13 +1,14 @@
 {#- Keys derived from several columns. -#}
 
 {#- A key of several texts: a hash of all of them, each preceded by its length, so that two different lists never give the
-    same input. A null differs from every text. -#}
-{% macro text_key(texts, hash="md5") -%}
+    same input. A null differs from every text. suffix: SQL of a text that is appended as it is. -#}
+{% macro text_key(texts, hash="md5", suffix="") -%}
     {%- set key %}
         {%- for text in texts %}
         coalesce(length({{ text }})::string || ':' || {{ text }}, '-')
-        {{- " || " if not loop.last }}
+        {{- " || " if not loop.last or suffix }}
         {%- endfor %}
+        {{ suffix }}
     {% endset -%}
     {{ sha256(key) if hash == "sha256" else "md5(" ~ key ~ ")" }}
 {%- endmacro %}

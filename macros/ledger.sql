@@ -16,13 +16,40 @@
             "service_period": "varchar", "line_type": "varchar", "plan_id": "varchar", "price_valid_from": "date",
             "tier_from_credits": "decimal(18, 9)", "quantity_credits": "decimal(38, 9)", "unit_price": "decimal(18, 9)",
             "amount_minor": "bigint", "amount": "decimal(18, 3)", "currency": "varchar", "currency_exponent": "integer",
-            "description": "varchar", "closed_at_utc": "timestamp",
+            "description": "varchar", "closed_at_utc": "timestamp", "service_day_mask": "bigint",
         },
         "closed_line_usage": {
             "line_id": "varchar", "session_id": "varchar", "usage_date": "date", "credits": "decimal(38, 9)",
-            "invoice_period": "varchar",
+            "invoice_period": "varchar", "amount": "decimal(38, 9)", "usage_seconds": "bigint", "sandbox_id": "varchar",
+            "external_project_id": "varchar", "workspace_id": "varchar",
         },
     }) }}
+{% endmacro %}
+
+{#- Columns that later versions added to the ledger's tables. They are null in periods that were closed before. -#}
+{% macro later_ledger_columns() %}
+    {{ return({
+        "closed_periods": [],
+        "closed_invoice_lines": ["service_day_mask"],
+        "closed_line_usage": ["amount", "usage_seconds", "sandbox_id", "external_project_id", "workspace_id"],
+    }) }}
+{% endmacro %}
+
+{#-
+    A digest of a row of the ledger, over every cell. A null in a later column adds nothing to it, so that periods closed before
+    that column existed keep their checksums; a text in it is preceded by its column's name and its length.
+-#}
+{% macro ledger_row_digest(table, alias) %}
+    {%- set cells, later = [], [] -%}
+    {%- for column in ledger_tables()[table] -%}
+        {%- set cell = "(" ~ alias ~ "." ~ column ~ ")::string" -%}
+        {%- if column in later_ledger_columns()[table] -%}
+            {%- do later.append("coalesce('" ~ column ~ ":' || length(" ~ cell ~ ")::string || ':' || " ~ cell ~ ", '')") -%}
+        {%- else -%}
+            {%- do cells.append(cell) -%}
+        {%- endif -%}
+    {%- endfor -%}
+    {{ return(text_key(cells, hash="sha256", suffix=later | join(" || "))) }}
 {% endmacro %}
 
 {#- Names of earlier versions of the ledger: the older name by the newer one. -#}
@@ -83,14 +110,6 @@
     count of line usage nor the checksum: a partial build has no time to read all line usage.
 -#}
 {% macro ledger_totals(with_usage=true) %}
-    {%- set line_cells = [] -%}
-    {%- for column in ledger_tables()["closed_invoice_lines"] -%}
-        {%- do line_cells.append("(lines." ~ column ~ ")::string") -%}
-    {%- endfor -%}
-    {%- set usage_cells = [] -%}
-    {%- for column in ledger_tables()["closed_line_usage"] -%}
-        {%- do usage_cells.append("(line_usage." ~ column ~ ")::string") -%}
-    {%- endfor %}
     select
         lines.invoice_period as billing_period,
         count(distinct lines.invoice_id) as invoice_count,
@@ -98,7 +117,7 @@
         {%- if with_usage %}
         coalesce(sum(usage_digests.usage_row_count), 0)::bigint as usage_row_count,
         {{ sha256(joined_texts(
-            text_key(line_cells, hash="sha256") ~ " || coalesce(usage_digests.digest, '')", "", "lines.line_id"
+            ledger_row_digest("closed_invoice_lines", "lines") ~ " || coalesce(usage_digests.digest, '')", "", "lines.line_id"
         )) }} as checksum,
         {%- endif %}
         sum(lines.quantity_credits)::decimal(38, 9) as credits
@@ -109,7 +128,7 @@
             line_usage.line_id,
             count(*) as usage_row_count,
             {{ sha256(joined_texts(
-                text_key(usage_cells, hash="sha256"), "", "line_usage.session_id, line_usage.usage_date"
+                ledger_row_digest("closed_line_usage", "line_usage"), "", "line_usage.session_id, line_usage.usage_date"
             )) }} as digest
         from ledger.closed_line_usage as line_usage
         group by line_usage.line_id

@@ -49,6 +49,11 @@
     )::decimal(18, 3)
 {%- endmacro %}
 
+{#- Minor units as whole billionths of the currency unit, a wide integer. -#}
+{% macro minor_to_nano(amount_minor, exponent) -%}
+    (({{ amount_minor }})::{{ wide_integer() }} * {{ power_of_ten("9 - " ~ exponent) }})
+{%- endmacro %}
+
 {#- Minor units of any size as an amount in currency units, DECIMAL(38,3). For messages and sums over many invoices. -#}
 {% macro minor_to_decimal(amount_minor, exponent) -%}
     (
@@ -60,4 +65,15 @@
 {#- The cost of credits at the vendor's price, DECIMAL(38,9), rounded half away from zero. It is shown, never billed. -#}
 {% macro vendor_cost(credits) -%}
     round({{ credits }} * {{ amount_variable("vendor_credit_price") }}, 9)::decimal(38, 9)
+{%- endmacro %}
+
+{#- amount ÷ total of amounts in DECIMAL(38,3), rounded half away from zero to 6 decimals, DECIMAL(38,6). The amount may be negative;
+    the total is positive. Null if the total is 0 or null. -#}
+{% macro signed_ratio(amount, total) -%}
+    (
+        case when {{ amount }} < 0 then -1 else 1 end
+        * {{ rounded_ratio(
+            "(abs(" ~ amount ~ ") * 1000)::" ~ wide_integer(), "(" ~ total ~ " * 1000)::" ~ wide_integer(), 6, "decimal(38, 6)"
+        ) }}
+    )::decimal(38, 6)
 {%- endmacro %}

@@ -62,7 +62,8 @@ days as (
         price_segments.billing_period,
         price_segments.plan_id,
         price_segments.price_valid_from,
-        sum({{ days_between("price_segments.from_date", "price_segments.to_date") }})::bigint as day_count
+        sum({{ days_between("price_segments.from_date", "price_segments.to_date") }})::bigint as day_count,
+        sum({{ day_mask("price_segments.from_date", "price_segments.to_date") }})::bigint as service_day_mask
     from price_segments
     group by
         price_segments.external_user_id,
@@ -80,6 +81,7 @@ terms as (
         days.plan_id,
         days.price_valid_from,
         days.day_count,
+        days.service_day_mask,
         periods.day_count as period_day_count,
         coalesce(plans.plan_name, plans.plan_id) as plan_name,
         plans.currency,
@@ -122,6 +124,7 @@ rating_periods as (
         terms.currency,
         terms.currency_exponent,
         terms.tier_model,
+        terms.service_day_mask,
         terms.day_count,
         terms.period_day_count,
         terms.fee_minor,
@@ -138,6 +141,7 @@ rating_periods as (
 {% macro rating_period_columns(step) -%}
     {%- set columns = [
         "external_user_id", "billing_period", "plan_id", "price_valid_from", "plan_name", "currency", "currency_exponent",
+        "service_day_mask",
     ] -%}
     {{ step }}.{{ columns | join(", " ~ step ~ ".") }}
 {%- endmacro %}

@@ -79,3 +79,12 @@
 {% macro period_start_date(period) -%}
     {{ period_start(period) }}::date
 {%- endmacro %}
+
+{#-
+    A run of days of one month as a bit mask, BIGINT: day n of the month is the bit 2^(n - 1). Masks of runs that share no day add up
+    to that of all of them. to_date: the day after the last.
+-#}
+{% macro day_mask(from_date, to_date) -%}
+    {{ power_of_two("extract(day from " ~ from_date ~ ")::integer - 1") }}
+    * ({{ power_of_two(days_between(from_date, to_date) ~ "::integer") }} - 1)
+{%- endmacro %}

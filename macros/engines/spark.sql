@@ -99,6 +99,8 @@
     explode(case when {{ first }} <= {{ last }} then sequence({{ first }}, {{ last }}, interval 1 day) end)
 {%- endmacro %}
 
+{% macro spark__power_of_two(n) -%}shiftleft(1::bigint, {{ n }}){%- endmacro %}
+
 {% macro spark__each_of(numbers) -%}explode(array({{ numbers | join(", ") }})){%- endmacro %}
 
 {#- The first seven characters of `YYYY-MM-DD…`, which is faster than a format pattern. -#}

@@ -129,6 +129,10 @@
 {% macro each_of(numbers) -%}{{ return(adapter.dispatch("each_of")(numbers)) }}{%- endmacro %}
 {% macro default__each_of(numbers) -%}unnest([{{ numbers | join(", ") }}])::integer{%- endmacro %}
 
+{#- 2^n as BIGINT, for an INTEGER n from 0 to 62. Not pow(), which returns a float. -#}
+{% macro power_of_two(n) -%}{{ return(adapter.dispatch("power_of_two")(n)) }}{%- endmacro %}
+{% macro default__power_of_two(n) -%}(1::bigint << ({{ n }})){%- endmacro %}
+
 {#- An id without case, Unicode form, blanks, quotes and leading zeros. Ids that are equal by it may be meant to be the same. They
     are only reported, never matched. -#}
 {% macro id_resemblance(id) -%}{{ return(adapter.dispatch("id_resemblance")(id)) }}{%- endmacro %}

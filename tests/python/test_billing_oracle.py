@@ -205,7 +205,7 @@ def test_rule_20_a_price_row_changed_on_the_11th() -> None:
         ),
     )
     billing = billing_oracle.invoice(prices, (used("6", "2026-10-10"), used("6", "2026-10-11")), Ledger())
-    assert [(line.key.price_valid_from, *line[1:]) for line in billing.lines] == [
+    assert [(line.key.price_valid_from, *line[1:4]) for line in billing.lines] == [
         (START, 0, None, 1000),
         (START, nano("6"), nano(CENT), 6),
         ("2026-10-11", 0, None, 4200),
@@ -337,7 +337,7 @@ def test_rule_26_a_correction_that_costs_nothing() -> None:
     ledger = closed(USUAL, used("0.5"))
     billing = billing_oracle.invoice(USUAL, (used("1.4"),), ledger)
     adjustment = LineKey("u", NOVEMBER, OCTOBER, "adjustment", "EUR")
-    assert billing.lines == (Line(adjustment, nano("0.9"), None, 0),)
+    assert billing.lines == (Line(adjustment, nano("0.9"), None, 0, billing_oracle.days_of(OCTOBER)),)
     assert pieces_of(billing, NOVEMBER) == [("adjustment", None, None, "s", 5, nano("0.9"))]
     assert shown(ledger.lines) == [("usage", "p", 0, nano("0.5"), 1)]
 
@@ -420,12 +420,12 @@ def test_rule_26_users_on_either_side() -> None:
     prices = replace(prices, prices=(price(), price("d", fee="1")), tiers=(*USUAL.tiers, *tiers(("0", CENT), plan="d")))
     ledger = closed(prices, used("2"))
     moved = billing_oracle.invoice(prices, (used("2", user="v"),), ledger)
-    assert [(line.key.external_user_id, *line[1:]) for line in moved.lines] == [
+    assert [(line.key.external_user_id, *line[1:4]) for line in moved.lines] == [
         ("v", nano("2"), None, 102),
         ("u", -nano("2"), None, -2),
     ]
     nobody = billing_oracle.invoice(prices, (used("2", user=UNATTRIBUTED),), ledger)
-    assert [(line.key.external_user_id, *line[1:]) for line in nobody.lines] == [("u", -nano("2"), None, -2)]
+    assert [(line.key.external_user_id, *line[1:4]) for line in nobody.lines] == [("u", -nano("2"), None, -2)]
     assert billing_oracle.unbilled((used("2", user=UNATTRIBUTED),), nobody) == {
         (OCTOBER, "unattributed"): {"credits": nano("2")}
     }

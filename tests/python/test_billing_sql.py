@@ -155,6 +155,46 @@ FAULTS = {
         "order by session_days_with_plan.part_start_at_utc, session_days_with_plan.session_id",
         "order by session_days_with_plan.session_id",
     ),
+    "shares of an adjustment are in another order": (
+        "int_invoice_line_usage",
+        "order by weighted.usage_date, weighted.session_id",
+        "order by weighted.session_id",
+    ),
+    "shares follow the order of sessions": (
+        "int_rated_line_usage",
+        "order by session_days_with_plan.part_start_at_utc, session_days_with_plan.session_id",
+        "order by session_days_with_plan.session_id",
+    ),
+    "every adjustment is shared by absolute credits": ("int_invoice_line_usage", "* 100 <", "* 0 <"),
+    "a breakdown is by absolute credits": ("int_invoice_breakdown", "* 100 <", "* 0 <"),
+    "units that are left go to the smallest remainders": (
+        "int_invoice_breakdown",
+        "floored.remainder desc",
+        "floored.remainder",
+    ),
+    "equal remainders are in another order": (
+        "int_invoice_breakdown",
+        "floored.external_project_id asc",
+        "floored.external_project_id desc",
+    ),
+    "an adjustment has the project of its closed line": (
+        "int_adjustment_usage",
+        "'today' as known_from",
+        "'' as known_from",
+    ),
+    "the seconds of a cut part are not cut": ("int_rated_line_usage", "cut_parts.part_nano", "cut_parts.part_nano * 2"),
+    "a fee is spread over its whole month": ("int_revenue_days", "lines_without_usage.service_day_mask,", "null,"),
+    "the last day of a fee does not take the rest": (
+        "int_revenue_days",
+        "bit_count(amounts.day_mask)::bigint as day_count",
+        "bit_count(amounts.day_mask)::bigint + 1 as day_count",
+    ),
+    "revenue of usage has no project": (
+        "int_revenue_usage_days",
+        "    line_usage.external_project_id,\n    line_usage.usage_date as",
+        "    null::varchar as external_project_id,\n    line_usage.usage_date as",
+    ),
+    "adjustments make new users": ("rpt_month_over_month", "where lines.line_type <> 'adjustment'", ""),
     "a moved session adjusts nothing": ("int_adjustments", "or moved.external_user_id is not null", ""),
 }
 """In words, and as a change of a compiled model."""

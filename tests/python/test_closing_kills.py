@@ -59,9 +59,9 @@ AGREEING = (
         " from ledger.closed_invoice_lines",
     ),
     (
-        "select pieces.* from marts.fct_invoice_line_usage as pieces"
-        " inner join marts.fct_invoice_lines as lines on pieces.line_id = lines.line_id where lines.status = 'closed'",
-        "select line_id, session_id, usage_date, credits from ledger.closed_line_usage",
+        "select line_id, session_id, usage_date, credits, amount, external_project_id from marts.fct_invoice_line_usage"
+        " where status = 'closed'",
+        "select line_id, session_id, usage_date, credits, amount, external_project_id from ledger.closed_line_usage",
     ),
     (
         "select invoice_id, sum(amount_minor), any_value(closed_at_utc) from marts.fct_invoices"

@@ -38,7 +38,8 @@ CLOSES = (True, True, True)
 
 
 BILLING_MARTS = (
-    *("fct_invoices", "fct_invoice_lines", "fct_invoice_line_usage"),
+    *("fct_invoices", "fct_invoice_lines", "fct_invoice_line_usage", "fct_invoice_breakdown"),
+    *("fct_revenue_days", "rpt_month_over_month"),
     *("rpt_margin", "rpt_price_drift", "rpt_unbilled_usage"),
 )
 
@@ -206,7 +207,15 @@ def test_rules_18_to_31_hold_for_every_user_after_every_step_and_what_is_closed_
         "update intermediate.int_invoice_lines set quantity_credits = quantity_credits + 0.1 where line_id = {open}",
         "update intermediate.int_invoice_lines set service_period = '2026-01' where line_id = {open}",
         "delete from intermediate.int_rated_line_usage where line_id = {open}",
+        "update intermediate.int_rated_line_usage set nano_amount = nano_amount + 1 where line_id = {open}",
+        "update intermediate.int_rated_line_usage set usage_seconds = usage_seconds + 1 where line_id = {open}",
+        "update intermediate.int_rated_line_usage set sandbox_id = 'another' where line_id = {open}",
+        "update intermediate.int_invoice_breakdown set amount_minor = amount_minor + 1 where line_id = {open}",
+        "update intermediate.int_invoice_breakdown set workspace_id = 'another' where line_id = {closed}",
         "delete from marts.fct_invoices where amount_minor = (select max(amount_minor) from marts.fct_invoices)",
+        "update intermediate.int_revenue_usage_days set nano_amount = nano_amount + 1 where recognized_in = {first}",
+        "update ledger.closed_invoice_lines set service_day_mask = 1 where line_type = 'fee' and service_day_mask > 1",
+        "update marts.rpt_month_over_month set is_new_user = not is_new_user",
         "update marts.rpt_margin set amount_minor = amount_minor + 1",
         "update marts.rpt_unbilled_usage set credits = credits + 0.000000001",
         "update ledger.closed_periods set line_count = line_count + 1",
@@ -214,6 +223,8 @@ def test_rules_18_to_31_hold_for_every_user_after_every_step_and_what_is_closed_
         "update ledger.closed_invoice_lines set description = 'another' where line_id = {closed}",
         "update ledger.closed_invoice_lines set closed_at_utc = closed_at_utc + interval 1 microsecond",
         "delete from ledger.closed_line_usage where line_id = {closed}",
+        "update ledger.closed_line_usage set amount = amount + 0.000000001 where line_id = {closed}",
+        "update ledger.closed_line_usage set external_project_id = 'another' where line_id = {closed}",
         "update intermediate.int_invoice_lines set description = 'another' where line_id = {closed}",
         "update intermediate.int_usage_periods set closed_at_utc = closed_at_utc + interval 1 microsecond",
     ],

@@ -482,7 +482,15 @@ DIMENSIONS = "assert_dimensions_know_every_key"
 BILL = "assert_vendor_bill_agrees"
 ROLLS = "assert_vendor_balance_rolls_forward"
 
+USAGE_CELLS = "fct_invoice_line_usage_never_null"
 LINE_OF_USAGE = "relationships_fct_invoice_line_usage_line_id__line_id__ref_fct_invoice_lines_"
+REVENUE = "assert_revenue_days_sum_to_lines"
+ONE_BREAKDOWN = "unique_combination_fct_invoice_breakdown_line_id__external_project_id__workspace_id"
+ONE_REVENUE_DAY = (
+    "unique_combination_fct_revenue_days_line_type__external_user_id__plan_id__currency__external_project_id__"
+    "service_date__recognized_in"
+)
+
 ONE_INVOICE = "unique_combination_fct_invoices_external_user_id__invoice_period__currency"
 ONE_INVOICE_ID = "unique_fct_invoices_invoice_id"
 ONE_USAGE_ROW = "unique_combination_fct_invoice_line_usage_line_id__session_id__usage_date"
@@ -794,6 +802,7 @@ FAULTS = (
             "unique_combination_fct_user_day_credits_external_user_id__usage_date",
         ),
         "unique_combination_int_user_days_external_user_id__usage_date",
+        *(REVENUE,),
     ),
     fault(
         "a user's day stands in another period",
@@ -1440,45 +1449,45 @@ FAULTS = (
         "the mart lacks an open line",
         "fct_invoice_lines",
         "delete from {table}" + line("ben", "usage"),
-        *(INVOICES, LINES, LINE_USAGE, SESSION_DAYS, OWN_STEPS, BILLED, LINE_OF_USAGE),
+        *(INVOICES, LINES, LINE_USAGE, SESSION_DAYS, OWN_STEPS, BILLED, LINE_OF_USAGE, REVENUE),
     ),
     fault(
         "the mart lacks a closed line",
         "fct_invoice_lines",
         "delete from {table}" + line("ann", "fee", "2026-09"),
-        *(INVOICES, LINES, FROZEN),
+        *(INVOICES, LINES, FROZEN, REVENUE, LINE_USAGE),
     ),
     fault(
         "the mart has a line twice",
         "fct_invoice_lines",
         "insert into {table} from {table}" + line("ben", "minimum"),
-        *(INVOICES, LINES),
+        *(INVOICES, LINES, REVENUE),
         "unique_fct_invoice_lines_line_id",
     ),
     fault(
         "the mart's line is off by a minor unit",
         "fct_invoice_lines",
         "update {table} set amount_minor = amount_minor + 1, amount = amount + 0.01" + line("ben", "minimum"),
-        *(INVOICES, LINES),
+        *(INVOICES, LINES, REVENUE, LINE_USAGE),
     ),
     fault(
         "the mart's usage line is rounded down",
         "fct_invoice_lines",
         "update {table} set amount_minor = amount_minor - 1, amount = amount - 0.01" + line("ann", "usage"),
-        *(INVOICES, LINES),
+        *(INVOICES, LINES, REVENUE, LINE_USAGE),
         "fct_invoice_lines_usage_is_rounded_once",
     ),
     fault(
         "the mart's line is off by a nano-credit",
         "fct_invoice_lines",
         "update {table} set quantity_credits = quantity_credits + 0.000000001" + line("ben", "usage"),
-        *(INVOICES, LINES, LINE_USAGE, OWN_STEPS, BILLED),
+        *(INVOICES, LINES, LINE_USAGE, OWN_STEPS, BILLED, REVENUE),
     ),
     fault(
         "the mart's amount is not its minor units",
         "fct_invoice_lines",
         "update {table} set amount = amount + 0.001" + line("ben", "minimum"),
-        *(INVOICES,),
+        *(INVOICES, REVENUE, LINE_USAGE),
         "fct_invoice_lines_amounts_are_consistent",
     ),
     fault(
@@ -1486,6 +1495,7 @@ FAULTS = (
         "fct_invoice_lines",
         "update {table} set line_type = 'minimum', tier_from_credits = 0" + line("cid", "fee"),
         "fct_invoice_lines_each_type_has_its_own_cells",
+        *(REVENUE,),
     ),
     fault(
         "the mart shows a closed line as open",
@@ -1524,12 +1534,73 @@ FAULTS = (
         "insert into {table} select * replace ('another' as session_id, 0 as credits) from {table}"
         " where session_id = 'small'",
         "fct_invoice_line_usage_holds_something",
+        *(LINE_USAGE,),
     ),
     fault(
         "the mart shows closed usage with a nano-credit less",
         "fct_invoice_line_usage",
         "update {table} set credits = credits - 0.000000001 where session_id = 'withdrawn' and credits > 0",
         *(FROZEN, LINE_USAGE, SESSION_DAYS),
+    ),
+    fault(
+        "a nano-unit of a share is lost",
+        "fct_invoice_line_usage",
+        "update {table} set amount = amount - 0.000000001 where session_id = 'small'",
+        *(LINE_USAGE,),
+    ),
+    fault(
+        "the mart shows closed usage of another project",
+        "fct_invoice_line_usage",
+        "update {table} set external_project_id = 'another' where session_id = 'withdrawn' and credits > 0",
+        *(FROZEN,),
+    ),
+    fault(
+        "a breakdown is a minor unit short",
+        "int_invoice_breakdown",
+        "update {table} set amount_minor = amount_minor - 1" + line("ben", "usage"),
+        *(LINE_USAGE,),
+    ),
+    fault(
+        "a breakdown is a nano-credit short",
+        "int_invoice_breakdown",
+        "update {table} set nano_credits = nano_credits - 1" + line("ben", "usage"),
+        *(LINE_USAGE,),
+    ),
+    fault(
+        "a breakdown lacks a fee",
+        "int_invoice_breakdown",
+        "delete from {table}" + line("cid", "fee"),
+        *(LINE_USAGE, REVENUE),
+    ),
+    fault(
+        "a breakdown has a fee twice",
+        "int_invoice_breakdown",
+        "insert into {table} from {table}" + line("cid", "fee"),
+        *(LINE_USAGE, REVENUE, ONE_BREAKDOWN),
+    ),
+    fault(
+        "a day of usage earns too much",
+        "int_revenue_usage_days",
+        "update {table} set nano_amount = nano_amount + 1 where service_date = '2026-10-06'",
+        *(REVENUE,),
+    ),
+    fault(
+        "a day of usage is lost",
+        "int_revenue_usage_days",
+        "delete from {table} where service_date = '2026-10-06'",
+        *(REVENUE,),
+    ),
+    fault(
+        "a day of usage is there twice",
+        "int_revenue_usage_days",
+        "insert into {table} from {table} where service_date = '2026-10-06'",
+        *(REVENUE, ONE_REVENUE_DAY),
+    ),
+    fault(
+        "usage earns in another month",
+        "int_revenue_usage_days",
+        "update {table} set service_date = service_date - 31 where service_date = '2026-10-06'",
+        *(REVENUE,),
     ),
     fault(
         "a step lacks a user's period",
@@ -1870,7 +1941,17 @@ FAULTS = (
         "a plan has two price lists on a day",
         "stg_billing__plan_prices",
         "insert into {table} from {table} where plan_id = 'least'",
-        *(ONE_PRICE_PER_DAY, LINE_USAGE, SESSION_DAYS, OWN_STEPS, BILLED, ONE_USAGE_ROW, ONE_RATED_USAGE_ROW),
+        *(
+            ONE_PRICE_PER_DAY,
+            LINE_USAGE,
+            SESSION_DAYS,
+            OWN_STEPS,
+            BILLED,
+            ONE_USAGE_ROW,
+            ONE_RATED_USAGE_ROW,
+            ONE_BREAKDOWN,
+            REVENUE,
+        ),
         "unique_combination_stg_billing__plan_prices_ref_int_pricing_errors___plan_id__valid_from",
         "int_rating_periods_days_within_the_period",
         "unique_combination_int_price_segments_ref_int_pricing_errors___external_user_id__billing_period__from_date",
@@ -1892,7 +1973,7 @@ FAULTS = (
         "a tier is lost",
         "stg_billing__plan_price_tiers",
         "delete from {table} where plan_id = 'tiers' and tier_from_credits = 0",
-        *(LINE_USAGE, SESSION_DAYS, OWN_STEPS, BILLED),
+        *(LINE_USAGE, SESSION_DAYS, OWN_STEPS, BILLED, REVENUE),
     ),
     fault(
         "a tier prices the next one's credits too",
@@ -1955,19 +2036,19 @@ FAULTS = (
         "a part is not priced",
         "int_session_days_with_plan",
         "delete from {table} where usage_date = '2026-10-06'",
-        *(LINE_USAGE, SESSION_DAYS),
+        *(LINE_USAGE, SESSION_DAYS, REVENUE),
     ),
     fault(
         "a nano-credit of a part is not priced",
         "int_session_days_with_plan",
         "update {table} set nano_credits = nano_credits - 1 where usage_date = '2026-10-06'",
-        *(LINE_USAGE, SESSION_DAYS),
+        *(LINE_USAGE, SESSION_DAYS, REVENUE),
     ),
     fault(
         "a part is priced for another user",
         "int_session_days_with_plan",
         "update {table} set external_user_id = 'ben', plan_id = 'least' where usage_date = '2026-10-06'",
-        *(LINE_USAGE, SESSION_DAYS),
+        *(LINE_USAGE, SESSION_DAYS, REVENUE),
     ),
     fault(
         "a rating period has more days than its billing period",
@@ -1979,13 +2060,13 @@ FAULTS = (
         "more is included than was used",
         "int_rating_periods",
         "update {table} set included_nano = used_nano + 1 where external_user_id = 'ben'",
-        *(LINE_USAGE, OWN_STEPS, BILLED, "int_rating_periods_days_within_the_period"),
+        *(LINE_USAGE, OWN_STEPS, BILLED, "int_rating_periods_days_within_the_period", REVENUE),
     ),
     fault(
         "a rating period has a nano-credit too many",
         "int_rating_periods",
         "update {table} set used_nano = used_nano + 1 where external_user_id = 'ben'",
-        *(LINE_USAGE, OWN_STEPS, BILLED),
+        *(LINE_USAGE, OWN_STEPS, BILLED, REVENUE),
     ),
     fault(
         "a line is not rated",
@@ -2003,19 +2084,19 @@ FAULTS = (
         "a rated line has a nano-credit too many",
         "int_rated_lines",
         "update {table} set quantity_nano = quantity_nano + 1 where external_user_id = 'ben' and line_type = 'usage'",
-        *(LINE_USAGE, OWN_STEPS, BILLED),
+        *(LINE_USAGE, OWN_STEPS, BILLED, REVENUE),
     ),
     fault(
         "a nano-credit of rated usage is lost",
         "int_rated_line_usage",
         "update {table} set nano_credits = nano_credits - 1 where usage_date = '2026-10-06'",
-        *(LINE_USAGE, SESSION_DAYS),
+        *(LINE_USAGE, SESSION_DAYS, REVENUE),
     ),
     fault(
         "a nano-credit of a closed period's rated usage is lost",
         "int_rated_line_usage",
         "update {table} set nano_credits = nano_credits - 1 where session_id = 'late'",
-        *(LINE_USAGE, SESSION_DAYS),
+        *(LINE_USAGE, SESSION_DAYS, REVENUE),
     ),
     fault(
         "rated usage is another session's",
@@ -2033,7 +2114,7 @@ FAULTS = (
         "an adjustment is lost",
         "int_adjustments",
         "delete from {table} where external_user_id = 'dan'",
-        *(LINES, LINE_USAGE, SESSION_DAYS, OWN_STEPS, BILLED, LINE_OF_USAGE),
+        *(LINES, LINE_USAGE, SESSION_DAYS, OWN_STEPS, BILLED, LINE_OF_USAGE, USAGE_CELLS),
     ),
     fault(
         "an adjustment of a price alone is lost",
@@ -2045,7 +2126,7 @@ FAULTS = (
         "an adjustment of nothing is lost",
         "int_adjustments",
         "delete from {table} where external_user_id = 'gil'",
-        *(SESSION_DAYS, LINE_OF_USAGE),
+        *(SESSION_DAYS, LINE_OF_USAGE, USAGE_CELLS),
     ),
     fault(
         "an adjustment is made twice over",
@@ -2057,13 +2138,13 @@ FAULTS = (
         "an adjustment gives back a nano-credit too much",
         "int_adjustments",
         "update {table} set quantity_nano = quantity_nano - 1 where external_user_id = 'ann'",
-        *(LINES, LINE_USAGE, OWN_STEPS, BILLED),
+        *(LINES, LINE_USAGE, OWN_STEPS, BILLED, REVENUE),
     ),
     fault(
         "a session's credits are not given back",
         "int_adjustment_usage",
         "delete from {table} where session_id = 'withdrawn'",
-        *(LINE_USAGE, SESSION_DAYS),
+        *(LINE_USAGE, SESSION_DAYS, REVENUE),
     ),
     fault(
         "another session's credits are given back",
@@ -2094,7 +2175,7 @@ FAULTS = (
         "a line is there twice",
         "int_invoice_lines",
         "insert into {table} from {table}" + line("ben", "minimum"),
-        *(LINES, "unique_fct_invoice_lines_line_id"),
+        *(LINES, "unique_fct_invoice_lines_line_id", ONE_BREAKDOWN, REVENUE),
         "unique_combination_int_invoice_lines_line_id",
     ),
     fault(
@@ -2107,7 +2188,7 @@ FAULTS = (
         "a usage line is rounded down",
         "int_invoice_lines",
         "update {table} set amount_minor = amount_minor - 1, amount = amount - 0.01" + line("ann", "usage"),
-        *(LINES, "fct_invoice_lines_usage_is_rounded_once"),
+        *(LINES, "fct_invoice_lines_usage_is_rounded_once", REVENUE, LINE_USAGE),
     ),
     fault(
         "a minor unit moved between two lines of an invoice",
@@ -2115,25 +2196,27 @@ FAULTS = (
         "update {table} set amount_minor = amount_minor + case line_type when 'usage' then 1 else -1 end,"
         " amount = amount + case line_type when 'usage' then 0.01 else -0.01 end"
         " where external_user_id = 'ben'",
-        "fct_invoice_lines_usage_is_rounded_once",
+        *(LINE_USAGE, REVENUE, "fct_invoice_lines_usage_is_rounded_once"),
     ),
     fault(
         "a line is off by a nano-credit",
         "int_invoice_lines",
         "update {table} set quantity_credits = quantity_credits + 0.000000001" + line("ben", "usage"),
-        *(LINES, LINE_USAGE, OWN_STEPS, BILLED),
+        *(LINES, LINE_USAGE, OWN_STEPS, BILLED, REVENUE),
     ),
     fault(
         "a line's amount is not its minor units",
         "int_invoice_lines",
         "update {table} set amount = amount + 0.001" + line("ben", "minimum"),
         "fct_invoice_lines_amounts_are_consistent",
+        *(REVENUE, LINE_USAGE),
     ),
     fault(
         "a line has another exponent than its currency",
         "int_invoice_lines",
         "update {table} set currency_exponent = 2" + line("cid", "fee"),
         "fct_invoice_lines_amounts_are_consistent",
+        *(REVENUE, LINE_USAGE),
     ),
     fault(
         "a line is in another currency",
@@ -2145,13 +2228,13 @@ FAULTS = (
         "a line is another user's",
         "int_invoice_lines",
         "update {table} set external_user_id = 'ann'" + line("ben", "usage"),
-        *(LINES, SESSION_DAYS, OWN_STEPS, INVOICES, ONE_INVOICE, ONE_INVOICE_ID),
+        *(LINES, SESSION_DAYS, OWN_STEPS, INVOICES, ONE_INVOICE, ONE_INVOICE_ID, REVENUE),
     ),
     fault(
         "a line is for another period",
         "int_invoice_lines",
         "update {table} set service_period = '2026-09'" + line("ben", "usage"),
-        *(SESSION_DAYS, LINES, OWN_STEPS, BILLED, "fct_invoice_lines_each_type_has_its_own_cells"),
+        *(SESSION_DAYS, LINES, OWN_STEPS, BILLED, "fct_invoice_lines_each_type_has_its_own_cells", REVENUE),
     ),
     fault(
         "a line stands on another invoice",
@@ -2164,7 +2247,7 @@ FAULTS = (
         "an adjustment is for the period that it is invoiced in",
         "int_invoice_lines",
         "update {table} set service_period = invoice_period" + line("dan", "adjustment"),
-        *(SESSION_DAYS, LINES, OWN_STEPS, BILLED, "fct_invoice_lines_each_type_has_its_own_cells"),
+        *(SESSION_DAYS, LINES, OWN_STEPS, BILLED, REVENUE, "fct_invoice_lines_each_type_has_its_own_cells"),
     ),
     fault(
         "a fee is called a minimum with a tier",
@@ -2196,19 +2279,19 @@ FAULTS = (
         "update {table} set amount_minor = amount_minor + case line_type when 'fee' then 1 else -1 end,"
         " amount = amount + case line_type when 'fee' then 0.01 else -0.01 end"
         " where external_user_id = 'ann' and invoice_period = '2026-09' and line_type in ('fee', 'usage')",
-        *(FROZEN, "fct_invoice_lines_usage_is_rounded_once"),
+        *(FROZEN, "fct_invoice_lines_usage_is_rounded_once", REVENUE, LINE_USAGE),
     ),
     fault(
         "usage of a line is lost",
         "int_invoice_line_usage",
         "delete from {table} where usage_date = '2026-10-06'",
-        *(LINE_USAGE, SESSION_DAYS),
+        *(LINE_USAGE, SESSION_DAYS, REVENUE),
     ),
     fault(
         "a nano-credit of a line's usage is lost",
         "int_invoice_line_usage",
         "update {table} set nano_credits = nano_credits - 1 where usage_date = '2026-10-06'",
-        *(LINE_USAGE, SESSION_DAYS),
+        *(LINE_USAGE, SESSION_DAYS, REVENUE),
     ),
     fault(
         "a nano-credit moved between two sessions of a line",
@@ -2222,7 +2305,7 @@ FAULTS = (
         "int_invoice_line_usage",
         "update {table} set nano_credits = nano_credits + case nano_credits when 10000000000 then 2 else -1 end"
         " where session_id = 'crosses' and usage_date = '2026-10-01'",
-        *(LINE_USAGE,),
+        *(LINE_USAGE, REVENUE),
     ),
     fault(
         "usage of a line is another session's",
@@ -2236,11 +2319,13 @@ FAULTS = (
         "insert into {table} select * replace ('another' as session_id, 0 as nano_credits) from {table}"
         " where session_id = 'small'",
         "fct_invoice_line_usage_holds_something",
+        *(REVENUE, LINE_USAGE),
     ),
     fault(
         "closed usage is split elsewhere, with the same sums",
         "int_invoice_line_usage",
-        "insert into {table} select line_id, 'withdrawn', '2026-09-20', 1000000000 from {table}"
+        "insert into {table} select * replace ('withdrawn' as session_id, '2026-09-20' as usage_date,"
+        " 1000000000 as nano_credits, 0 as nano_amount) from {table}"
         " where session_id = 'crosses' and nano_credits = 7000000000;"
         " update {table} set nano_credits = nano_credits + case nano_credits when 3000000000 then 1000000000"
         " else -1000000000 end"
@@ -2325,7 +2410,7 @@ FAULTS = (
         "a closed line is there twice in staging",
         "stg_ledger__closed_invoice_lines",
         "insert into {table} from {table}" + line("ann", "fee", "2026-09"),
-        *(FROZEN,),
+        *(FROZEN, ONE_BREAKDOWN, REVENUE),
         "unique_fct_invoice_lines_line_id",
         "unique_combination_int_invoice_lines_line_id",
     ),
@@ -2333,13 +2418,23 @@ FAULTS = (
         "a nano-credit of closed usage is lost in staging",
         "stg_ledger__closed_line_usage",
         "update {table} set credits = credits - 0.000000001 where session_id = 'withdrawn'",
-        *(FROZEN, LINE_USAGE),
+        *(FROZEN, LINE_USAGE, REVENUE),
     ),
     fault(
         "a closed period is lost in staging",
         "stg_ledger__closed_periods",
         "delete from {table}",
-        *(FROZEN, LINE_USAGE, SESSION_DAYS, ONE_USAGE_ROW, ONE_INVOICE, ONE_INVOICE_ID),
+        *(
+            FROZEN,
+            LINE_USAGE,
+            SESSION_DAYS,
+            ONE_USAGE_ROW,
+            ONE_INVOICE,
+            ONE_INVOICE_ID,
+            ONE_BREAKDOWN,
+            REVENUE,
+            ONE_REVENUE_DAY,
+        ),
         "fct_invoice_lines_each_type_has_its_own_cells",
         "unique_fct_invoice_lines_line_id",
         "unique_combination_int_invoice_lines_line_id",
@@ -2367,7 +2462,7 @@ FAULTS = (
         "a closed line with usage is deleted",
         "ledger.closed_invoice_lines",
         "delete from {table}" + line("ann", "usage", "2026-09"),
-        *(LEDGER, FROZEN, LINE_USAGE, LINE_OF_USAGE),
+        *(LEDGER, FROZEN, LINE_USAGE, LINE_OF_USAGE, USAGE_CELLS),
         "source_relationships_ledger_closed_line_usage_line_id__line_id__source_ledger_closed_invoice_lines_",
     ),
     fault(
@@ -2381,7 +2476,7 @@ FAULTS = (
         "a nano-credit of closed usage is lost",
         "ledger.closed_line_usage",
         "update {table} set credits = credits - 0.000000001 where session_id = 'withdrawn'",
-        *(LEDGER, LINE_USAGE),
+        *(LEDGER, LINE_USAGE, REVENUE),
     ),
     fault(
         "closed usage is put under another session",
@@ -2393,13 +2488,24 @@ FAULTS = (
         "closed usage is deleted",
         "ledger.closed_line_usage",
         "delete from {table} where session_id = 'withdrawn'",
-        *(LEDGER, LINE_USAGE),
+        *(LEDGER, LINE_USAGE, REVENUE),
     ),
     fault(
         "a closed period is deleted",
         "ledger.closed_periods",
         "delete from {table}",
-        *(LEDGER, FROZEN, LINE_USAGE, SESSION_DAYS, ONE_USAGE_ROW, ONE_INVOICE, ONE_INVOICE_ID),
+        *(
+            LEDGER,
+            FROZEN,
+            LINE_USAGE,
+            SESSION_DAYS,
+            ONE_USAGE_ROW,
+            ONE_INVOICE,
+            ONE_INVOICE_ID,
+            ONE_BREAKDOWN,
+            REVENUE,
+            ONE_REVENUE_DAY,
+        ),
         "fct_invoice_lines_each_type_has_its_own_cells",
         "unique_fct_invoice_lines_line_id",
         "source_relationships_ledger_closed_invoice_lines_invoice_period__billing_period__"

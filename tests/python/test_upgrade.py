@@ -21,6 +21,11 @@ from test_closing import SPAN, TENANT
 FILES = Path(__file__).parent / "fixtures" / "version_before.tgz"
 LEDGER = ("closed_periods", "closed_invoice_lines", "closed_line_usage")
 OLDER_NAMES = {"closed_line_usage": "closed_line_pieces", "usage_row_count": "piece_count"}
+LATER_COLUMNS = {
+    "closed_invoice_lines": ("service_day_mask",),
+    "closed_line_usage": ("amount", "usage_seconds", "sandbox_id", "external_project_id", "workspace_id"),
+}
+"""What the version before did not keep: null in what it closed."""
 OLDER_NAMES_BACK = {older: name for name, older in OLDER_NAMES.items()}
 
 
@@ -39,10 +44,11 @@ class Left:
         return self.folder / "seeds"
 
     def backed_up(self, table: str) -> list[dict[str, Any]]:
-        """The rows of a ledger table as the version before backed them up, under the names of today."""
+        """The rows of a ledger table as the version before backed them up, with today's names and columns."""
         file = f"{self.folder}/ledger/{OLDER_NAMES.get(table, table)}.parquet"
         rows = query(self.warehouse, f"from read_parquet('{file}')")
-        return sorted(({OLDER_NAMES_BACK.get(name, name): row[name] for name in row} for row in rows), key=repr)
+        later = dict.fromkeys(LATER_COLUMNS.get(table, ()))
+        return sorted(({OLDER_NAMES_BACK.get(name, name): row[name] for name in row} | later for row in rows), key=repr)
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +80,23 @@ def test_closed_lines_are_shown_as_they_were_closed(left: Left) -> None:
         left.warehouse, "from marts.fct_invoice_lines where status = 'open' and line_type = 'adjustment'"
     )
     assert not adjustments
+
+
+def test_usage_closed_without_shares_has_shares_that_sum_to_its_lines(left: Left) -> None:
+    """Rule 39: they are worked out from the ledger. What it lacks is null, and a line's breakdown is one row."""
+    sums = (
+        "select line_id, sum(amount) as amount, count(usage_seconds) as seconds, count(sandbox_id) as sandboxes"
+        " from marts.fct_invoice_line_usage where status = 'closed' group by line_id"
+    )
+    lines = query(left.warehouse, f"from marts.fct_invoice_lines semi join ({sums}) using (line_id) order by line_id")
+    shown = query(left.warehouse, f"{sums} order by line_id")
+    assert [(row["line_id"], row["amount"], 0, 0) for row in lines] == [tuple(row.values()) for row in shown]
+    assert any(row["amount"] for row in shown)
+    breakdown = query(left.warehouse, "from marts.fct_invoice_breakdown where status = 'closed' order by line_id")
+    assert [row["amount_minor"] for row in breakdown] == [
+        row["amount_minor"]
+        for row in query(left.warehouse, "from marts.fct_invoice_lines where status = 'closed' order by line_id")
+    ]
 
 
 def test_an_account_that_was_never_read_is_named(left: Left) -> None:

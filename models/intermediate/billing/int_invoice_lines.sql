@@ -4,7 +4,7 @@
 {%- set columns = [
     "line_id", "invoice_id", "external_user_id", "invoice_period", "service_period", "line_type", "plan_id",
     "price_valid_from", "tier_from_credits", "quantity_credits", "unit_price", "amount_minor", "amount", "currency",
-    "status", "closed_at_utc", "description", "currency_exponent",
+    "status", "closed_at_utc", "description", "currency_exponent", "service_day_mask",
 ] %}
 
 with
@@ -50,7 +50,8 @@ open_lines as (
         rated_lines.amount_minor,
         rated_lines.currency,
         rated_lines.currency_exponent,
-        rated_lines.description
+        rated_lines.description,
+        rated_lines.service_day_mask
     from rated_lines
     inner join periods on rated_lines.billing_period = periods.billing_period
     union all
@@ -71,7 +72,8 @@ open_lines as (
         adjustments.amount_minor,
         adjustments.currency,
         adjustments.currency_exponent,
-        'Adjustment of ' || adjustments.service_period as description
+        'Adjustment of ' || adjustments.service_period as description,
+        null::bigint as service_day_mask
     from adjustments
     inner join periods on periods.is_first_open
 
@@ -99,7 +101,8 @@ lines as (
         'open' as status,
         null::timestamp as closed_at_utc,
         open_lines.description,
-        open_lines.currency_exponent
+        open_lines.currency_exponent,
+        open_lines.service_day_mask
     from open_lines
     union all
     select

@@ -1,7 +1,8 @@
--- Purpose: the sessions and days whose credits each rated line bills (rule 29).
+-- Purpose: the sessions and days whose credits each rated line bills (rule 29), with their share of its amount (rule 39).
 -- Grain: one row per rated line, session and UTC day (line_id, session_id, usage_date).
 -- Parts of sessions fill the allowance first, then the tiers, in the order of their start. A part that crosses a boundary is
--- split. Most rating periods have a single line with credits, which takes all parts; only the others need that order.
+-- split. Many rating periods have a single line with credits, which takes all parts; if it has no amount to share either, its
+-- parts need no order. The shares of closed periods are in the ledger, so they are not worked out here.
 {{ config(
     materialized="incremental",
     incremental_strategy=replace_changed(),
@@ -9,24 +10,41 @@
     meta={"changes": "int_user_periods_changed_by_lines"},
 ) }}
 {%- set rating_period = ["external_user_id", "billing_period", "plan_id", "price_valid_from"] %}
+{%- set part_columns = ["session_id", "usage_date", "sandbox_id", "external_project_id", "workspace_id"] %}
 
 with
+
+periods as (
+
+    select * from {{ ref("int_billing_periods") }}
+
+),
+
+rated_lines as (
+
+    select * from {{ ref("int_rated_lines") }}
+    {{ only_changed(ref("int_user_periods_changed_by_lines"), ["external_user_id", "billing_period"]) }}
+    where end_nano > start_nano
+
+),
 
 lines as (
 
     select
-        *,
-        count(*) over (partition by {{ rating_period | join(", ") }}) as line_count
-    from {{ ref("int_rated_lines") }}
-    {{ only_changed(ref("int_user_periods_changed_by_lines"), ["external_user_id", "billing_period"]) }}
-    where end_nano > start_nano
+        rated_lines.*,
+        periods.is_closed,
+        {{ minor_to_nano("rated_lines.amount_minor", "rated_lines.currency_exponent") }} as nano_amount,
+        count(*) over (partition by rated_lines.{{ rating_period | join(", rated_lines.") }}) > 1
+        or (rated_lines.amount_minor <> 0 and not periods.is_closed) as is_ordered
+    from rated_lines
+    inner join periods on rated_lines.billing_period = periods.billing_period
 
 ),
 
 lines_in_order as (
 
     select * from lines
-    where line_count > 1
+    where is_ordered
 
 ),
 
@@ -49,6 +67,37 @@ parts_in_order as (
             {{ "and " if not loop.first }}session_days_with_plan.{{ column }} = lines_in_order.{{ column }}
             {%- endfor %}
 
+),
+
+cut_parts as (
+
+    -- What of a part is on a line: from_nano and to_nano are numbered as above.
+    select
+        lines.line_id,
+        lines.external_user_id,
+        lines.billing_period,
+        lines.currency,
+        lines.is_closed,
+        lines.nano_amount,
+        lines.start_nano,
+        lines.end_nano,
+        {%- for column in part_columns %}
+        parts_in_order.{{ column }},
+        {%- endfor %}
+        parts_in_order.usage_seconds,
+        parts_in_order.nano_credits as part_nano,
+        parts_in_order.end_nano - parts_in_order.nano_credits as part_start_nano,
+        greatest(parts_in_order.end_nano - parts_in_order.nano_credits, lines.start_nano) as from_nano,
+        least(parts_in_order.end_nano, lines.end_nano) as to_nano
+    from lines_in_order as lines
+    inner join parts_in_order
+        on
+            {%- for column in rating_period %}
+            {{ "and " if not loop.first }}lines.{{ column }} = parts_in_order.{{ column }}
+            {%- endfor %}
+            and lines.start_nano < parts_in_order.end_nano
+            and lines.end_nano > parts_in_order.end_nano - parts_in_order.nano_credits
+
 )
 
 select
@@ -56,9 +105,12 @@ select
     lines.external_user_id,
     lines.billing_period,
     lines.currency,
-    parts.session_id,
-    parts.usage_date,
-    parts.nano_credits::{{ wide_integer() }} as nano_credits
+    {%- for column in part_columns %}
+    parts.{{ column }},
+    {%- endfor %}
+    parts.usage_seconds::bigint as usage_seconds,
+    parts.nano_credits::{{ wide_integer() }} as nano_credits,
+    case when not lines.is_closed then 0 end::{{ wide_integer() }} as nano_amount
 from {{ changed_rows(
     ref("int_session_days_with_plan"), ref("int_user_periods_changed_by_lines"), ["external_user_id", "billing_period"],
 ) }} as parts
@@ -67,24 +119,26 @@ inner join lines
         {%- for column in rating_period %}
         {{ "and " if not loop.first }}parts.{{ column }} = lines.{{ column }}
         {%- endfor %}
-where lines.line_count = 1
+where not lines.is_ordered
 union all
 select
-    lines.line_id,
-    lines.external_user_id,
-    lines.billing_period,
-    lines.currency,
-    parts_in_order.session_id,
-    parts_in_order.usage_date,
-    (
-        least(parts_in_order.end_nano, lines.end_nano)
-        - greatest(parts_in_order.end_nano - parts_in_order.nano_credits, lines.start_nano)
-    )::{{ wide_integer() }} as nano_credits
-from lines_in_order as lines
-inner join parts_in_order
-    on
-        {%- for column in rating_period %}
-        {{ "and " if not loop.first }}lines.{{ column }} = parts_in_order.{{ column }}
-        {%- endfor %}
-        and lines.start_nano < parts_in_order.end_nano
-        and lines.end_nano > parts_in_order.end_nano - parts_in_order.nano_credits
+    cut_parts.line_id,
+    cut_parts.external_user_id,
+    cut_parts.billing_period,
+    cut_parts.currency,
+    {%- for column in part_columns %}
+    cut_parts.{{ column }},
+    {%- endfor %}
+    {{ prorated_share(
+        "cut_parts.usage_seconds", "(cut_parts.from_nano - cut_parts.part_start_nano)",
+        "(cut_parts.to_nano - cut_parts.part_start_nano)", "cut_parts.part_nano",
+    ) }}::bigint as usage_seconds,
+    (cut_parts.to_nano - cut_parts.from_nano)::{{ wide_integer() }} as nano_credits,
+    case
+        when not cut_parts.is_closed
+            then {{ share_of_money(
+                "cut_parts.nano_amount", "(cut_parts.from_nano - cut_parts.start_nano)", "(cut_parts.to_nano - cut_parts.start_nano)",
+                "(cut_parts.end_nano - cut_parts.start_nano)",
+            ) }}
+    end as nano_amount
+from cut_parts

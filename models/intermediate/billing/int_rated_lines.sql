@@ -37,6 +37,7 @@ select
     lines.end_nano,
     (lines.end_nano - lines.start_nano)::{{ wide_integer() }} as quantity_nano,
     lines.amount_minor,
+    lines.service_day_mask,
     lines.plan_name || ': ' || lines.description as description
 from lines
 where lines.end_nano > lines.start_nano or lines.amount_minor <> 0

@@ -52,6 +52,7 @@ select
     rating_periods.currency,
     rating_periods.currency_exponent,
     rating_periods.tier_model,
+    rating_periods.service_day_mask,
     rating_periods.day_count,
     rating_periods.period_day_count,
     rating_periods.fee_minor,

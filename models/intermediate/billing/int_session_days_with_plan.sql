@@ -31,6 +31,10 @@ select
     price_segments.plan_id,
     price_segments.price_valid_from,
     session_days.part_start_at_utc,
+    session_days.sandbox_id,
+    session_days.external_project_id,
+    session_days.workspace_id,
+    session_days.usage_seconds,
     session_days.nano_credits
 from session_days
 inner join price_segments

@@ -4,13 +4,15 @@
 {%- set changed_before = ref("int_user_periods_changed_by_prices") %}
 {%- set today = ref("int_rated_lines") %}
 {%- set before = source("previous_intermediate", "int_rated_lines_snapshot") %}
-{%- set columns = ["external_user_id", "billing_period", "line_id", "start_nano", "end_nano"] %}
+{%- set columns = [
+    "external_user_id", "billing_period", "line_id", "start_nano", "end_nano", "amount_minor", "currency_exponent", "service_day_mask",
+] %}
 {%- set unfinished = is_unfinished() %}
 
 {% if is_partial_build() %}
 with
 
-{{ rows_that_differ("(select * from " ~ today ~ " where end_nano > start_nano)", before, columns) }}
+{{ rows_that_differ(today, before, columns) }}
 
 {{ with_changed_user_periods(changed_before, "different", "lines", unfinished) }}
 {% else %}

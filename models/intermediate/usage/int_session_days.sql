@@ -45,6 +45,9 @@ select
     {{ billing_period("parts.usage_date") }} as billing_period,
     parts.external_user_id,
     parts.is_attributed,
+    parts.sandbox_id,
+    parts.external_project_id,
+    parts.workspace_id,
     parts.part_start_at_utc,
     parts.part_end_at_utc,
     {{ split_figures("parts") }}

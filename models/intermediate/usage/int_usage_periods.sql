@@ -129,9 +129,11 @@ select
     {{ billing_period("periods.period_start_at_utc") }} as billing_period,
     periods.period_start_at_utc,
     (periods.period_start_at_utc + interval 1 month)::timestamp as period_end_at_utc,
+    coalesce(periods.period_start_at_utc + interval 1 month <= newest_load.started_at_utc, false) as has_ended,
     coalesce(completeness.is_complete, false) as is_complete,
     closed_periods.billing_period is not null as is_closed,
     closed_periods.closed_at_utc
 from periods
+cross join newest_load
 left join completeness on periods.period_start_at_utc = completeness.period_start_at_utc
 left join closed_periods on {{ billing_period("periods.period_start_at_utc") }} = closed_periods.billing_period

@@ -1,4 +1,5 @@
--- Purpose: the sessions and days whose credits each invoice line bills, to trace a line back to the vendor's rows.
+-- Purpose: the sessions and days whose credits each invoice line bills, with their share of its amount, to trace a line back to the
+--          vendor's rows and to add up money by project, sandbox or day.
 -- Grain: one row per invoice line, session and UTC day (line_id, session_id, usage_date).
 {{ config(
     materialized="view",
@@ -9,5 +10,15 @@ select
     invoice_line_usage.line_id,
     invoice_line_usage.session_id,
     invoice_line_usage.usage_date,
-    {{ nano_to_credits("invoice_line_usage.nano_credits") }} as credits
+    {{ nano_to_credits("invoice_line_usage.nano_credits") }} as credits,
+    {{ nano_to_credits("invoice_line_usage.nano_amount") }} as amount,
+    invoice_line_usage.usage_seconds,
+    invoice_line_usage.external_user_id,
+    invoice_line_usage.external_project_id,
+    invoice_line_usage.workspace_id,
+    invoice_line_usage.sandbox_id,
+    invoice_line_usage.currency,
+    invoice_line_usage.status,
+    invoice_line_usage.invoice_period,
+    invoice_line_usage.service_period
 from {{ ref("int_invoice_line_usage") }} as invoice_line_usage

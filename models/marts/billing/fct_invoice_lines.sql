@@ -22,5 +22,6 @@ select
     invoice_lines.status,
     invoice_lines.closed_at_utc,
     invoice_lines.description,
-    invoice_lines.currency_exponent
+    invoice_lines.currency_exponent,
+    invoice_lines.service_day_mask
 from {{ ref("int_invoice_lines") }} as invoice_lines

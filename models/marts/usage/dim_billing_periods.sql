@@ -7,6 +7,7 @@ select
     {{ period_start_date("usage_periods.billing_period") }} as period_start_date,
     usage_periods.period_start_at_utc,
     usage_periods.period_end_at_utc,
+    usage_periods.has_ended,
     usage_periods.is_complete,
     usage_periods.is_closed,
     usage_periods.closed_at_utc

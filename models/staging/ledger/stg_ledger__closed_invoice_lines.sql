@@ -19,5 +19,6 @@ select
     closed_invoice_lines.currency,
     closed_invoice_lines.currency_exponent,
     closed_invoice_lines.description,
-    closed_invoice_lines.closed_at_utc
+    closed_invoice_lines.closed_at_utc,
+    closed_invoice_lines.service_day_mask
 from {{ source("ledger", "closed_invoice_lines") }} as closed_invoice_lines

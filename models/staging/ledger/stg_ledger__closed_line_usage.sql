@@ -7,5 +7,10 @@ select
     closed_line_usage.session_id,
     closed_line_usage.usage_date,
     closed_line_usage.credits,
-    closed_line_usage.invoice_period
+    closed_line_usage.invoice_period,
+    closed_line_usage.amount,
+    closed_line_usage.usage_seconds,
+    closed_line_usage.sandbox_id,
+    closed_line_usage.external_project_id,
+    closed_line_usage.workspace_id
 from {{ source("ledger", "closed_line_usage") }} as closed_line_usage

@@ -22,6 +22,7 @@ from itertools import combinations
 from typing import Any, NamedTuple
 
 from oracle import NANO, UNATTRIBUTED, Mart, Session, day_name, day_parts, month_name, month_number, round_half_away
+from share_oracle import running_differences, shares, whole_units
 
 # --- What is known -------------------------------------------------------------------------------------------------
 
@@ -118,6 +119,14 @@ class Prices:
         return dict(rows)
 
 
+class Place(NamedTuple):
+    """Where a session ran."""
+
+    external_project_id: str | None = None
+    workspace_id: str | None = None
+    sandbox_id: str | None = None
+
+
 class DayPart(NamedTuple):
     """A session's part on one UTC day (rule 13); nobody's is `(unattributed)`'s."""
 
@@ -126,12 +135,22 @@ class DayPart(NamedTuple):
     usage_date: str
     part_start: int
     nano_credits: int
+    seconds: int = 0
+    place: Place = Place()
 
 
 def day_parts_of(sessions: Iterable[Session]) -> list[DayPart]:
     """The sessions as billing reads them: by UTC day."""
     return [
-        DayPart(part.session.session_id, user, day_name(day), part.start, part.nano_credits)
+        DayPart(
+            part.session.session_id,
+            user,
+            day_name(day),
+            part.start,
+            part.nano_credits,
+            part.seconds,
+            Place(part.session.project, part.session.workspace, part.session.sandbox),
+        )
         for (user, day), own in day_parts(sessions).items()
         for part in own
     ]
@@ -160,6 +179,8 @@ class Line(NamedTuple):
     quantity_credits: int
     unit_price: int | None
     amount_minor: int
+    days: tuple[str, ...] = ()
+    """Rule 40: the days that it is for; of an adjustment, all days of the period that it corrects."""
 
 
 class Piece(NamedTuple):
@@ -169,6 +190,10 @@ class Piece(NamedTuple):
     session_id: str
     usage_date: str
     credits: int
+    seconds: int = 0
+    place: Place = Place()
+    share: int = 0
+    """Rule 39: its share of the line's amount, in billionths of the currency unit."""
 
 
 Lines = tuple[Line, ...]
@@ -296,19 +321,26 @@ def fill(parts: Iterable[DayPart], vessels: Iterable[tuple[LineKey, int]]) -> Pi
     pieces, start = [], 0
     for part in parts:
         end, line_start = start + part.nano_credits, 0
+        cut: list[tuple[LineKey, int]] = []
         for key, quantity in vessels:
             share = min(end, line_start + quantity) - max(start, line_start)
             if share > 0:
-                pieces.append(Piece(key, part.session_id, part.usage_date, share))
+                cut.append((key, share))
             line_start += quantity
+        seconds = running_differences(part.seconds, [share for _, share in cut])
+        pieces += [
+            Piece(key, part.session_id, part.usage_date, share, own, part.place)
+            for (key, share), own in zip(cut, seconds, strict=True)
+        ]
         start = end
     return tuple(pieces)
 
 
 def rated_line_steps(
-    prices: Prices, user: str, period: str, price: Price, days: int, parts: Sequence[DayPart]
+    prices: Prices, user: str, period: str, price: Price, stretch: Sequence[str], parts: Sequence[DayPart]
 ) -> tuple[Lines, Pieces]:
-    """The lines and pieces of one stretch of so many days: fee, included, usage by tier, minimum."""
+    """The lines and pieces of one stretch: fee, included, usage by tier, minimum."""
+    days = len(stretch)
     month_days = len(days_of(period))
     currency = prices.currency_of[price.plan_id]
     minor = 10 ** prices.exponent_of[currency]
@@ -337,7 +369,9 @@ def rated_line_steps(
         *usage,
         Line(key("minimum"), 0, None, shortfall),
     ]
-    standing = tuple(line for line in lines if line.quantity_credits != 0 or line.amount_minor != 0)
+    standing = tuple(
+        line._replace(days=tuple(stretch)) for line in lines if line.quantity_credits != 0 or line.amount_minor != 0
+    )
     return standing, fill(parts, ((line.key, line.quantity_credits) for line in standing))
 
 
@@ -355,7 +389,7 @@ def recompute(prices: Prices, parts: Iterable[DayPart], periods: Sequence[str]) 
             used = own.get((user, period), [])
             for price, days in stretches(prices, user, period, {part.usage_date for part in used}).items():
                 in_stretch = [part for part in used if part.usage_date in days]
-                more_lines, more_pieces = rated_line_steps(prices, user, period, price, len(days), in_stretch)
+                more_lines, more_pieces = rated_line_steps(prices, user, period, price, days, in_stretch)
                 lines += more_lines
                 pieces += more_pieces
     return tuple(lines), tuple(pieces)
@@ -394,7 +428,8 @@ def adjustments(recomputed: tuple[Lines, Pieces], ledger: Ledger, first_open: st
     """
     quantities: dict[LineKey, int] = defaultdict(int)
     amounts: dict[LineKey, int] = defaultdict(int)
-    shares: dict[tuple[LineKey, str, str], int] = defaultdict(int)
+    changes: dict[tuple[LineKey, str, str], list[int]] = defaultdict(lambda: [0, 0])
+    places: dict[tuple[LineKey, str, str], tuple[str, Place]] = {}
 
     def adjustment(line: LineKey) -> LineKey:
         return LineKey(line.external_user_id, first_open, line.service_period, "adjustment", line.currency)
@@ -406,12 +441,22 @@ def adjustments(recomputed: tuple[Lines, Pieces], ledger: Ledger, first_open: st
                 amounts[adjustment(line.key)] += sign * line.amount_minor
         for piece in pieces:
             if piece.line.service_period in ledger.closed_periods:
-                shares[adjustment(piece.line), piece.session_id, piece.usage_date] += sign * piece.credits
-    changed = tuple(Piece(*key, share) for key, share in shares.items() if share != 0)
+                where = adjustment(piece.line), piece.session_id, piece.usage_date
+                changes[where][0] += sign * piece.credits
+                changes[where][1] += sign * piece.seconds
+                # Where it is today; else where it was when it was closed last.
+                known = ("today" if sign > 0 else piece.line.invoice_period, piece.place)
+                places[where] = max(places.get(where, ("", Place())), known, key=lambda found: found[0])
+    # Rule 39: an adjustment's pieces are in the order of their days and sessions.
+    changed = tuple(
+        Piece(*where, credits=changes[where][0], seconds=changes[where][1], place=places[where][1])
+        for where in sorted(changes, key=lambda where: (where[2], where[1]))
+        if changes[where][0] != 0
+    )
     moved = {piece.line for piece in changed}
     return (
         tuple(
-            Line(key, quantities[key], None, amounts[key])
+            Line(key, quantities[key], None, amounts[key], days_of(key.service_period))
             for key in amounts
             if quantities[key] != 0 or amounts[key] != 0 or key in moved
         ),
@@ -427,13 +472,22 @@ def invoice(prices: Prices, parts: Iterable[DayPart], ledger: Ledger) -> Billing
         return Billing(None, None, None, ((), ()), (), ())
     recomputed = recompute(prices, parts, periods_between(first, last))
     adjusting_lines, adjusting_pieces = adjustments(recomputed, ledger, first_open)
-    return Billing(
-        first,
-        first_open,
-        last,
-        recomputed,
-        (*(line for line in recomputed[0] if line.key.service_period >= first_open), *adjusting_lines),
-        (*(piece for piece in recomputed[1] if piece.line.service_period >= first_open), *adjusting_pieces),
+    lines = (*(line for line in recomputed[0] if line.key.service_period >= first_open), *adjusting_lines)
+    pieces = (*(piece for piece in recomputed[1] if piece.line.service_period >= first_open), *adjusting_pieces)
+    exponents = {**ledger.exponents, **prices.exponent_of}
+    return Billing(first, first_open, last, recomputed, lines, with_shares(lines, pieces, exponents))
+
+
+def with_shares(lines: Lines, pieces: Pieces, exponents: Mapping[str, int]) -> Pieces:
+    """Rule 39: the pieces, which are in their order, with their shares of the amounts of their lines."""
+    amounts = {line.key: line.amount_minor * 10 ** (9 - exponents[line.key.currency]) for line in lines}
+    own: dict[LineKey, list[Piece]] = defaultdict(list)
+    for piece in pieces:
+        own[piece.line].append(piece)
+    return tuple(
+        piece._replace(share=share)
+        for key, of_line in own.items()
+        for piece, share in zip(of_line, shares(amounts[key], [piece.credits for piece in of_line]), strict=True)
     )
 
 
@@ -472,6 +526,9 @@ def fct_invoice_lines(ledger: Ledger, billing: Billing) -> Mart:
                 "quantity_credits": line.quantity_credits,
                 "unit_price": line.unit_price,
                 "amount_minor": line.amount_minor,
+                "service_day_mask": None
+                if line.key.line_type == "adjustment"
+                else sum(2 ** (int(day[8:]) - 1) for day in line.days),
                 "status": status,
             },
         )
@@ -481,8 +538,62 @@ def fct_invoice_lines(ledger: Ledger, billing: Billing) -> Mart:
 
 def fct_invoice_line_usage(ledger: Ledger, billing: Billing) -> Mart:
     """All pieces, closed and open, by line, session and day."""
-    pieces = ledger.pieces + billing.pieces
-    return _unique(((p.line, p.session_id, p.usage_date), {"credits": p.credits}) for p in pieces)
+    closed, opened = ((piece, "closed") for piece in ledger.pieces), ((piece, "open") for piece in billing.pieces)
+    return _unique(
+        (
+            (p.line, p.session_id, p.usage_date),
+            {
+                "credits": p.credits,
+                "share": p.share,
+                "usage_seconds": p.seconds,
+                **p.place._asdict(),
+                "external_user_id": p.line.external_user_id,
+                "currency": p.line.currency,
+                "status": status,
+                "invoice_period": p.line.invoice_period,
+                "service_period": p.line.service_period,
+            },
+        )
+        for p, status in (*closed, *opened)
+    )
+
+
+def fct_invoice_breakdown(ledger: Ledger, billing: Billing) -> Mart:
+    """Rule 39: each line by project and workspace in whole minor units; one row where nothing was used."""
+    used: dict[LineKey, dict[tuple[str | None, ...], list[int]]] = defaultdict(lambda: defaultdict(list))
+    for piece in ledger.pieces + billing.pieces:
+        used[piece.line][piece.place[:2]].append(piece.credits)
+    mart: Mart = {}
+    for key, line in fct_invoice_lines(ledger, billing).items():
+        groups = used[LineKey(*key)] or {(None, None): []}
+        in_order = {
+            place: groups[place] for place in sorted(groups, key=lambda p: [(cell is None, cell or "") for cell in p])
+        }
+        for place, units in whole_units(line["amount_minor"], in_order).items():
+            mart[*key, *place] = {"credits": sum(groups[place]), "amount_minor": units, "status": line["status"]}
+    return mart
+
+
+def fct_revenue_days(ledger: Ledger, billing: Billing, exponents: Mapping[str, int]) -> Mart:
+    """Rule 40: usage on its day, with its share; what has no usage in even parts on the days of its line."""
+    used: dict[LineKey, list[tuple[str, str | None, int, int]]] = defaultdict(list)
+    for p in ledger.pieces + billing.pieces:
+        used[p.line].append((p.usage_date, p.place.external_project_id, p.credits, p.share))
+    mart: Mart = {}
+    for line in ledger.lines + billing.lines:
+        key, days = line.key, sorted(line.days)
+        money = line.amount_minor * 10 ** (9 - exponents[key.currency])
+        spread = [
+            (day, None, 0, part) for day, part in zip(days, running_differences(money, [1] * len(days)), strict=True)
+        ]
+        for day, project, credits, share in used[key] or spread:
+            row = mart.setdefault(
+                (key.line_type, key.external_user_id, key.plan_id, key.currency, project, day, key.invoice_period),
+                {"service_period": period_of(day), "is_elapsed": True, "credits": 0, "revenue": 0},
+            )
+            row["credits"] += credits
+            row["revenue"] += share
+    return mart
 
 
 def _unique(rows: Iterable[tuple[Any, dict[str, Any]]]) -> Mart:

@@ -17,6 +17,7 @@ from typing import Any
 import duckdb
 
 import billing_oracle
+import histories
 import oracle
 import pipeline
 import tenants
@@ -39,10 +40,13 @@ _ALWAYS = oracle.read_time("0001-01-01") or 0
 def session_text(session: RawSession) -> str:
     """A session as a row, spelt in one of many ways, and the same way each time."""
     rng = random.Random(repr(session))
+    project, workspace = histories.place_of(session)
     fields = {
         "id": quoted(session.session_id),
         "external_user_id": quoted(session.user),
         "computer_id": quoted(session.sandbox),
+        "external_project_id": quoted(project),
+        "workspace_id": quoted(workspace),
         "started_at": quoted(tenants.time_text(session.start, rng)),
         "ended_at": "null" if session.end is None else quoted(tenants.time_text(session.end, rng)),
         # Where a session that runs ends so far (rule 12), so that nothing depends on when the warehouse asks.
@@ -107,6 +111,9 @@ def expected_billing(state: State, parts: list[DayPart], ledger: Ledger, billing
     for key, line in lines.items():
         line["currency_exponent"] = exponents[key[4]]
         line["amount"] = billing_oracle.thousandths(line["amount_minor"], exponents[key[4]])
+    breakdown = billing_oracle.fct_invoice_breakdown(ledger, billing)
+    for key, row in breakdown.items():
+        row["amount"] = billing_oracle.thousandths(row["amount_minor"], exponents[key[4]])
     invoices, margin = billing_oracle.invoices(ledger, billing), billing_oracle.margin(ledger, billing)
     for rows in (invoices, margin):
         for key, row in rows.items():
@@ -126,11 +133,46 @@ def expected_billing(state: State, parts: list[DayPart], ledger: Ledger, billing
     return {
         "fct_invoice_lines": lines,
         "fct_invoice_line_usage": billing_oracle.fct_invoice_line_usage(ledger, billing),
+        "fct_invoice_breakdown": breakdown,
+        "fct_revenue_days": billing_oracle.fct_revenue_days(ledger, billing, exponents),
+        "rpt_month_over_month": month_over_month(invoices, lines, billing),
         "fct_invoices": invoices,
         "rpt_margin": margin,
         "rpt_price_drift": drift,
         "rpt_unbilled_usage": unbilled,
     }
+
+
+REVENUE_KEY = (
+    *("line_type", "external_user_id", "plan_id", "currency", "external_project_id", "service_date", "recognized_in"),
+)
+
+
+def month_over_month(invoices: Mart, lines: Mart, billing: Billing) -> Mart:
+    """Each invoice beside that of the month before; users who are new, or gone, by lines other than adjustments."""
+    months = {(user, period) for user, period, _, line_type, *_ in lines if line_type != "adjustment"}
+    nothing = {"credits": 0, "amount": 0}
+    after = {(user, billing_oracle.next_period(period), currency) for user, period, currency in invoices}
+    mart: Mart = {}
+    for user, period, currency in {*invoices, *after}:
+        if billing.last_period is None or period > billing.last_period:
+            continue
+        before = oracle.month_name(oracle.month_number(period) - 1)
+        today, earlier = (
+            invoices.get((user, period, currency), nothing),
+            invoices.get((user, before, currency), nothing),
+        )
+        mart[user, period, currency] = {
+            "credits": today["credits"],
+            "previous_credits": earlier["credits"],
+            "credits_difference": today["credits"] - earlier["credits"],
+            "amount": today["amount"],
+            "previous_amount": earlier["amount"],
+            "amount_difference": today["amount"] - earlier["amount"],
+            "is_new_user": (user, period) in months and (user, before) not in months,
+            "is_lost_user": (user, period) not in months and (user, before) in months,
+        }
+    return mart
 
 
 def closed_periods(ledger: Ledger) -> Mart:
@@ -197,14 +239,28 @@ def read_billing(rows_of_query: Callable[[str], list[dict[str, Any]]]) -> dict[s
     } == (invoices)
     for row in (*lines, *by_invoice):
         assert (row["status"] == "closed") == (row["closed_at_utc"] is not None), f"status and time: {row}"
-    pieces = _rows("fct_invoice_line_usage")
+    # With nine decimals, not three as other amounts.
+    pieces = rows_of_query("select * rename (amount as share) from marts.fct_invoice_line_usage")
     assert {row["line_id"] for row in pieces} <= keys.keys(), "a piece is of no line"
+    breakdown = _rows("fct_invoice_breakdown")
+    assert {row["line_id"] for row in breakdown} == keys.keys(), "a breakdown is of no line, or a line has none"
     user_columns = ("external_user_id", "service_period", "currency")
     unbilled = [row for row in _rows("rpt_unbilled_usage") if row["reason"] != "rejected"]
     marts: dict[str, list[tuple[Any, dict[str, Any]]]] = {
         "fct_invoice_lines": [(LineKey(*_take(row, *LineKey._fields)), row) for row in lines],
         "fct_invoice_line_usage": [
             ((keys[row["line_id"]], *_take(row, "session_id", "usage_date")), row) for row in pieces
+        ],
+        "fct_invoice_breakdown": [
+            ((*keys[row["line_id"]], *_take(row, "external_project_id", "workspace_id")), row) for row in breakdown
+        ],
+        # With nine decimals, not three as other amounts.
+        "fct_revenue_days": [
+            (_take(row, *REVENUE_KEY), row)
+            for row in rows_of_query("select * rename (amount as revenue) from marts.fct_revenue_days")
+        ],
+        "rpt_month_over_month": [
+            (_take(row, "external_user_id", "invoice_period", "currency"), row) for row in _rows("rpt_month_over_month")
         ],
         "fct_invoices": [(_take(row, "external_user_id", "invoice_period", "currency"), row) for row in by_invoice],
         "rpt_margin": [(_take(row, *user_columns), row) for row in _rows("rpt_margin")],
@@ -250,15 +306,35 @@ def broken_invariants(marts: Mapping[str, Mart], parts: Iterable[DayPart], billi
             found.append(f"rule 27: {user_period} {stands[user_period]}, recomputed {today[user_period]}")
     # Rule 29: a line's pieces sum to its quantity, those of a session's day to its credits today.
     by_line: dict[LineKey, int] = defaultdict(int)
+    money: dict[LineKey, int] = defaultdict(int)
     by_day: dict[tuple[str, str, str], int] = defaultdict(int)
     for (line_key, session, day), row in marts["fct_invoice_line_usage"].items():
         by_line[line_key] += row["credits"]
+        money[line_key] += row["share"]
         by_day[line_key.external_user_id, session, day] += row["credits"]
         if day[:7] != line_key.service_period:
             found.append(f"rule 29: a piece of {day} on {line_key}")
+    broken_down: dict[LineKey, list[int]] = defaultdict(lambda: [0, 0])
+    for (*cells, _, _), row in marts["fct_invoice_breakdown"].items():
+        broken_down[LineKey(*cells)][0] += row["credits"]
+        broken_down[LineKey(*cells)][1] += row["amount_minor"]
     for line_key, row in lines.items():
         if by_line[line_key] != row["quantity_credits"]:
             found.append(f"rule 29: the pieces of {line_key} sum to {by_line[line_key]}, not {row['quantity_credits']}")
+        # Rule 39: so do their shares and its breakdown, to its amount.
+        if line_key in money and money[line_key] != row["amount"] * 10**6:
+            found.append(f"rule 39: the shares of {line_key} sum to {money[line_key]}, not {row['amount']} thousandths")
+        if broken_down[line_key] != [row["quantity_credits"], row["amount_minor"]]:
+            found.append(f"rule 39: the breakdown of {line_key} is {broken_down[line_key]}")
+    # Rule 40: the days of each invoice sum to it.
+    earned: dict[tuple[str, str, str], list[int]] = defaultdict(lambda: [0, 0])
+    for (_, user, _, currency, _, _, recognized_in), row in marts["fct_revenue_days"].items():
+        earned[user, recognized_in, currency][0] += row["credits"]
+        earned[user, recognized_in, currency][1] += row["revenue"]
+    for invoice, row in marts["fct_invoices"].items():
+        if earned.pop(invoice, [0, 0]) != [row["credits"], row["amount"] * 10**6]:
+            found.append(f"rule 40: the days of {invoice} do not sum to {row}")
+    found += [f"rule 40: revenue without an invoice: {invoice}" for invoice in earned]
     first = billing.first_billing_period
     credits = {
         (part.external_user_id, part.session_id, part.usage_date): part.nano_credits
@@ -300,8 +376,9 @@ CLOSED_ROWS = {
     " and billing_period <= '{0}'",
     "lines": "select * from marts.fct_invoice_lines where status = 'closed' and invoice_period <= '{0}'",
     "invoices": "select * from marts.fct_invoices where status = 'closed' and invoice_period <= '{0}'",
-    "pieces": "select pieces.* from marts.fct_invoice_line_usage as pieces inner join marts.fct_invoice_lines as lines"
-    " on pieces.line_id = lines.line_id where lines.status = 'closed' and lines.invoice_period <= '{0}'",
+    "pieces": "select * from marts.fct_invoice_line_usage where status = 'closed' and invoice_period <= '{0}'",
+    "breakdown": "select * from marts.fct_invoice_breakdown where status = 'closed' and invoice_period <= '{0}'",
+    "revenue": "select * from marts.fct_revenue_days where status = 'closed' and recognized_in <= '{0}'",
 }
 """What is closed with the periods up to one: all columns of all rows, of the ledger and of what shows it."""
 
@@ -315,9 +392,12 @@ _SHOWN = (
     "select * exclude (status, closed_at_utc, invoice_period_start_date, service_period_start_date)"
     " from marts.fct_invoice_lines"
     " where invoice_period = '{0}' and status = '{1}'",
-    "select pieces.* from marts.fct_invoice_line_usage as pieces inner join marts.fct_invoice_lines as lines"
-    " on pieces.line_id = lines.line_id where lines.invoice_period = '{0}' and lines.status = '{1}'",
+    "select line_id, session_id, usage_date, credits, invoice_period, amount, usage_seconds, sandbox_id,"
+    " external_project_id, workspace_id from marts.fct_invoice_line_usage"
+    " where invoice_period = '{0}' and status = '{1}'",
     "select * exclude (status, closed_at_utc) from marts.fct_invoices where invoice_period = '{0}' and status = '{1}'",
+    "select * exclude (status) from marts.fct_invoice_breakdown where invoice_period = '{0}' and status = '{1}'",
+    "select * exclude (status) from marts.fct_revenue_days where recognized_in = '{0}' and status = '{1}'",
 )
 
 
@@ -329,5 +409,5 @@ def period_shown(warehouse: Path, period: str, status: str) -> list[Table]:
 def period_frozen(warehouse: Path, period: str) -> list[Table]:
     """The lines and pieces that the ledger holds of a period, in the shape in which the marts show them."""
     lines = f"select * exclude (closed_at_utc) from ledger.closed_invoice_lines where invoice_period = '{period}'"
-    pieces = f"select * exclude (invoice_period) from ledger.closed_line_usage where invoice_period = '{period}'"
+    pieces = f"select * from ledger.closed_line_usage where invoice_period = '{period}'"
     return [table_rows(warehouse, lines), table_rows(warehouse, pieces)]

@@ -36,7 +36,8 @@ USAGE = """
 create or replace table {database}.intermediate.int_session_days as
 select
     session_id, usage_date, strftime(usage_date, '%Y-%m') as billing_period, external_user_id,
-    external_user_id <> '(unattributed)' as is_attributed, make_timestamp(part_start) as part_start_at_utc, nano_credits
+    external_user_id <> '(unattributed)' as is_attributed, make_timestamp(part_start) as part_start_at_utc,
+    nano_credits, usage_seconds, external_project_id, workspace_id, sandbox_id
 from parts;
 create or replace table {database}.intermediate.int_user_days as
 select external_user_id, usage_date, billing_period, sum(nano_credits) as nano_credits
@@ -47,7 +48,8 @@ select
     min(usage_date) filter (where nano_credits > 0) as first_credits_date
 from {database}.intermediate.int_session_days group by all;
 -- Later than all usage, so that no part lies beyond the newest load's month (rule 37).
-create or replace table {database}.staging.stg_miosa__loads as select timestamp '9999-12-31' as started_at_utc;
+create or replace table {database}.staging.stg_miosa__loads as
+select timestamp '9999-12-31' as started_at_utc, 'usage_sessions' as resource;
 create or replace table {database}.intermediate.int_sandbox_owners (sandbox_id varchar, external_user_id varchar);
 create or replace table {database}.staging.stg_miosa__usage_sessions (
     external_user_id varchar, started_at_utc timestamp, cost_nano_credits bigint, rejection_reason varchar
@@ -163,9 +165,10 @@ class BillingWarehouse:
         load_seeds(self.connection, folder)
         execute(
             "create or replace temp table parts (session_id varchar, external_user_id varchar, usage_date date, "
-            "part_start bigint, nano_credits bigint)"
+            "part_start bigint, nano_credits bigint, usage_seconds bigint, external_project_id varchar,"
+            " workspace_id varchar, sandbox_id varchar)"
         )
-        rows = list(parts)
+        rows = [(*part[:-1], *part.place) for part in parts]
         if rows:
             cells = list(map(list, zip(*rows, strict=True)))
             execute("insert into parts select " + ", ".join("unnest(?)" for _ in cells), cells)
@@ -182,10 +185,10 @@ class BillingWarehouse:
             " from marts.fct_invoice_lines where status = 'open' and invoice_period = ?",
             [period],
         )
+        columns = ", ".join(name for name, *_ in execute("describe ledger.closed_line_usage").fetchall())
         execute(
-            "insert into ledger.closed_line_usage by name select pieces.*, lines.invoice_period "
-            "from marts.fct_invoice_line_usage as pieces inner join marts.fct_invoice_lines as lines using (line_id) "
-            "where lines.status = 'open' and lines.invoice_period = ?",
+            f"insert into ledger.closed_line_usage ({columns}) select {columns} "
+            "from marts.fct_invoice_line_usage where status = 'open' and invoice_period = ?",
             [period],
         )
         execute(f"insert into ledger.closed_periods (billing_period, closed_at_utc) values (?, {now})", [period])

@@ -104,6 +104,12 @@ class Schedule:
     """The default plans with their prices, the currencies, and the variables."""
 
 
+def place_of(row: RawSession) -> tuple[str | None, str | None]:
+    """Project and workspace of a session: always the same ones of what is known of it, others once it is corrected."""
+    rng = random.Random(repr((row.session_id, row.start, row.nano_credits)))
+    return rng.choice((None, "p", "P", "\u00e9")), rng.choice((None, "w", "w|"))
+
+
 def session_day_parts(state: State) -> list[DayPart]:
     """Whose each session is (rule 9), its interval (rule 12), and its parts by UTC day (rule 13)."""
     return billing_oracle.day_parts_of(
@@ -111,8 +117,8 @@ def session_day_parts(state: State) -> list[DayPart]:
             session_id=row.session_id,
             user=oracle.session_user(row.user, row.sandbox, row.start, state.owners),
             sandbox=row.sandbox,
-            project=None,
-            workspace=None,
+            project=place_of(row)[0],
+            workspace=place_of(row)[1],
             start=row.start,
             end=oracle.session_end(row.start, row.end, row.seconds, state.asked_at),
             is_running=row.end is None,

@@ -37,7 +37,12 @@ from simulator.usage_reports import UsageShape
 from tenants import Rows, Span
 
 ROOT = Path(__file__).resolve().parents[3]
-DECIMALS = {"utilization": 6, "amount": 3, "difference_amount": 3, "current_amount": 3, "upgrade_amount": 3}
+DECIMALS = {
+    "utilization": 6,
+    **dict.fromkeys(("amount", "difference_amount", "current_amount", "upgrade_amount"), 3),
+    **dict.fromkeys(("previous_amount", "amount_difference"), 3),
+    **dict.fromkeys(("amount_change_ratio", "amount_share"), 6),
+}
 """Of columns that have others than credits have."""
 
 EXTRACT_SECONDS = 180
