@@ -23,7 +23,7 @@ def working(name: str, settings: FileSettings, unfinished: str = "nothing unfini
 
     `unfinished` is the part of the message of an unexpected error that describes the state it leaves.
     """
-    os.umask(0o077)
+    _umasks.append(os.umask(0o077))
     logging.basicConfig(stream=sys.stderr, format=f"{name}: %(message)s", level=logging.WARNING)
     logging.getLogger("miosa_billing").setLevel(logging.DEBUG if settings.verbose else logging.WARNING)
     for handler in logging.getLogger().handlers:
@@ -43,6 +43,11 @@ def working(name: str, settings: FileSettings, unfinished: str = "nothing unfini
         # If ids must not be shown, texts that are not ours must not be either: they may contain ids.
         text = "" if settings.id_hash_key else " ".join(redacted(str(error), settings).split())[:300]
         raise ExtractError(f"unexpected {type(error).__name__}: {text}: {unfinished}; please report this") from error
+
+
+def users_umask() -> int:
+    """The umask that the user had, for files that are meant for others; the commands' own files are their owner's."""
+    return _umasks[0] if _umasks else 0o077
 
 
 def outcome(command: click.Command, name: str, stopped: str, arguments: Sequence[str] | None) -> tuple[int, str]:
@@ -130,6 +135,7 @@ class _Redact(logging.Filter):
 
 
 _signals: list[int] = []
+_umasks: list[int] = []
 
 
 def _on_signal(number: int, frame: FrameType | None) -> NoReturn:

@@ -1,0 +1,48 @@
+"""The warehouse as publishers see it: proven marts, and the build that made them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from core.database.connection import Database
+from core.database.opening import open_for_reading
+from core.errors import WarehouseError
+from core.settings import FileSettings
+from core.sql_files import sql_files
+from publish.builds import require_proven
+
+sql = sql_files(__file__)
+
+
+@dataclass(frozen=True)
+class Marts:
+    """The marts of one build. All dates that go into a file come from here, so that a rerun gives the same bytes."""
+
+    database: Database
+    build_id: str
+    """dbt's id of the run that made the marts; a dash where no run is recorded."""
+    built_at: datetime
+    """When that run ended (began, if it did not end), UTC without a zone."""
+    unproven: str | None
+    """Why the figures are not proven: whatever is made from them must show it. None if they are."""
+
+    def require_period(self, period: str) -> None:
+        """Refuse a period that the marts do not have. Raises `WarehouseError`."""
+        if self.database.query(sql("has_period"), [period]) == [(True,)]:
+            return
+        ((first, last),) = self.database.query(sql("periods"), [])
+        has = f"it has {first} to {last}" if first else "it has none yet: run `python -m extract`, then `dbt build`"
+        raise WarehouseError(f"{self.database.path} has no billing period {period}: {has}")
+
+
+@contextlib.contextmanager
+def open_marts(settings: FileSettings, *, allow_unproven: bool) -> Iterator[Marts]:
+    """Open the marts for reading. Raises `WarehouseError`, also where no build has proven them."""
+    with open_for_reading(settings.warehouse, settings.lock_seconds) as database:
+        unproven = require_proven(database.query, settings.warehouse, allow_unproven=allow_unproven)
+        rows = [] if unproven == "no build of it is recorded" else database.query(sql("newest_build"), [])
+        build_id, built_at = rows[0] if rows else ("-", datetime(1970, 1, 1))
+        yield Marts(database, build_id, built_at, unproven)
