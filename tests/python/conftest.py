@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import hypothesis
 import pytest
+
+import delivered as delivery
 
 # Files that take longest go first, so that no worker starts one when the other is done.
 LONGEST = (
@@ -46,3 +50,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for item in items:
             if "slow" in item.keywords:
                 item.add_marker(pytest.mark.skip(reason="runs with --full"))
+
+
+@pytest.fixture(scope="session")
+def delivered(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A warehouse with two closed periods and an open one (`delivered.py`); nobody changes it."""
+    return delivery.delivered(tmp_path_factory)
