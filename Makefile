@@ -3,13 +3,14 @@
 PYTHON ?= python3
 VENV := .venv
 SPARK_VENV := .venv-spark
+METRICS_VENV := .venv-metrics
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 # The makefile never needs the key of the real API; what it starts gets one of its own.
 unexport MIOSA_API_KEY
 
-.PHONY: help setup setup-dev demo test test-spark test-full lint audit bench-build bench-extract bench-forecast bench-pace bench-quotas backup-ledger restore-ledger docs lock clean
+.PHONY: help setup setup-dev demo test test-spark test-metrics test-full lint audit bench-build bench-extract bench-forecast bench-pace bench-quotas backup-ledger restore-ledger docs lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{ printf "  make %-14s %s\n", $$1, $$2 }'
@@ -51,6 +52,15 @@ $(SPARK_VENV)/.installed: requirements-spark.lock
 test-spark: $(SPARK_VENV)/.installed ## the same models on a Spark cluster of this machine: every mart as DuckDB's (needs Java 17)
 	@java -version 2> /dev/null || { echo "make: Spark needs Java 17 or newer on the PATH"; exit 1; }
 	$(SPARK_VENV)/bin/python -m pytest --numprocesses=0 tests/spark
+
+# MetricFlow brings a planner of its own, so it lives in an environment of its own too.
+$(METRICS_VENV)/.installed: requirements-metrics.lock
+	$(PYTHON) -m venv $(METRICS_VENV)
+	$(METRICS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+test-metrics: $(METRICS_VENV)/.installed ## every metric, queried by MetricFlow: the figure that the marts hold
+	$(METRICS_VENV)/bin/python -m pytest --numprocesses=0 tests/metrics
 
 test-full: setup-dev lint ## the same, with the long property tests (20,000 sessions, 5 seeds)
 	$(BIN)/python -m pytest --full
@@ -113,13 +123,15 @@ docs: setup ## the documentation site of the warehouse, in target/static_index.h
 	@echo 'Open target/static_index.html in a browser.'
 
 lock: ## new lock files from pyproject.toml (needs uv)
-	rm -f requirements.lock requirements-dev.lock requirements-spark.lock
+	rm -f requirements.lock requirements-dev.lock requirements-spark.lock requirements-metrics.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-strip-extras --no-header \
 		pyproject.toml --extra dev -o requirements-dev.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-strip-extras --no-header \
 		pyproject.toml -c requirements-dev.lock -o requirements.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-strip-extras --no-header \
 		pyproject.toml --extra dev --extra spark -c requirements-dev.lock -o requirements-spark.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-strip-extras --no-header \
+		pyproject.toml --extra dev --extra metrics -c requirements-dev.lock -o requirements-metrics.lock
 	cd benchmarks && for peer in dlt peers; do uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-strip-extras --no-header requirements-$$peer.in -o requirements-$$peer.lock; done
 
