@@ -195,6 +195,7 @@ FAULTS = {
         "    null::varchar as external_project_id,\n    line_usage.usage_date as",
     ),
     "adjustments make new users": ("rpt_month_over_month", "where lines.line_type <> 'adjustment'", ""),
+    "adjustments make cohorts": ("rpt_revenue_retention", "where lines.line_type <> 'adjustment'", ""),
     "a moved session adjusts nothing": ("int_adjustments", "or moved.external_user_id is not null", ""),
 }
 """In words, and as a change of a compiled model."""

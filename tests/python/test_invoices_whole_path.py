@@ -39,7 +39,7 @@ CLOSES = (True, True, True)
 
 BILLING_MARTS = (
     *("fct_invoices", "fct_invoice_lines", "fct_invoice_line_usage", "fct_invoice_breakdown"),
-    *("fct_revenue_days", "rpt_month_over_month"),
+    *("fct_revenue_days", "rpt_month_over_month", "rpt_revenue_retention"),
     *("rpt_margin", "rpt_price_drift", "rpt_unbilled_usage"),
 )
 
@@ -216,6 +216,7 @@ def test_rules_18_to_31_hold_for_every_user_after_every_step_and_what_is_closed_
         "update intermediate.int_revenue_usage_days set nano_amount = nano_amount + 1 where recognized_in = {first}",
         "update ledger.closed_invoice_lines set service_day_mask = 1 where line_type = 'fee' and service_day_mask > 1",
         "update marts.rpt_month_over_month set is_new_user = not is_new_user",
+        "update marts.rpt_revenue_retention set retained_amount = retained_amount - 0.001",
         "update marts.rpt_margin set amount_minor = amount_minor + 1",
         "update marts.rpt_unbilled_usage set credits = credits + 0.000000001",
         "update ledger.closed_periods set line_count = line_count + 1",

@@ -136,6 +136,7 @@ def expected_billing(state: State, parts: list[DayPart], ledger: Ledger, billing
         "fct_invoice_breakdown": breakdown,
         "fct_revenue_days": billing_oracle.fct_revenue_days(ledger, billing, exponents),
         "rpt_month_over_month": month_over_month(invoices, lines, billing),
+        "rpt_revenue_retention": revenue_retention(lines),
         "fct_invoices": invoices,
         "rpt_margin": margin,
         "rpt_price_drift": drift,
@@ -172,6 +173,29 @@ def month_over_month(invoices: Mart, lines: Mart, billing: Billing) -> Mart:
             "is_new_user": (user, period) in months and (user, before) not in months,
             "is_lost_user": (user, period) not in months and (user, before) in months,
         }
+    return mart
+
+
+def revenue_retention(lines: Mart) -> Mart:
+    """What is left of the first invoices of each month, by lines other than adjustments."""
+    paid: dict[tuple[str, str], dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    for (user, period, _, line_type, currency, *_), line in lines.items():
+        if line_type != "adjustment":
+            paid[user, currency][period] += line["amount"]
+    periods = {period for amounts in paid.values() for period in amounts}
+    mart: Mart = {}
+    for (_, currency), amounts in paid.items():
+        first = min(amounts)
+        for period in (period for period in periods if period >= first):
+            row = mart.setdefault(
+                (first, period, currency),
+                {"cohort_user_count": 0, "user_count": 0, "starting_amount": 0, "amount": 0, "retained_amount": 0},
+            )
+            row["cohort_user_count"] += 1
+            row["user_count"] += period in amounts
+            row["starting_amount"] += amounts[first]
+            row["amount"] += amounts.get(period, 0)
+            row["retained_amount"] += min(amounts[period], amounts[first]) if period in amounts else 0
     return mart
 
 
@@ -261,6 +285,9 @@ def read_billing(rows_of_query: Callable[[str], list[dict[str, Any]]]) -> dict[s
         ],
         "rpt_month_over_month": [
             (_take(row, "external_user_id", "invoice_period", "currency"), row) for row in _rows("rpt_month_over_month")
+        ],
+        "rpt_revenue_retention": [
+            (_take(row, "cohort_period", "invoice_period", "currency"), row) for row in _rows("rpt_revenue_retention")
         ],
         "fct_invoices": [(_take(row, "external_user_id", "invoice_period", "currency"), row) for row in by_invoice],
         "rpt_margin": [(_take(row, *user_columns), row) for row in _rows("rpt_margin")],

@@ -59,9 +59,9 @@ def check_model_max_parents(model: Any, *, max_parents: int = 6) -> None:
 
 @check
 def check_exposure_reads_marts(exposure: Any, ctx: Any) -> None:
-    """Exposures read marts only: no source, no seed and no model of another layer."""
+    """Exposures read marts, and metrics, which are made of marts: no source, no seed and no model of another layer."""
     marts = {model.unique_id for model in ctx.models if model.original_file_path.startswith("models/marts/")}
-    others = sorted(parents(exposure) - marts)
+    others = sorted(name for name in parents(exposure) - marts if not name.startswith("metric."))
     if others:
         fail(f"`{exposure.name}` reads what is no mart: {others}.")
 
