@@ -156,7 +156,7 @@ HOSTILE_NAMES = (
     ],
 )
 def test_a_customer_stands_on_one_row(rows: str, said: list[str]) -> None:
-    found = list(file_errors((CUSTOMER_HEADER + rows).encode(), CUSTOMERS, "external_user_id"))
+    found = list(file_errors((CUSTOMER_HEADER + rows).encode(), CUSTOMERS, ["external_user_id"]))
     assert len(found) == len(said)
     assert all(error.startswith(words) for error, words in zip(found, said, strict=True)), found
 

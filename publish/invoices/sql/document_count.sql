@@ -1,0 +1,2 @@
+-- How many documents there are. One row.
+select count(*) from documents
