@@ -70,7 +70,9 @@ def check_seeds(root: Path, environment: Mapping[str, str] = os.environ) -> None
     errors: list[str] = []
     for label, path, columns in _seed_files(root, environment):
         if path.exists():
-            errors += (f"{label}, {error}" for error in file_errors(path.read_bytes(), columns, KEYS.get(path.stem, ())))
+            errors += (
+                f"{label}, {error}" for error in file_errors(path.read_bytes(), columns, KEYS.get(path.stem, ()))
+            )
         else:
             errors.append(f"{label} is missing: a file with only the header {','.join(columns)} is enough")
     _refuse(errors)

@@ -88,7 +88,9 @@ class Fonts:
         """What the look of a document depends on, besides its texts."""
         own = ""
         if self.folder is not None:
-            own = " ".join(f"{path.name}:{path.stat().st_size}:{path.stat().st_mtime_ns}" for path in _files(self.folder))
+            own = " ".join(
+                f"{path.name}:{path.stat().st_size}:{path.stat().st_mtime_ns}" for path in _files(self.folder)
+            )
         packages = ("typst", _PACKAGE.replace("_", "-"), _CJK_PACKAGE.replace("_", "-"))
         return " ".join([*(f"{name} {metadata.version(name)}" for name in packages), own])
 
@@ -98,7 +100,11 @@ class Fonts:
 
         package = str(_folder_of(_PACKAGE))
         found = typst.Fonts(include_system_fonts=False, include_embedded_fonts=False, font_paths=[package]).families()
-        families = [*_FIRST_FAMILIES, *(name for name in found if name not in (*_FIRST_FAMILIES, *_LAST_FAMILIES)), *_LAST_FAMILIES]
+        families = [
+            *_FIRST_FAMILIES,
+            *(name for name in found if name not in (*_FIRST_FAMILIES, *_LAST_FAMILIES)),
+            *_LAST_FAMILIES,
+        ]
         if self.folder is None:
             return Typeface((package,), tuple(families))
         own = typst.Fonts(
@@ -125,7 +131,9 @@ def _folder_of(package: str) -> Path:
     """Where a package of fonts is installed. Not imported, because it has nothing but files."""
     found = importlib.util.find_spec(package)
     if found is None or not found.submodule_search_locations:
-        raise ExtractError(f"the fonts of {package.replace('_', '-')} are not installed: run `make setup`, then run again")
+        raise ExtractError(
+            f"the fonts of {package.replace('_', '-')} are not installed: run `make setup`, then run again"
+        )
     return Path(found.submodule_search_locations[0])
 
 
@@ -140,7 +148,11 @@ def _coverage(files: Iterable[Path]) -> frozenset[int]:
     found: set[int] = set()
     for path in files:
         try:
-            fonts = TTCollection(path, lazy=True).fonts if path.suffix.lower() in (".ttc", ".otc") else [TTFont(path, lazy=True)]
+            fonts = (
+                TTCollection(path, lazy=True).fonts
+                if path.suffix.lower() in (".ttc", ".otc")
+                else [TTFont(path, lazy=True)]
+            )
             for font in fonts:
                 found.update(font.getBestCmap() or ())
         except (TTLibError, OSError) as error:

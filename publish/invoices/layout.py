@@ -88,7 +88,9 @@ def page(document: Document, build: Build, printable: Callable[[str], str]) -> d
         "kind": kind,
         "date": [dated.year, dated.month, dated.day, dated.hour, dated.minute, dated.second],
         "watermark": "DRAFT" if document.is_open else "NOT PROVEN" if build.unproven else "",
-        "warning": _breakable(printable(f"Not proven: {build.unproven}. Do not send this document.")) if build.unproven else "",
+        "warning": _breakable(printable(f"Not proven: {build.unproven}. Do not send this document."))
+        if build.unproven
+        else "",
         "draft_note": (
             f"A preview as of {long_date(build.built_at)}, {build.built_at:%H:%M} UTC. Amounts may change until {month} is closed."
             if document.is_open

@@ -100,7 +100,9 @@ class Typesetter:
         typeface = self._fonts.typeface([as_json(content)])
         data = as_json({**content, "families": typeface.families})
         try:
-            return bytes(_compiler(typeface).compile(sys_inputs={"document": data}, format="pdf", pdf_standards=_STANDARDS))
+            return bytes(
+                _compiler(typeface).compile(sys_inputs={"document": data}, format="pdf", pdf_standards=_STANDARDS)
+            )
         except typst.TypstError as error:
             raise ExtractError(
                 f"{stem}.pdf could not be typeset ({' '.join(str(error).split())[:200]}): it was not written; please report this"
