@@ -49,7 +49,7 @@ def invoices(users: tuple[str, ...], allow_unproven: bool, **options: Any) -> No
         check_folder(settings.fonts)
         with open_marts(settings, allow_unproven=allow_unproven) as marts:
             marts.require_period(settings.period)
-            count = prepare_documents(marts.database, settings.period, users)
+            count, without_issuer = prepare_documents(marts.database, settings.period, users)
             folder = settings.to / f"invoices-{settings.period}"
             with bars() as stages:
                 outcome = write_documents(
@@ -61,6 +61,11 @@ def invoices(users: tuple[str, ...], allow_unproven: bool, **options: Any) -> No
                     is_whole_period=not users,
                     bar=stages.stage("Invoices", count),
                 )
+        if without_issuer:
+            say(
+                f"publish: {without_issuer:,} documents name no issuer: fill in seeds/issuer.csv, run `dbt build`, then run again",
+                err=True,
+            )
         _warn_of_codes(outcome)
         say(f"{outcome.documents:,} invoices in {folder} ({outcome.new_files:,} files written)")
 

@@ -90,8 +90,10 @@ class Document:
         return date.fromisoformat(f"{self.invoice_period}-01")
 
 
-def prepare_documents(database: Database, period: str, users: Sequence[str]) -> int:
-    """Collect the documents of a period, or those of some users, for `read_documents`. Returns how many there are.
+def prepare_documents(database: Database, period: str, users: Sequence[str]) -> tuple[int, int]:
+    """Collect the documents of a period, or those of some users, for `read_documents`.
+
+    Returns how many there are, and how many of them name no issuer.
 
     Raises `WarehouseError` if a user has none, or if the issuer of a closed invoice is no longer known.
     """
@@ -112,8 +114,8 @@ def prepare_documents(database: Database, period: str, users: Sequence[str]) -> 
         )
     database.execute(sql("lines"))
     database.execute(sql("usage"), {"period": period})
-    ((count,),) = database.query(sql("document_count"))
-    return int(count)
+    ((count, without_issuer),) = database.query(sql("document_count"))
+    return count, without_issuer
 
 
 def read_documents(database: Database, count: int, size: int) -> Iterator[list[Document]]:

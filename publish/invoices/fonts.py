@@ -88,29 +88,21 @@ class Fonts:
         """What the look of a document depends on, besides its texts."""
         own = ""
         if self.folder is not None:
-            own = " ".join(
-                f"{path.name}:{path.stat().st_size}:{path.stat().st_mtime_ns}" for path in _files(self.folder)
-            )
+            files = (Path(path) for path in _files(self.folder))
+            own = " ".join(f"{path.name}:{path.stat().st_size}:{path.stat().st_mtime_ns}" for path in files)
         packages = ("typst", _PACKAGE.replace("_", "-"), _CJK_PACKAGE.replace("_", "-"))
         return " ".join([*(f"{name} {metadata.version(name)}" for name in packages), own])
 
     @cached_property
     def _basic(self) -> Typeface:
-        import typst
-
-        package = str(_folder_of(_PACKAGE))
-        found = typst.Fonts(include_system_fonts=False, include_embedded_fonts=False, font_paths=[package]).families()
-        families = [
-            *_FIRST_FAMILIES,
-            *(name for name in found if name not in (*_FIRST_FAMILIES, *_LAST_FAMILIES)),
-            *_LAST_FAMILIES,
-        ]
+        package = _folder_of(_PACKAGE)
+        ordered = (*_FIRST_FAMILIES, *_LAST_FAMILIES)
+        others = (name for name in _families(package) if name not in ordered)
+        families = (*_FIRST_FAMILIES, *others, *_LAST_FAMILIES)
         if self.folder is None:
-            return Typeface((package,), tuple(families))
-        own = typst.Fonts(
-            include_system_fonts=False, include_embedded_fonts=False, font_paths=[str(self.folder)]
-        ).families()
-        return Typeface((package, str(self.folder)), (*families, *(name for name in own if name not in families)))
+            return Typeface((str(package),), families)
+        own = (name for name in _families(self.folder) if name not in families)
+        return Typeface((str(package), str(self.folder)), (*families, *own))
 
     @cached_property
     def _basic_coverage(self) -> frozenset[int]:
@@ -123,8 +115,8 @@ class Fonts:
 
 def check_folder(folder: Path | None) -> None:
     """Refuse a folder of fonts that holds none. Raises `ExtractError`."""
-    if folder is not None and not (folder.is_dir() and _files(folder)):
-        raise ExtractError(f"--fonts {folder} holds no font: name a folder with .ttf, .otf, .ttc or .otc files")
+    if folder is not None and not _found(folder):
+        raise ExtractError(f"--fonts {folder} holds no font that can be used: name a folder with .ttf or .otf files")
 
 
 def _folder_of(package: str) -> Path:
@@ -137,22 +129,31 @@ def _folder_of(package: str) -> Path:
     return Path(found.submodule_search_locations[0])
 
 
-def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".ttf", ".otf", ".ttc", ".otc"))
+def _found(folder: Path) -> list[tuple[str, str]]:
+    """File and family of each font in a folder that typst can use."""
+    import typst
+
+    fonts = typst.Fonts(include_system_fonts=False, include_embedded_fonts=False, font_paths=[str(folder)]).fonts()
+    return sorted((str(font.path), font.family) for font in fonts)
 
 
-def _coverage(files: Iterable[Path]) -> frozenset[int]:
+def _files(folder: Path) -> list[str]:
+    return list(dict.fromkeys(path for path, _ in _found(folder)))
+
+
+def _families(folder: Path) -> list[str]:
+    return list(dict.fromkeys(family for _, family in _found(folder)))
+
+
+def _coverage(files: Iterable[str]) -> frozenset[int]:
     """The characters that at least one of these fonts has a glyph for."""
     from fontTools.ttLib import TTCollection, TTFont, TTLibError
 
     found: set[int] = set()
     for path in files:
         try:
-            fonts = (
-                TTCollection(path, lazy=True).fonts
-                if path.suffix.lower() in (".ttc", ".otc")
-                else [TTFont(path, lazy=True)]
-            )
+            is_collection = Path(path).suffix.lower() in (".ttc", ".otc")
+            fonts = TTCollection(path, lazy=True).fonts if is_collection else [TTFont(path, lazy=True)]
             for font in fonts:
                 found.update(font.getBestCmap() or ())
         except (TTLibError, OSError) as error:

@@ -76,7 +76,10 @@ def page(document: Document, build: Build, printable: Callable[[str], str]) -> d
     month = f"{calendar.month_name[first.month]} {first.year}"
     name = text(document.customer_name) if (document.customer_name or "").strip() else text(document.external_user_id)
     facts = [
-        ("Number", document.document_number or ("none: a draft" if document.is_open else document.invoice_id[:16])),
+        (
+            "Number",
+            document.document_number or ("Draft, not numbered" if document.is_open else document.invoice_id[:16]),
+        ),
         ("Date", long_date(dated)),
         ("Billing period", f"1–{last_day} {month}"),
         ("Customer id", text(document.external_user_id)),
@@ -87,6 +90,7 @@ def page(document: Document, build: Build, printable: Callable[[str], str]) -> d
         "title": f"{kind} {document.document_number or document.invoice_id[:16]}, {month}",
         "kind": kind,
         "date": [dated.year, dated.month, dated.day, dated.hour, dated.minute, dated.second],
+        "running_title": kind if document.is_open else f"{kind} {document.document_number or document.invoice_id[:16]}",
         "watermark": "DRAFT" if document.is_open else "NOT PROVEN" if build.unproven else "",
         "warning": _breakable(printable(f"Not proven: {build.unproven}. Do not send this document."))
         if build.unproven

@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import astuple, dataclass, field
+from dataclasses import astuple, dataclass, field, fields
 from pathlib import Path
 
 from core.command_line import users_umask
@@ -63,12 +63,11 @@ def write_documents(
 ) -> Outcome:
     """Write the files of `count` documents into a folder, then its index. Files that are whole and unchanged stay.
 
-    With `is_whole_period`, files of an earlier index that are no longer in it are removed: the draft of a user who has no invoice any more,
-    or of one that was closed since. Raises `ExtractError`.
+    With `is_whole_period`, files of earlier runs that no invoice has any more are removed: a draft whose month was closed since, or whose
+    user has nothing to pay any more. Raises `ExtractError`.
     """
     create_folder(folder)
     with _only_run(folder):
-        earlier = _read_index(folder)
         known = _read_notes(folder)
         outcome, rows = Outcome(documents=count), []
         with contextlib.closing(_Notes(folder)) as notes:
@@ -82,7 +81,7 @@ def write_documents(
         write_whole(folder / INDEX, _csv_bytes([INDEX_COLUMNS, *rows]))
         if is_whole_period:
             names = {name for row in rows for name in row[-2:]}
-            for name in sorted(earlier - names):
+            for name in sorted(known.keys() - names):
                 remove(folder / name)
         return outcome
 
@@ -181,25 +180,15 @@ class _Notes:
 
 
 def _read_notes(folder: Path) -> dict[str, Written]:
-    """The newest note of each file, and rewrite the notes without the older ones."""
+    """The newest note of each file that is still there; the notes are rewritten without the others."""
     path = folder / _NOTES
     known: dict[str, Written] = {}
     with contextlib.suppress(FileNotFoundError):
         for row in csv.reader(io.StringIO(path.read_text("utf-8", errors="replace"), newline="")):
-            if len(row) == 3:
+            if len(row) == len(fields(Written)) and Path(row[0]).name == row[0] and (folder / row[0]).is_file():
                 known[row[0]] = Written(*row)
         write_whole(path, _csv_bytes(astuple(each) for each in known.values()))
     return known
-
-
-def _read_index(folder: Path) -> set[str]:
-    """The names of the files in the index of the run before, which are ours to remove."""
-    try:
-        rows = list(csv.DictReader(io.StringIO((folder / INDEX).read_text("utf-8"), newline="")))
-    except (FileNotFoundError, UnicodeDecodeError):
-        return set()
-    names = {row.get(column) or "" for row in rows for column in ("pdf", "csv")}
-    return {name for name in names if name and Path(name).name == name and Path(name).suffix in (".pdf", ".csv")}
 
 
 def _csv_bytes(rows: Iterable[Iterable[object]]) -> bytes:
