@@ -41,8 +41,9 @@ class InvoicesSettings(PeriodSettings):
 def invoices(users: tuple[str, ...], allow_unproven: bool, **options: Any) -> None:
     """Write a PDF and a CSV for each invoice of a period, and an index.
 
-    They are in FOLDER/invoices-YYYY-MM. A period that is open gives drafts. Files that are there already, whole and unchanged, stay; so a
-    run that was stopped goes on when it is repeated. Exit status: 0 done, 1 failed, 2 wrong usage.
+    They are in FOLDER/invoices-YYYY-MM. A period that is open gives drafts. Files that are there already, whole and
+    unchanged, stay; so a run that was stopped goes on when it is repeated. Exit status: 0 done, 1 failed, 2 wrong
+    usage.
     """
     settings = read_settings_as(InvoicesSettings, **options)
     with working("publish", settings, "files that were written are whole; run again to go on"):
@@ -63,7 +64,8 @@ def invoices(users: tuple[str, ...], allow_unproven: bool, **options: Any) -> No
                 )
         if without_issuer:
             say(
-                f"publish: {without_issuer:,} documents name no issuer: fill in seeds/issuer.csv, run `dbt build`, then run again",
+                f"publish: {without_issuer:,} documents name no issuer: fill in seeds/issuer.csv, run `dbt build`, "
+                "then run again",
                 err=True,
             )
         _warn_of_codes(outcome)

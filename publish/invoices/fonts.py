@@ -1,7 +1,7 @@
 """The fonts of the documents, and which characters they have.
 
 No character is ever printed as an empty box: one that no font has, or that would not be seen, is printed as its code,
-like `‹U+0007›`. PDF/A is the net behind this: typst refuses a document with a missing glyph.
+like `[U+0007]`. PDF/A is the net behind this: typst refuses a document with a missing glyph.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ _JOINERS = {"\u200c", "\u200d", "\ufe0e", "\ufe0f"}
 def code(character: str) -> str:
     """A character as its code.
 
-    >>> code("\\n")
-    '‹U+000A›'
+    >>> code(chr(10))
+    '[U+000A]'
     """
-    return f"‹U+{ord(character):04X}›"
+    return f"[U+{ord(character):04X}]"
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,10 @@ class Fonts:
         return ord(character) in self._basic_coverage or ord(character) in self._cjk_coverage
 
     def typeface(self, texts: Iterable[str]) -> Typeface:
-        """The fonts for a document with these printable texts. Those for Chinese, Japanese and Korean are large, so only where needed."""
+        """The fonts for a document with these printable texts.
+
+        Those for Chinese, Japanese and Korean are large, so they are read only where they are needed.
+        """
         characters = set("".join(texts))
         if all(ord(character) in self._basic_coverage for character in characters):
             return self._basic

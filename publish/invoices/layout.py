@@ -17,6 +17,8 @@ _LONGEST_TEXT = 400
 _LONGEST_WORD = 24
 _ZERO_WIDTH_SPACE = "\u200b"
 _TICKS = (1, 2, 5, 10)
+MINUS, _EN_DASH = "\u2212", "\u2013"
+_SIMPLE = {MINUS, _EN_DASH, "\u2026"}
 
 
 @dataclass(frozen=True)
@@ -30,22 +32,24 @@ class Build:
 def money(minor: int, exponent: int) -> str:
     """An amount in minor units as a text in units of the currency.
 
-    >>> money(-123456, 2), money(1234, 0), money(5, 3)
-    ('−1,234.56', '1,234', '0.005')
+    Negative ones have a real minus sign.
+
+    >>> money(123456, 2), money(1234, 0), money(5, 3)
+    ('1,234.56', '1,234', '0.005')
     """
     digits = f"{abs(minor):0{exponent + 1}d}"
     whole, fraction = (digits[:-exponent], digits[-exponent:]) if exponent else (digits, "")
-    return ("−" if minor < 0 else "") + f"{int(whole):,}" + (f".{fraction}" if fraction else "")
+    return (MINUS if minor < 0 else "") + f"{int(whole):,}" + (f".{fraction}" if fraction else "")
 
 
 def number(value: Decimal) -> str:
     """An exact number, without zeros at its end.
 
-    >>> number(Decimal("-1234.500000000")), number(Decimal("7.000000000"))
-    ('−1,234.5', '7')
+    >>> number(Decimal("1234.500000000")), number(Decimal("7.000000000"))
+    ('1,234.5', '7')
     """
     text = f"{abs(value):,f}"
-    return ("−" if value < 0 else "") + (text.rstrip("0").rstrip(".") if "." in text else text)
+    return (MINUS if value < 0 else "") + (text.rstrip("0").rstrip(".") if "." in text else text)
 
 
 def long_date(day: datetime) -> str:
@@ -81,7 +85,7 @@ def page(document: Document, build: Build, printable: Callable[[str], str]) -> d
             document.document_number or ("Draft, not numbered" if document.is_open else document.invoice_id[:16]),
         ),
         ("Date", long_date(dated)),
-        ("Billing period", f"1–{last_day} {month}"),
+        ("Billing period", f"1{_EN_DASH}{last_day} {month}"),
         ("Customer id", text(document.external_user_id)),
     ]
     if (document.customer_reference or "").strip():
@@ -96,7 +100,8 @@ def page(document: Document, build: Build, printable: Callable[[str], str]) -> d
         if build.unproven
         else "",
         "draft_note": (
-            f"A preview as of {long_date(build.built_at)}, {build.built_at:%H:%M} UTC. Amounts may change until {month} is closed."
+            f"A preview as of {long_date(build.built_at)}, {build.built_at:%H:%M} UTC. "
+            f"Amounts may change until {month} is closed."
             if document.is_open
             else ""
         ),
@@ -145,7 +150,7 @@ def _line(line: Line, document: Document, text: Callable[..., str]) -> dict[str,
 
 
 def _chart(document: Document, month: str, last_day: int) -> dict[str, Any] | None:
-    """Credits per day as bars: heights are thousandths of the axis, which ends at a round figure. None without usage."""
+    """Credits per day as bars, in thousandths of an axis that ends at a round figure. None without usage."""
     used = {day["day_of_month"]: day["credits"] for day in document.days}
     most = max(used.values(), default=Decimal(0))
     if most <= 0:
@@ -161,7 +166,8 @@ def _chart(document: Document, month: str, last_day: int) -> dict[str, Any] | No
         "bars": [int(max(used.get(day, Decimal(0)), Decimal(0)) * 1000 / top) for day in range(1, last_day + 1)],
         "ticks": [[number(step * tick), int(1000 * tick // ticks)] for tick in range(ticks + 1)],
         "alt": (
-            f"Bar chart of the credits of each day of {month}. Most were used on day {busiest}: {number(most)} credits. "
+            f"Bar chart of the credits of each day of {month}. "
+            f"Most were used on day {busiest}: {number(most)} credits. "
             f"{len(used)} of {last_day} days have usage."
         ),
     }
@@ -183,7 +189,7 @@ def _breakable(text: str) -> str:
 
 def _is_simple(word: str) -> bool:
     """Whether no two characters of a word are drawn as one, as in Arabic, so that it may break anywhere."""
-    return all(ord(character) < 0x300 or character in "‹›…–−" for character in word)
+    return all(ord(character) < 0x300 or character in _SIMPLE for character in word)
 
 
 def as_json(content: dict[str, Any]) -> str:

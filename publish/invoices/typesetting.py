@@ -9,7 +9,7 @@ import signal
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     import typst
 
 TEMPLATE = Path(__file__).with_name("invoice.typ")
-_STANDARDS = ["a-3b", "ua-1"]
 
 
 @dataclass(frozen=True)
@@ -75,45 +74,51 @@ class Typesetter:
             stem = file_stem(document)
             self._fonts.missing.clear()
             content = page(document, self._build, self._fonts.printable)
-            made_of = _digest(f"{self._versions}\n{as_json(content)}".encode())
             if self._fonts.missing:
                 done.missing |= self._fonts.missing
                 done.documents_with_codes += 1
-            csv_bytes = document.csv_text.encode()
-            self._write(batch, done, f"{stem}.csv", _digest(csv_bytes), lambda content=csv_bytes: content)
-            self._write(batch, done, f"{stem}.pdf", made_of, lambda content=content: self._pdf(content, stem))
+            self._write(batch, done, f"{stem}.csv", document.csv_text, str.encode)
+            made_of = f"{self._versions}\n{as_json(content)}"
+            self._write(batch, done, f"{stem}.pdf", made_of, partial(self._pdf, content, stem))
         return done
 
-    def _write(self, batch: Batch, done: Done, name: str, made_of: str, make: Callable[[], bytes]) -> None:
-        path, known = self._folder / name, batch.known.get(name)
-        if known is not None and known.made_of == made_of and _digest_of(path) == known.content:
+    def _write(self, batch: Batch, done: Done, name: str, made_of: str, make: Callable[[str], bytes]) -> None:
+        """Write a file, unless it is there and was made of the same texts."""
+        path, digest, known = self._folder / name, _digest(made_of.encode()), batch.known.get(name)
+        if known is not None and known.made_of == digest and _digest_of(path) == known.content:
             done.files.append(known)
             return
-        content = make()
+        content = make(made_of)
         write_whole(path, content)
-        done.files.append(Written(name, made_of, _digest(content)))
+        done.files.append(Written(name, digest, _digest(content)))
         done.new_files += 1
 
-    def _pdf(self, content: dict[str, Any], stem: str) -> bytes:
+    def _pdf(self, content: dict[str, Any], stem: str, _: str) -> bytes:
+        """Typeset a document."""
         import typst
 
         typeface = self._fonts.typeface([as_json(content)])
         data = as_json({**content, "families": typeface.families})
         try:
-            return bytes(
-                _compiler(typeface).compile(sys_inputs={"document": data}, format="pdf", pdf_standards=_STANDARDS)
+            pdf = _compiler(typeface).compile(
+                sys_inputs={"document": data}, format="pdf", pdf_standards=["a-3b", "ua-1"]
             )
         except typst.TypstError as error:
             raise ExtractError(
-                f"{stem}.pdf could not be typeset ({' '.join(str(error).split())[:200]}): it was not written; please report this"
+                f"{stem}.pdf could not be typeset ({' '.join(str(error).split())[:200]}): it was not written; "
+                "please report this"
             ) from error
+        if not isinstance(pdf, bytes):
+            raise TypeError("typst made no PDF")
+        return pdf
 
 
 @cache
 def _compiler(typeface: Typeface) -> typst.Compiler:
     import typst
 
-    return typst.Compiler(TEMPLATE, font_paths=list(typeface.folders), ignore_system_fonts=True)
+    folders: list[str] = list(typeface.folders)
+    return typst.Compiler(str(TEMPLATE), font_paths=folders, ignore_system_fonts=True)
 
 
 def _digest(content: bytes) -> str:

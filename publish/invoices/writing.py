@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import astuple, dataclass, field, fields
+from decimal import Decimal
 from pathlib import Path
 
 from core.command_line import users_umask
@@ -20,7 +21,7 @@ from core.progress import Bar
 from publish.files import create_folder, remove, write_whole
 from publish.invoices import typesetting
 from publish.invoices.documents import Document
-from publish.invoices.layout import Build, money
+from publish.invoices.layout import Build
 from publish.invoices.names import file_stem
 from publish.invoices.typesetting import Batch, Done, Typesetter, Written
 
@@ -63,13 +64,14 @@ def write_documents(
 ) -> Outcome:
     """Write the files of `count` documents into a folder, then its index. Files that are whole and unchanged stay.
 
-    With `is_whole_period`, files of earlier runs that no invoice has any more are removed: a draft whose month was closed since, or whose
-    user has nothing to pay any more. Raises `ExtractError`.
+    With `is_whole_period`, files of earlier runs that no invoice has any more are removed: a draft whose month was
+    closed since, or whose user has nothing to pay any more. Raises `ExtractError`.
     """
     create_folder(folder)
     with _only_run(folder):
         known = _read_notes(folder)
-        outcome, rows = Outcome(documents=count), []
+        outcome = Outcome(documents=count)
+        rows: list[tuple[str, ...]] = []
         with contextlib.closing(_Notes(folder)) as notes:
             remembered = _remembering(batches, known, rows)
             for batch, done in _results(folder, remembered, count, build, fonts_folder, processes):
@@ -95,7 +97,7 @@ def _remembering(
         for document in documents:
             stem = file_stem(document)
             names += [f"{stem}.pdf", f"{stem}.csv"]
-            amount = money(document.amount_minor, document.currency_exponent).replace(",", "").replace("−", "-")
+            amount = f"{Decimal(document.amount_minor).scaleb(-document.currency_exponent):f}"
             rows.append(
                 (document.invoice_id, document.external_user_id, document.currency, amount, names[-2], names[-1])
             )
@@ -163,7 +165,7 @@ def _only_run(folder: Path) -> Iterator[None]:
 
 
 class _Notes:
-    """What this run and those before it have written, as lines that are appended: a kill loses a batch's notes at most."""
+    """What was written, as lines that are appended: a kill loses the notes of the batches that were under way."""
 
     def __init__(self, folder: Path) -> None:
         self._file = (folder / _NOTES).open("a", encoding="utf-8", newline="")
@@ -185,7 +187,8 @@ def _read_notes(folder: Path) -> dict[str, Written]:
     known: dict[str, Written] = {}
     with contextlib.suppress(FileNotFoundError):
         for row in csv.reader(io.StringIO(path.read_text("utf-8", errors="replace"), newline="")):
-            if len(row) == len(fields(Written)) and Path(row[0]).name == row[0] and (folder / row[0]).is_file():
+            is_note = len(row) == len(fields(Written)) and Path(row[0]).name == row[0]
+            if is_note and (folder / row[0]).is_file():
                 known[row[0]] = Written(*row)
         write_whole(path, _csv_bytes(astuple(each) for each in known.values()))
     return known

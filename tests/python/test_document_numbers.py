@@ -1,6 +1,7 @@
 """Document numbers: the statement that gives them at a close, on a ledger of its own, over random closes.
 
-That they come to the ledger with the close, whole or not at all, is shown by `test_closing.py` and `test_closing_kills.py`.
+That they come to the ledger with the close, whole or not at all, is shown by `test_closing.py` and
+`test_closing_kills.py`.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ from pipeline import ROOT
 
 CLOSE = """
 insert into ledger.closed_invoice_lines
-select lines.line_id, lines.invoice_id, timestamp '{closed_at}', documents.issuer_id, documents.document_sequence, documents.document_number
+select
+    lines.line_id, lines.invoice_id, timestamp '{closed_at}',
+    documents.issuer_id, documents.document_sequence, documents.document_number
 from lines inner join ({documents}) as documents on lines.invoice_id = documents.invoice_id
 where lines.status = 'open' and lines.invoice_period = '{period}'
 """
@@ -29,7 +32,9 @@ LINES = """
 insert into lines
 select line_number, "user" || ' ' || $period || ' ' || currency, "user", currency, $period, 'open'
 from (
-    select unnest($users::varchar[]) as "user", unnest($currencies::varchar[]) as currency, unnest($counts::bigint[]) as line_count
+    select
+        unnest($users::varchar[]) as "user", unnest($currencies::varchar[]) as currency,
+        unnest($counts::bigint[]) as line_count
 ) cross join range(3) as numbers (line_number)
 where line_number < line_count
 order by random()
@@ -75,7 +80,7 @@ def errors(connection: duckdb.DuckDBPyConnection) -> list[tuple[object, ...]]:
 
 
 def test_numbers_have_no_gap_within_an_issuer_and_year(ledger: duckdb.DuckDBPyConnection) -> None:
-    """Four years of closes, with months of none and many invoices, several lines each, and three issuers after one without."""
+    """Four years of closes: months of none and of many invoices, several lines each, three issuers after none."""
     rng = random.Random(21)
     ledger.execute("insert into issuers values ('A', '2025-03-01'), ('A-2026', '2026-02-01'), ('B', '2027-07-01')")
     # Closed by a version that gave no numbers.
