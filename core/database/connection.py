@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -51,10 +51,6 @@ class Database:
     def query(self, sql: str, values: Sequence[Any] = ()) -> Rows:
         """The rows of a statement."""
         return self.execute(sql, list(values)).fetchall()
-
-    def query_named(self, sql: str, values: Mapping[str, Any]) -> Rows:
-        """The rows of a statement with named values (`$name`)."""
-        return self.execute(sql, dict(values)).fetchall()
 
     def copy_to(self, sql: str, values: Sequence[Any], file: Path, options: str) -> None:
         """Write the rows of a statement to a file, in their order, with options of DuckDB's `copy`."""

@@ -97,10 +97,10 @@ def prepare_documents(database: Database, period: str, users: Sequence[str]) -> 
 
     Raises `WarehouseError` if a user has none, or if the issuer of a closed invoice is no longer known.
     """
-    wanted = {"users": list(dict.fromkeys(users)) or None}
-    database.execute(sql("documents"), {"period": period, **wanted})
+    wanted = list(dict.fromkeys(users)) or None
+    database.execute(sql("documents"), [period, wanted])
     if users:
-        without = [user for (user,) in database.query_named(sql("users_without_invoice"), wanted)]
+        without = [user for (user,) in database.query(sql("users_without_invoice"), [wanted])]
         if without:
             more = f" and {len(without) - _SHOWN_USERS:,} more" if len(without) > _SHOWN_USERS else ""
             raise WarehouseError(
@@ -113,7 +113,7 @@ def prepare_documents(database: Database, period: str, users: Sequence[str]) -> 
             "put its row back, then run `dbt build`"
         )
     database.execute(sql("lines"))
-    database.execute(sql("usage"), {"period": period})
+    database.execute(sql("usage"))
     ((count, without_issuer),) = database.query(sql("document_count"))
     return count, without_issuer
 
@@ -121,7 +121,7 @@ def prepare_documents(database: Database, period: str, users: Sequence[str]) -> 
 def read_documents(database: Database, count: int, size: int) -> Iterator[list[Document]]:
     """The documents that were prepared, `size` at a time, in their order."""
     for first in range(1, count + 1, size):
-        rows = database.query_named(sql("batch"), {"first": first, "past": first + size})
+        rows = database.query(sql("batch"), [first, first + size])
         yield [Document(**dict(zip(_COLUMNS, row, strict=True))) for row in rows]
 
 

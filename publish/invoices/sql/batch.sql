@@ -2,10 +2,19 @@
 -- Values: the first ordinal, and the one after the last.
 with
 
+given as (
+
+    select
+        cast(? as bigint) as first_ordinal,
+        cast(? as bigint) as past_ordinal
+
+),
+
 batch as (
 
-    select * from documents
-    where ordinal >= $first and ordinal < $past
+    select documents.*
+    from documents
+    inner join given on documents.ordinal >= given.first_ordinal and documents.ordinal < given.past_ordinal
 
 ),
 
@@ -27,7 +36,7 @@ line_lists as (
             ) order by lines.line_number
         ) as lines
     from document_lines as lines
-    where lines.ordinal >= $first and lines.ordinal < $past
+    inner join batch on lines.ordinal = batch.ordinal
     group by lines.ordinal
 
 ),
@@ -41,11 +50,10 @@ days as (
         sum(document_usage.credits) as credits
     from document_usage
     inner join batch on document_usage.ordinal = batch.ordinal and document_usage.service_period = batch.invoice_period
-    where
-        document_usage.ordinal >= $first
-        and document_usage.ordinal < $past
-        and document_usage.usage_date is not null
-    group by document_usage.ordinal, day_of_month
+    where document_usage.usage_date is not null
+    group by
+        document_usage.ordinal,
+        day_of_month
 
 ),
 
@@ -84,7 +92,6 @@ csv_texts as (
         ) as csv_rows
     from document_usage
     inner join batch on document_usage.ordinal = batch.ordinal
-    where document_usage.ordinal >= $first and document_usage.ordinal < $past
     group by document_usage.ordinal
 
 )

@@ -1,6 +1,16 @@
 -- The invoices of a period (or those of the users given) in the order of their documents, with all that a document says about issuer and
 -- customer. One row per invoice. Values: the period; the list of users, or null for all.
 create or replace temp table documents as
+with
+
+given as (
+
+    select
+        cast(? as varchar) as billing_period,
+        cast(? as varchar[]) as users
+
+)
+
 select
     row_number() over (order by invoices.document_number nulls last, invoices.external_user_id, invoices.currency) as ordinal,
     invoices.invoice_id,
@@ -22,6 +32,5 @@ select
         )
     ) as issuer_id
 from marts.fct_invoices as invoices
-where
-    invoices.invoice_period = $period
-    and ($users is null or list_contains($users, invoices.external_user_id))
+inner join given on invoices.invoice_period = given.billing_period
+where given.users is null or list_contains(given.users, invoices.external_user_id)

@@ -25,6 +25,7 @@ corrected as (
 select
     documents.ordinal,
     lines.line_id,
+    lines.invoice_period,
     lines.line_type,
     lines.service_period,
     lines.description,
@@ -46,7 +47,7 @@ select
     ) as line_number,
     corrected.document_numbers as corrected_document_numbers,
     -- By name, because the mart of an earlier version does not have the column.
-    case when lines.line_type = 'adjustment' then to_json(lines) ->> 'adjustment_reasons' end as adjustment_reasons
+    case when lines.line_type = 'adjustment' then to_json(lines) ->> 'adjustment_reasons' end as adjustment_reasons  -- noqa: RF02
 from marts.fct_invoice_lines as lines
 inner join documents on lines.invoice_id = documents.invoice_id
 left join corrected on lines.line_id = corrected.line_id

@@ -1,5 +1,5 @@
--- What each line bills, by UTC day, session and project. One row per line, session and day; one row for a line without usage, so that the rows
--- of a document sum to it.
+-- What each line bills, by UTC day, session and project. One row per line, session and day; one row for a line without usage, so that
+-- the rows of a document sum to it.
 create or replace temp table document_usage as
 select
     lines.ordinal,
@@ -19,5 +19,5 @@ from document_lines as lines
 left join marts.fct_invoice_line_usage as line_usage
     on
         lines.line_id = line_usage.line_id
-        and line_usage.invoice_period = $period
+        and lines.invoice_period = line_usage.invoice_period
 order by lines.ordinal
