@@ -97,10 +97,12 @@ def prepare_documents(database: Database, period: str, users: Sequence[str]) -> 
 
     Raises `WarehouseError` if a user has none, or if the issuer of a closed invoice is no longer known.
     """
-    wanted = list(dict.fromkeys(users)) or None
-    database.execute(sql("documents"), [period, wanted])
+    database.execute(sql("requested_users"))
     if users:
-        without = [user for (user,) in database.query(sql("users_without_invoice"), [wanted])]
+        database.execute_many(sql("request_user"), [[user] for user in users])
+    database.execute(sql("documents"), [period])
+    if users:
+        without = [user for (user,) in database.query(sql("users_without_invoice"))]
         if without:
             more = f" and {len(without) - _SHOWN_USERS:,} more" if len(without) > _SHOWN_USERS else ""
             raise WarehouseError(

@@ -1,20 +1,11 @@
 -- Documents of a range of ordinals, each with its lines, its credits by day and the text of its CSV. One row per document.
--- Values: the first ordinal, and the one after the last.
+-- $1: the first ordinal; $2: the one after the last.
 with
-
-given as (
-
-    select
-        cast(? as bigint) as first_ordinal,
-        cast(? as bigint) as past_ordinal
-
-),
 
 batch as (
 
-    select documents.*
-    from documents
-    inner join given on documents.ordinal >= given.first_ordinal and documents.ordinal < given.past_ordinal
+    select * from documents
+    where ordinal >= $1 and ordinal < $2
 
 ),
 

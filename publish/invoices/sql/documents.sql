@@ -1,16 +1,6 @@
 -- The invoices of a period (or those of the users given) in the order of their documents, with all that a document says about issuer and
--- customer. One row per invoice. Values: the period; the list of users, or null for all.
+-- customer. One row per invoice. All users if none is requested. $1: the period.
 create or replace temp table documents as
-with
-
-given as (
-
-    select
-        cast(? as varchar) as billing_period,
-        cast(? as varchar[]) as users
-
-)
-
 select
     row_number() over (order by invoices.document_number nulls last, invoices.external_user_id, invoices.currency) as ordinal,
     invoices.invoice_id,
@@ -32,5 +22,9 @@ select
         )
     ) as issuer_id
 from marts.fct_invoices as invoices
-inner join given on invoices.invoice_period = given.billing_period
-where given.users is null or list_contains(given.users, invoices.external_user_id)
+where
+    invoices.invoice_period = $1
+    and (
+        invoices.external_user_id in (select requested_users.external_user_id from requested_users)
+        or not exists (select 1 from requested_users)
+    )
