@@ -93,24 +93,33 @@ class Typesetter:
         done.files.append(Written(name, digest, _digest(content)))
         done.new_files += 1
 
+    def picture(self, document: Document) -> bytes:
+        """The first page of a document as PNG, for documentation."""
+        content = page(document, self._build, self._fonts.printable)
+        pages = self._typeset(content, file_stem(document), format="png", ppi=92)
+        return pages if isinstance(pages, bytes) else pages[0]
+
     def _pdf(self, content: dict[str, Any], stem: str, _: str) -> bytes:
-        """Typeset a document."""
+        pdf = self._typeset(content, stem, format="pdf", pdf_standards=["a-3b", "ua-1"])
+        if not isinstance(pdf, bytes):
+            raise TypeError("typst made no PDF")
+        return pdf
+
+    def _typeset(self, content: dict[str, Any], stem: str, **form: Any) -> bytes | list[bytes]:
         import typst
 
         typeface = self._fonts.typeface([as_json(content)])
         data = as_json({**content, "families": typeface.families})
         try:
-            pdf = _compiler(typeface).compile(
-                sys_inputs={"document": data}, format="pdf", pdf_standards=["a-3b", "ua-1"]
-            )
+            made = _compiler(typeface).compile(sys_inputs={"document": data}, **form)
         except typst.TypstError as error:
             raise ExtractError(
                 f"{stem}.pdf could not be typeset ({' '.join(str(error).split())[:200]}): it was not written; "
                 "please report this"
             ) from error
-        if not isinstance(pdf, bytes):
-            raise TypeError("typst made no PDF")
-        return pdf
+        if made is None:
+            raise TypeError("typst made nothing")
+        return made
 
 
 @cache
