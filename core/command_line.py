@@ -50,6 +50,11 @@ def users_umask() -> int:
     return _umasks[0] if _umasks else 0o077
 
 
+def adopt_umask(umask: int) -> None:
+    """Take over the user's umask in a process that a command started for a part of its work."""
+    _umasks.append(umask)
+
+
 def outcome(command: click.Command, name: str, stopped: str, arguments: Sequence[str] | None) -> tuple[int, str]:
     """Run a command. Returns its exit status and one line for standard error, which may be empty.
 

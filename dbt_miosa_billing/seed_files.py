@@ -33,10 +33,12 @@ AMOUNT_COLUMNS = frozenset(
 COUNT_COLUMNS = frozenset({"max_sandboxes", "max_concurrent"})
 REQUIRED_COLUMNS = frozenset({"valid_from", "tier_from_credits", "unit_price", "exponent"})
 """Columns whose cells must not be empty."""
-KEYS = {"customers": "external_user_id"}
-"""The key of a seed whose rows no model of errors compares: never empty, and on one row only."""
+KEYS = {"customers": ("external_user_id",), "issuer": ("issuer_id", "valid_from")}
+"""Columns of seeds whose rows no model of errors compares: each is never empty, and no two rows share a value in it."""
 RESERVED_ID = "(unattributed)"
 """What marts call usage that belongs to nobody (rule 9)."""
+ISSUER_ID = re.compile(r"(?=.{1,20}\Z)[A-Z0-9]+(-[A-Z0-9]+)*")
+"""Ids of issuers begin document numbers and file names, where two ids must not differ by case alone."""
 NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:[.][0-9]+)?(?:[eE][+-]?[0-9]+)?")
 UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
@@ -68,7 +70,9 @@ def check_seeds(root: Path, environment: Mapping[str, str] = os.environ) -> None
     errors: list[str] = []
     for label, path, columns in _seed_files(root, environment):
         if path.exists():
-            errors += (f"{label}, {error}" for error in file_errors(path.read_bytes(), columns, KEYS.get(path.stem)))
+            errors += (
+                f"{label}, {error}" for error in file_errors(path.read_bytes(), columns, KEYS.get(path.stem, ()))
+            )
         else:
             errors.append(f"{label} is missing: a file with only the header {','.join(columns)} is enough")
     _refuse(errors)
@@ -106,8 +110,8 @@ def _encoding_error(content: bytes) -> str | None:
     return None
 
 
-def file_errors(content: bytes, columns: Sequence[str], key: str | None = None) -> Iterator[str]:
-    """The errors in the content of a seed, without its file name. `key`: the column that must identify its rows."""
+def file_errors(content: bytes, columns: Sequence[str], keys: Sequence[str] = ()) -> Iterator[str]:
+    """The errors in the content of a seed, without its file name. `keys`: columns each of which must identify a row."""
     header_hint = f"the header must be {','.join(columns)}"
     if error := _encoding_error(content):
         yield error
@@ -148,7 +152,7 @@ def file_errors(content: bytes, columns: Sequence[str], key: str | None = None) 
     yield from wrong
     if not wrong:
         yield from _row_errors(rows[1:], header, has_uncapped="external_user_id" in columns, width=len(rows[0][1]))
-        if key:
+        for key in keys:
             yield from _key_errors(rows[1:], header, key)
 
 
@@ -184,7 +188,8 @@ def _key_errors(rows: Sequence[tuple[int, list[str]]], header: Sequence[str], ke
             continue
         cell = row[place]
         if not cell:
-            yield f"line {line}, column {key}: (empty) is no id: write one, or delete the row"
+            if key not in REQUIRED_COLUMNS:  # reported with the cell
+                yield f"line {line}, column {key}: (empty) is no id: write one, or delete the row"
         elif cell == RESERVED_ID:
             yield f"line {line}, column {key}: {_quoted(cell)} is not a user: delete the row"
         elif cell in lines:
@@ -198,6 +203,8 @@ def _unmet_requirement(column: str, cell: str, *, has_uncapped: bool) -> str | N
         return None
     if column in ("valid_from", "valid_to"):
         return None if _is_day(cell) else "a day like 2026-10-31"
+    if column == "issuer_id":
+        return None if ISSUER_ID.fullmatch(cell) else "an id of capital letters, digits and inner dashes, at most 20"
     if column == "exponent":
         return None if re.fullmatch("[0-3]", cell) else "0, 1, 2 or 3"
     if column.startswith("max_") and has_uncapped and cell == "uncapped":

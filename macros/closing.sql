@@ -140,10 +140,18 @@
     {%- set usage_columns = ledger_tables()["closed_line_usage"].keys() | list -%}
     {%- call statement("append_lines", auto_begin=True) -%}
         insert into ledger.closed_invoice_lines ({{ line_columns | join(", ") }})
+        {%- set given = {
+            "closed_at_utc": "timestamp '" ~ closed_at ~ "'",
+            "issuer_id": "documents.issuer_id",
+            "document_sequence": "documents.document_sequence",
+            "document_number": "documents.document_number",
+        } %}
         select {% for column in line_columns -%}
-            {{ "timestamp '" ~ closed_at ~ "'" if column == "closed_at_utc" else column }}{{ ", " if not loop.last }}
+            {{ given.get(column, "lines." ~ column) }}{{ ", " if not loop.last }}
         {%- endfor %}
-        from {{ lines }} where status = 'open' and invoice_period = '{{ period }}'
+        from {{ lines }} as lines
+        inner join ({{ new_document_numbers(relations, lines, period, closed_at) }}) as documents on lines.invoice_id = documents.invoice_id
+        where lines.status = 'open' and lines.invoice_period = '{{ period }}'
     {%- endcall -%}
     {%- call statement("append_usage") -%}
         insert into ledger.closed_line_usage ({{ usage_columns | join(", ") }})
@@ -170,12 +178,57 @@
         from {{ lines }}
         where status = 'open' and (invoice_period <= '{{ period }}' or line_type = 'adjustment')
     {%- endcall -%}
+    {%- call statement("prove_numbers") -%}
+        select case when count(*) > 0 then error('{{ period }} was not closed: its document numbers would have a gap') end
+        from ({{ document_number_errors() }})
+    {%- endcall -%}
     {%- set closed = first_row(
         "select invoice_count, line_count, amounts_minor from ledger.closed_periods where billing_period = '" ~ period ~ "'"
     ) -%}
     {%- do adapter.commit() -%}
     {%- do log(period ~ " is closed: " ~ closed[0] ~ " invoices, " ~ closed[1] ~ " lines, in minor units "
         ~ (closed[2] or "nothing"), info=true) -%}
+{% endmacro %}
+
+{#-
+    A query of the document numbers of a period that is being closed: one row per invoice, in the order of user and currency. They go
+    on after the last number of the issuer in the year of the close. Invoices and credit notes share one sequence. The issuer is the one
+    of issuer.csv that is in force on the period's first day; null without one.
+-#}
+{% macro new_document_numbers(relations, lines, period, closed_at) %}
+    select
+        numbered.invoice_id,
+        numbered.issuer_id,
+        numbered.document_sequence,
+        coalesce(numbered.issuer_id || '-', '') || '{{ closed_at[:4] }}-' || lpad(
+            numbered.document_sequence::varchar, greatest(6, length(numbered.document_sequence::varchar))::integer, '0'
+        ) as document_number
+    from (
+        select
+            invoices.invoice_id,
+            issuer.issuer_id,
+            issuer.last_sequence + row_number() over (order by invoices.external_user_id, invoices.currency) as document_sequence
+        from (
+            select distinct invoice_id, external_user_id, currency
+            from {{ lines }}
+            where status = 'open' and invoice_period = '{{ period }}'
+        ) as invoices
+        cross join (
+            select
+                current_issuer.issuer_id,
+                (
+                    select coalesce(max(closed.document_sequence), 0)
+                    from ledger.closed_invoice_lines as closed
+                    where closed.issuer_id is not distinct from current_issuer.issuer_id
+                        and extract(year from closed.closed_at_utc) = {{ closed_at[:4] }}
+                ) as last_sequence
+            from (
+                select max_by(issuer_id, valid_from) as issuer_id
+                from {{ relations["stg_billing__issuers"] }}
+                where valid_from <= {{ period_start_date("'" ~ period ~ "'") }}
+            ) as current_issuer
+        ) as issuer
+    ) as numbered
 {% endmacro %}
 
 {#- Rebuilds all models that read the ledger, directly or not, from the SQL that this run compiled, in the order of the run. -#}

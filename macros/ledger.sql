@@ -17,6 +17,7 @@
             "tier_from_credits": "decimal(18, 9)", "quantity_credits": "decimal(38, 9)", "unit_price": "decimal(18, 9)",
             "amount_minor": "bigint", "amount": "decimal(18, 3)", "currency": "varchar", "currency_exponent": "integer",
             "description": "varchar", "closed_at_utc": "timestamp", "service_day_mask": "bigint",
+            "issuer_id": "varchar", "document_sequence": "bigint", "document_number": "varchar",
         },
         "closed_line_usage": {
             "line_id": "varchar", "session_id": "varchar", "usage_date": "date", "credits": "decimal(38, 9)",
@@ -30,7 +31,7 @@
 {% macro later_ledger_columns() %}
     {{ return({
         "closed_periods": [],
-        "closed_invoice_lines": ["service_day_mask"],
+        "closed_invoice_lines": ["service_day_mask", "issuer_id", "document_sequence", "document_number"],
         "closed_line_usage": ["amount", "usage_seconds", "sandbox_id", "external_project_id", "workspace_id"],
     }) }}
 {% endmacro %}
@@ -258,4 +259,34 @@
         or closed_periods.amounts_minor is distinct from coalesce(amounts.amounts_minor, '')
         or closed_periods.previous_period
         <> {{ billing_period(period_start("closed_periods.billing_period") ~ " - interval 1 month") }}
+{% endmacro %}
+
+{#-
+    A query of what is wrong with the document numbers of closed invoices. No row means: within each issuer and year they run from 1
+    without a gap, each invoice has one number, and no number is on two invoices. Periods closed by a version without numbers have none.
+-#}
+{% macro document_number_errors() %}
+    select
+        documents.issuer_id,
+        documents.document_year,
+        min(documents.document_sequence) as first_sequence,
+        max(documents.document_sequence) as last_sequence,
+        count(*) as document_count
+    from (
+        select distinct
+            invoice_id,
+            coalesce(issuer_id, '') as issuer_id,
+            extract(year from closed_at_utc) as document_year,
+            document_sequence,
+            document_number
+        from ledger.closed_invoice_lines
+        where document_number is not null or document_sequence is not null
+    ) as documents
+    group by documents.issuer_id, documents.document_year
+    having
+        min(documents.document_sequence) <> 1
+        or max(documents.document_sequence) <> count(*)
+        or count(distinct documents.document_sequence) <> count(*)
+        or count(distinct documents.document_number) <> count(*)
+        or count(distinct documents.invoice_id) <> count(*)
 {% endmacro %}

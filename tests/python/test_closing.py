@@ -75,6 +75,11 @@ external_user_id,plan_id,valid_from,valid_to
 ann,tiers,2025-04-01,
 0012,0007,2025-05-01,
 """,
+    "issuer": """\
+issuer_id,valid_from,issuer_name,address,country,tax_id,email,payment_terms,footer
+OLD-1,0001-01-01,Old Ltd,,,,,,
+NEW,2025-05-01,New Ltd,,,,,,
+""",
 }
 
 
@@ -169,6 +174,9 @@ class Billing:
         return Billing(directory / "copy" / self.warehouse.name)
 
 
+NUMBERS = ("issuer_id", "document_sequence", "document_number")
+"""What a close gives to the lines of an invoice."""
+
 DATES = ("invoice_period_start_date", "service_period_start_date")
 """What a line shows of its periods beside their names; the ledger has the names only."""
 
@@ -258,9 +266,15 @@ def test_closing_freezes_what_was_shown_and_shows_it_closed(empty_closed: Billin
     }
     ledger = closed.ledger()
     march, april = ledger["closed_periods"]
-    assert without(ledger["closed_invoice_lines"], "closed_at_utc") == without(
-        preview, "status", "closed_at_utc", *DATES
+    assert without(ledger["closed_invoice_lines"], "closed_at_utc", *NUMBERS) == without(
+        preview, "status", "closed_at_utc", *DATES, *NUMBERS
     )
+    # The issuer in force in April numbers it, by the year of the close. A preview has no number.
+    numbers = {tuple(line[name] for name in NUMBERS) for line in ledger["closed_invoice_lines"]}
+    assert numbers == {("OLD-1", 1, f"OLD-1-{april['closed_at_utc'].year}-000001")}
+    assert {tuple(line[name] for name in NUMBERS) for line in preview} == {(None, None, None)}
+    (invoice,) = closed.rows("marts.fct_invoices", "invoice_period = '2025-04'")
+    assert {tuple(invoice[name] for name in NUMBERS)} == numbers
     assert without(ledger["closed_line_usage"], "invoice_period") == empty_closed.pieces(preview)
     assert {piece["invoice_period"] for piece in ledger["closed_line_usage"]} == {"2025-04"}
     assert {line["closed_at_utc"] for line in ledger["closed_invoice_lines"]} == {april["closed_at_utc"]}
@@ -279,7 +293,8 @@ def test_closing_freezes_what_was_shown_and_shows_it_closed(empty_closed: Billin
     # They are described and constrained as after any other build.
     described = closed.rows("duckdb_columns()", "table_name = 'fct_invoices' and schema_name = 'marts'")
     assert all(column["comment"] for column in described)
-    assert [column["column_name"] for column in described if column["is_nullable"]] == ["closed_at_utc"]
+    nullable = {column["column_name"] for column in described if column["is_nullable"]}
+    assert nullable == {"closed_at_utc", *NUMBERS}
     assert len(closed.rows("marts.dim_billing_periods", "is_closed")) == 2
     assert [row["billing_period"] for row in closed.rows("intermediate.int_billing_periods", "is_first_open")] == [
         "2025-05"
@@ -322,13 +337,17 @@ def test_what_comes_to_light_later_is_an_adjustment_and_a_rebuild_from_nothing_a
     rebuilt.build(close="2025-05")
     before, after = corrected.ledger(), rebuilt.ledger()
     frozen = [line for line in after["closed_invoice_lines"] if line["invoice_period"] == "2025-05"]
-    assert without(frozen, "closed_at_utc") == without(preview, "status", "closed_at_utc", *DATES)
+    assert without(frozen, "closed_at_utc", *NUMBERS) == without(preview, "status", "closed_at_utc", *DATES, *NUMBERS)
+    # The issuer of May is another one, with a sequence of its own.
+    (closed_at,) = {line["closed_at_utc"] for line in frozen}
+    numbers = {line["external_user_id"]: line["document_number"] for line in frozen}
+    assert numbers == {user: f"NEW-{closed_at.year}-{n:06d}" for n, user in enumerate(sorted(numbers), 1)}
     held = [piece for piece in after["closed_line_usage"] if piece["invoice_period"] == "2025-05"]
     assert without(held, "invoice_period") == corrected.pieces(preview)
     assert all(row in after[table] for table, rows in before.items() for row in rows)
     told_of_closing = {
-        "fct_invoice_lines": ("status", "closed_at_utc"),
-        "fct_invoices": ("status", "closed_at_utc"),
+        "fct_invoice_lines": ("status", "closed_at_utc", *NUMBERS),
+        "fct_invoices": ("status", "closed_at_utc", *NUMBERS),
         "dim_billing_periods": ("is_closed", "closed_at_utc"),
     }
     old, new = corrected.marts(), rebuilt.marts()

@@ -478,6 +478,7 @@ SESSION_DAYS = "assert_line_usage_sums_to_session_days"
 INVOICES = "assert_invoices_sum_to_lines"
 FROZEN = "assert_closed_lines_are_the_ledgers"
 LEDGER = "assert_ledger_is_intact"
+NUMBERS = "assert_document_numbers_have_no_gaps"
 DIMENSIONS = "assert_dimensions_know_every_key"
 BILL = "assert_vendor_bill_agrees"
 ROLLS = "assert_vendor_balance_rolls_forward"
@@ -2489,6 +2490,18 @@ FAULTS = (
         "ledger.closed_line_usage",
         "delete from {table} where session_id = 'withdrawn'",
         *(LEDGER, LINE_USAGE, REVENUE),
+    ),
+    fault(
+        "a document number is left out",
+        "ledger.closed_invoice_lines",
+        "update {table} set document_sequence = document_sequence + 1",
+        *(LEDGER, NUMBERS),
+    ),
+    fault(
+        "two invoices have one document number",
+        "ledger.closed_invoice_lines",
+        "update {table} set document_number = 'A-1'",
+        *(LEDGER, NUMBERS),
     ),
     fault(
         "a closed period is deleted",

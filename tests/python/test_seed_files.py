@@ -156,7 +156,7 @@ HOSTILE_NAMES = (
     ],
 )
 def test_a_customer_stands_on_one_row(rows: str, said: list[str]) -> None:
-    found = list(file_errors((CUSTOMER_HEADER + rows).encode(), CUSTOMERS, "external_user_id"))
+    found = list(file_errors((CUSTOMER_HEADER + rows).encode(), CUSTOMERS, ["external_user_id"]))
     assert len(found) == len(said)
     assert all(error.startswith(words) for error, words in zip(found, said, strict=True)), found
 
@@ -189,7 +189,7 @@ def test_dbt_refuses_a_customer_on_two_rows_in_one_line(tmp_path: Path) -> None:
 def test_the_line_names_files_and_counts_what_it_leaves_out(tmp_path: Path) -> None:
     shutil.copy(ROOT / "dbt_project.yml", tmp_path)
     (tmp_path / "mine").mkdir()
-    with pytest.raises(SeedError, match=r"mine/currencies\.csv is missing: .*; and 3 more") as raised:
+    with pytest.raises(SeedError, match=r"mine/currencies\.csv is missing: .*; and 4 more") as raised:
         check_seeds(tmp_path, {"SEEDS_PATH": "mine"})
     assert "\n" not in str(raised.value)
 

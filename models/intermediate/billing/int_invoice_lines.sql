@@ -5,6 +5,7 @@
     "line_id", "invoice_id", "external_user_id", "invoice_period", "service_period", "line_type", "plan_id",
     "price_valid_from", "tier_from_credits", "quantity_credits", "unit_price", "amount_minor", "amount", "currency",
     "status", "closed_at_utc", "description", "currency_exponent", "service_day_mask",
+    "issuer_id", "document_sequence", "document_number",
 ] %}
 
 with
@@ -102,7 +103,10 @@ lines as (
         null::timestamp as closed_at_utc,
         open_lines.description,
         open_lines.currency_exponent,
-        open_lines.service_day_mask
+        open_lines.service_day_mask,
+        null::string as issuer_id,
+        null::bigint as document_sequence,
+        null::string as document_number
     from open_lines
     union all
     select

@@ -24,7 +24,10 @@ select
     count(*) as line_count,
     lines.status,
     lines.closed_at_utc,
-    sum(lines.amount_minor) < 0 as is_credit
+    sum(lines.amount_minor) < 0 as is_credit,
+    lines.issuer_id,
+    lines.document_sequence,
+    lines.document_number
 from lines
 group by
     lines.invoice_id,
@@ -32,4 +35,7 @@ group by
     lines.invoice_period,
     lines.currency,
     lines.status,
-    lines.closed_at_utc
+    lines.closed_at_utc,
+    lines.issuer_id,
+    lines.document_sequence,
+    lines.document_number

@@ -20,5 +20,8 @@ select
     closed_invoice_lines.currency_exponent,
     closed_invoice_lines.description,
     closed_invoice_lines.closed_at_utc,
-    closed_invoice_lines.service_day_mask
+    closed_invoice_lines.service_day_mask,
+    closed_invoice_lines.issuer_id,
+    closed_invoice_lines.document_sequence,
+    closed_invoice_lines.document_number
 from {{ source("ledger", "closed_invoice_lines") }} as closed_invoice_lines

@@ -629,6 +629,20 @@ class Customer(NamedTuple):
     reference: str
 
 
+class Issuer(NamedTuple):
+    """A row of `issuer.csv`. Histories have none: no figure depends on it."""
+
+    issuer_id: str
+    valid_from: str
+    issuer_name: str
+    address: str
+    country: str
+    tax_id: str
+    email: str
+    payment_terms: str
+    footer: str
+
+
 NANO_COLUMNS = {
     *("monthly_fee", "included_credits", "minimum_charge", "tier_from_credits", "unit_price"),
     *oracle.QUOTAS.values(),
@@ -649,6 +663,7 @@ def write_seeds(
         ("plan_quotas", PlanQuota, plan_quotas),
         ("user_quota_overrides", QuotaOverride, overrides),
         ("customers", Customer, ()),
+        ("issuer", Issuer, ()),
     )
     for name, kind, rows in tables:
         with (folder / f"{name}.csv").open("w", encoding="utf-8", newline="") as file:

@@ -1,0 +1,39 @@
+"""Makes docs/invoice.png from the demo: `make demo`, then `python -m tools.invoice_picture`.
+
+The page is what `publish invoices` writes as PDF: the newest closed invoice of the first user, adjustment and all.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from core.settings import read_settings_as
+from publish.files import write_whole
+from publish.invoices.documents import prepare_documents, read_documents
+from publish.invoices.layout import Build
+from publish.invoices.typesetting import Typesetter
+from publish.settings import PublishSettings
+from publish.warehouse import open_marts
+
+ROOT = Path(__file__).resolve().parents[1]
+PICTURE = ROOT / "docs" / "invoice.png"
+USER = "user-0001"
+NEWEST = "select max(invoice_period) from marts.fct_invoices where status = 'closed' and external_user_id = ?"
+
+
+def main() -> None:
+    """Write the picture."""
+    settings = read_settings_as(
+        PublishSettings, warehouse=os.environ.get("WAREHOUSE_PATH") or str(ROOT / "demo.duckdb")
+    )
+    with open_marts(settings, allow_unproven=True) as marts:
+        ((period,),) = marts.database.query(NEWEST, [USER])
+        count, _ = prepare_documents(marts.database, period, [USER])
+        ((document,),) = read_documents(marts.database, count, 1)
+        typesetter = Typesetter(PICTURE.parent, Build(marts.built_at, marts.unproven), None)
+        write_whole(PICTURE, typesetter.picture(document))
+
+
+if __name__ == "__main__":
+    main()
