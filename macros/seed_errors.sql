@@ -29,7 +29,7 @@
     select
         {{ rows ~ ".external_user_id" if "external_user_id" in keys else "null::string" }} as external_user_id,
         {{ rows ~ ".plan_id" if "plan_id" in keys else "null::string" }} as plan_id,
-        '{{ file }}: '
+        '{{ file }}:{{ " " if keys }}'
         {%- for key in keys %}
         || {{ label("user" if key == "external_user_id" else "plan", rows ~ "." ~ key) }} {{ "|| ', '" if not loop.last }}
         {%- endfor %}

@@ -4,7 +4,8 @@
 {%- set columns = [
     "line_id", "invoice_id", "external_user_id", "invoice_period", "service_period", "line_type", "plan_id",
     "price_valid_from", "tier_from_credits", "quantity_credits", "unit_price", "amount_minor", "amount", "currency",
-    "status", "closed_at_utc", "description", "currency_exponent", "service_day_mask",
+    "status", "closed_at_utc", "description", "currency_exponent", "service_day_mask", "plan_days_key", "adjustment_reasons",
+    "price_changes",
 ] %}
 
 with
@@ -28,9 +29,59 @@ adjustments as (
 
 ),
 
+adjustment_terms as (
+
+    select * from {{ ref("int_adjustment_terms") }}
+
+),
+
+usage_changes as (
+
+    select * from {{ ref("int_usage_changes") }}
+
+),
+
+plan_days as (
+
+    select * from {{ ref("int_plan_days") }}
+
+),
+
 closed_lines as (
 
     select * from {{ ref("stg_ledger__closed_invoice_lines") }}
+
+),
+
+reasons as (
+
+    select
+        usage_changes.external_user_id,
+        usage_changes.service_period,
+        usage_changes.currency,
+        usage_changes.change_reason as reason
+    from usage_changes
+    union distinct
+    select
+        adjustment_terms.external_user_id,
+        adjustment_terms.service_period,
+        adjustment_terms.currency,
+        adjustment_terms.terms_reason as reason
+    from adjustment_terms
+    where adjustment_terms.has_effect
+
+),
+
+adjustment_reasons as (
+
+    select
+        reasons.external_user_id,
+        reasons.service_period,
+        reasons.currency,
+        {{ joined_texts("reasons.reason", ", ", "reasons.reason") }} as adjustment_reasons,
+        bool_or(reasons.reason in ('plan', 'price')) as has_other_terms
+    from reasons
+    group by reasons.external_user_id, reasons.service_period, reasons.currency
 
 ),
 
@@ -51,7 +102,9 @@ open_lines as (
         rated_lines.currency,
         rated_lines.currency_exponent,
         rated_lines.description,
-        rated_lines.service_day_mask
+        rated_lines.service_day_mask,
+        null::string as adjustment_reasons,
+        null::string as price_changes
     from rated_lines
     inner join periods on rated_lines.billing_period = periods.billing_period
     union all
@@ -73,9 +126,21 @@ open_lines as (
         adjustments.currency,
         adjustments.currency_exponent,
         'Adjustment of ' || adjustments.service_period as description,
-        null::bigint as service_day_mask
+        null::bigint as service_day_mask,
+        adjustment_reasons.adjustment_reasons,
+        case when adjustment_reasons.has_other_terms then adjustment_terms.price_changes end as price_changes
     from adjustments
     inner join periods on periods.is_first_open
+    left join adjustment_reasons
+        on
+            adjustments.external_user_id = adjustment_reasons.external_user_id
+            and adjustments.service_period = adjustment_reasons.service_period
+            and adjustments.currency = adjustment_reasons.currency
+    left join adjustment_terms
+        on
+            adjustments.external_user_id = adjustment_terms.external_user_id
+            and adjustments.service_period = adjustment_terms.service_period
+            and adjustments.currency = adjustment_terms.currency
 
 ),
 
@@ -102,8 +167,16 @@ lines as (
         null::timestamp as closed_at_utc,
         open_lines.description,
         open_lines.currency_exponent,
-        open_lines.service_day_mask
+        open_lines.service_day_mask,
+        -- Not null without a plan, too: null is what earlier versions closed.
+        coalesce(plan_days.plan_days_key, 'none') as plan_days_key,
+        open_lines.adjustment_reasons,
+        open_lines.price_changes
     from open_lines
+    left join plan_days
+        on
+            open_lines.external_user_id = plan_days.external_user_id
+            and open_lines.service_period = plan_days.billing_period
     union all
     select
         {%- for column in columns %}
