@@ -77,6 +77,40 @@ used_unassigned as (
 
 ),
 
+{{ default_day_steps() }},
+
+plan_segments as (
+
+    select
+        assigned.external_user_id,
+        assigned.billing_period,
+        assigned.from_date,
+        assigned.to_date,
+        assigned.plan_id,
+        false as is_default,
+        null::date as first_used_date
+    from assigned
+    union all
+    select
+        gaps.external_user_id,
+        gaps.billing_period,
+        gaps.from_date,
+        gaps.to_date,
+        {{ text_variable("default_plan_id") }} as plan_id,
+        true as is_default,
+        on_default.first_used_date
+    from gaps
+    inner join on_default
+        on
+            gaps.external_user_id = on_default.external_user_id
+            and gaps.billing_period = on_default.billing_period
+    where gaps.from_date < gaps.to_date
+
+)
+{%- endmacro %}
+
+{#- The days of plan_segment_steps() on the default plan, as CTEs up to `gaps`. Reads used_unassigned, assigned and periods. -#}
+{% macro default_day_steps() -%}
 -- Credits on a single unassigned day put all unassigned days of the period on the default plan.
 on_default as (
 
@@ -125,35 +159,6 @@ gaps as (
         taken.from_date as to_date
     from taken
     inner join periods on taken.billing_period = periods.billing_period
-
-),
-
-plan_segments as (
-
-    select
-        assigned.external_user_id,
-        assigned.billing_period,
-        assigned.from_date,
-        assigned.to_date,
-        assigned.plan_id,
-        false as is_default,
-        null::date as first_used_date
-    from assigned
-    union all
-    select
-        gaps.external_user_id,
-        gaps.billing_period,
-        gaps.from_date,
-        gaps.to_date,
-        {{ text_variable("default_plan_id") }} as plan_id,
-        true as is_default,
-        on_default.first_used_date
-    from gaps
-    inner join on_default
-        on
-            gaps.external_user_id = on_default.external_user_id
-            and gaps.billing_period = on_default.billing_period
-    where gaps.from_date < gaps.to_date
 
 )
 {%- endmacro %}

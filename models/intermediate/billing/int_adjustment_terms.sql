@@ -141,75 +141,6 @@ other_plans as (
     group by plan_sides.external_user_id, plan_sides.service_period, plan_sides.plan_id
     having count(*) = 1
 
-),
-
--- What the month was closed with beside what it comes to today, by price list.
-price_sides as (
-
-    select
-        closed_lines.external_user_id,
-        closed_lines.service_period,
-        closed_lines.currency,
-        closed_lines.plan_id,
-        closed_lines.price_valid_from,
-        closed_lines.amount_minor as billed_minor,
-        0 as today_minor
-    from closed_lines
-    where closed_lines.plan_id is not null
-    union all
-    select
-        rated_lines.external_user_id,
-        rated_lines.billing_period as service_period,
-        rated_lines.currency,
-        rated_lines.plan_id,
-        rated_lines.price_valid_from,
-        0 as billed_minor,
-        rated_lines.amount_minor as today_minor
-    from rated_lines
-
-),
-
-changed_prices as (
-
-    select
-        price_sides.external_user_id,
-        price_sides.service_period,
-        price_sides.currency,
-        price_sides.plan_id,
-        price_sides.price_valid_from,
-        sum(price_sides.billed_minor) as billed_minor,
-        sum(price_sides.today_minor) as today_minor
-    from price_sides
-    group by
-        price_sides.external_user_id,
-        price_sides.service_period,
-        price_sides.currency,
-        price_sides.plan_id,
-        price_sides.price_valid_from
-    having sum(price_sides.billed_minor) <> sum(price_sides.today_minor)
-
-),
-
-price_texts as (
-
-    select
-        adjustments.external_user_id,
-        adjustments.service_period,
-        adjustments.currency,
-        {{ joined_texts(
-            "changed_prices.plan_id || ' from ' || changed_prices.price_valid_from::string || ': '"
-            ~ " || " ~ plain_number(minor_to_decimal("changed_prices.billed_minor", "adjustments.currency_exponent"))
-            ~ " || ', now ' || " ~ plain_number(minor_to_decimal("changed_prices.today_minor", "adjustments.currency_exponent")),
-            "; ", "changed_prices.plan_id, changed_prices.price_valid_from",
-        ) }} as price_changes
-    from adjustments
-    inner join changed_prices
-        on
-            adjustments.external_user_id = changed_prices.external_user_id
-            and adjustments.service_period = changed_prices.service_period
-            and adjustments.currency = changed_prices.currency
-    group by adjustments.external_user_id, adjustments.service_period, adjustments.currency
-
 )
 
 select
@@ -228,8 +159,7 @@ select
             from other_plans
         ) then 'plan'
         else 'price'
-    end as terms_reason,
-    price_texts.price_changes
+    end as terms_reason
 from adjustments
 inner join effects
     on
@@ -244,8 +174,3 @@ left join rerated_plans
     on
         adjustments.external_user_id = rerated_plans.external_user_id
         and adjustments.service_period = rerated_plans.service_period
-left join price_texts
-    on
-        adjustments.external_user_id = price_texts.external_user_id
-        and adjustments.service_period = price_texts.service_period
-        and adjustments.currency = price_texts.currency

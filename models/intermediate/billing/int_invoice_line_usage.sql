@@ -31,12 +31,6 @@ adjustments as (
 
 ),
 
-adjustment_usage as (
-
-    select * from {{ ref("int_adjustment_usage") }}
-
-),
-
 usage_changes as (
 
     select * from {{ ref("int_usage_changes") }}
@@ -60,36 +54,29 @@ unshared as (
     -- Open adjustments, and lines closed before the ledger had shares. Few rows, so they are shared here.
     select
         {{ invoice_line_id(
-            "adjustment_usage.external_user_id", "periods.billing_period", "adjustment_usage.service_period", "'adjustment'",
-            "adjustment_usage.currency", "null::string", "null::date", "null::decimal(18, 9)",
+            "usage_changes.external_user_id", "periods.billing_period", "usage_changes.service_period", "'adjustment'",
+            "usage_changes.currency", "null::string", "null::date", "null::decimal(18, 9)",
         ) }} as line_id,
-        adjustment_usage.external_user_id,
-        adjustment_usage.currency,
+        usage_changes.external_user_id,
+        usage_changes.currency,
         'open' as status,
         periods.billing_period as invoice_period,
-        adjustment_usage.service_period,
+        usage_changes.service_period,
         {%- for column in session_columns %}
-        adjustment_usage.{{ column }},
+        usage_changes.{{ column }},
         {%- endfor %}
-        adjustment_usage.nano_credits,
+        usage_changes.nano_credits,
         {%- for column in change_columns %}
         usage_changes.{{ column }},
         {%- endfor %}
         {{ minor_to_nano("adjustments.amount_minor", "adjustments.currency_exponent") }} as line_nano_amount
-    from adjustment_usage
+    from usage_changes
     -- Left joins, so that usage whose line is lost does not vanish with it.
     left join adjustments
         on
-            adjustment_usage.external_user_id = adjustments.external_user_id
-            and adjustment_usage.service_period = adjustments.service_period
-            and adjustment_usage.currency = adjustments.currency
-    left join usage_changes
-        on
-            adjustment_usage.external_user_id = usage_changes.external_user_id
-            and adjustment_usage.service_period = usage_changes.service_period
-            and adjustment_usage.currency = usage_changes.currency
-            and adjustment_usage.session_id = usage_changes.session_id
-            and adjustment_usage.usage_date = usage_changes.usage_date
+            usage_changes.external_user_id = adjustments.external_user_id
+            and usage_changes.service_period = adjustments.service_period
+            and usage_changes.currency = adjustments.currency
     inner join periods on periods.is_first_open
     union all
     select

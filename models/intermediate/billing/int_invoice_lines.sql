@@ -29,15 +29,9 @@ adjustments as (
 
 ),
 
-adjustment_terms as (
+adjustment_reasons as (
 
-    select * from {{ ref("int_adjustment_terms") }}
-
-),
-
-usage_changes as (
-
-    select * from {{ ref("int_usage_changes") }}
+    select * from {{ ref("int_adjustment_reasons") }}
 
 ),
 
@@ -50,38 +44,6 @@ plan_days as (
 closed_lines as (
 
     select * from {{ ref("stg_ledger__closed_invoice_lines") }}
-
-),
-
-reasons as (
-
-    select
-        usage_changes.external_user_id,
-        usage_changes.service_period,
-        usage_changes.currency,
-        usage_changes.change_reason as reason
-    from usage_changes
-    union distinct
-    select
-        adjustment_terms.external_user_id,
-        adjustment_terms.service_period,
-        adjustment_terms.currency,
-        adjustment_terms.terms_reason as reason
-    from adjustment_terms
-    where adjustment_terms.has_effect
-
-),
-
-adjustment_reasons as (
-
-    select
-        reasons.external_user_id,
-        reasons.service_period,
-        reasons.currency,
-        {{ joined_texts("reasons.reason", ", ", "reasons.reason") }} as adjustment_reasons,
-        bool_or(reasons.reason in ('plan', 'price')) as has_other_terms
-    from reasons
-    group by reasons.external_user_id, reasons.service_period, reasons.currency
 
 ),
 
@@ -104,9 +66,14 @@ open_lines as (
         rated_lines.description,
         rated_lines.service_day_mask,
         null::string as adjustment_reasons,
-        null::string as price_changes
+        null::string as price_changes,
+        plan_days.plan_days_key
     from rated_lines
     inner join periods on rated_lines.billing_period = periods.billing_period
+    left join plan_days
+        on
+            rated_lines.external_user_id = plan_days.external_user_id
+            and rated_lines.billing_period = plan_days.billing_period
     union all
     select
         {{ invoice_line_id(
@@ -128,7 +95,8 @@ open_lines as (
         'Adjustment of ' || adjustments.service_period as description,
         null::bigint as service_day_mask,
         adjustment_reasons.adjustment_reasons,
-        case when adjustment_reasons.has_other_terms then adjustment_terms.price_changes end as price_changes
+        adjustment_reasons.price_changes,
+        adjustment_reasons.plan_days_key
     from adjustments
     inner join periods on periods.is_first_open
     left join adjustment_reasons
@@ -136,11 +104,6 @@ open_lines as (
             adjustments.external_user_id = adjustment_reasons.external_user_id
             and adjustments.service_period = adjustment_reasons.service_period
             and adjustments.currency = adjustment_reasons.currency
-    left join adjustment_terms
-        on
-            adjustments.external_user_id = adjustment_terms.external_user_id
-            and adjustments.service_period = adjustment_terms.service_period
-            and adjustments.currency = adjustment_terms.currency
 
 ),
 
@@ -169,14 +132,10 @@ lines as (
         open_lines.currency_exponent,
         open_lines.service_day_mask,
         -- Not null without a plan, too: null is what earlier versions closed.
-        coalesce(plan_days.plan_days_key, 'none') as plan_days_key,
+        coalesce(open_lines.plan_days_key, 'none') as plan_days_key,
         open_lines.adjustment_reasons,
         open_lines.price_changes
     from open_lines
-    left join plan_days
-        on
-            open_lines.external_user_id = plan_days.external_user_id
-            and open_lines.service_period = plan_days.billing_period
     union all
     select
         {%- for column in columns %}

@@ -2,6 +2,10 @@
 -- Grain: one row per user, service period, currency, session and UTC day that differs
 --        (external_user_id, service_period, currency, session_id, usage_date).
 -- Rebuilt whole: a session that left a user's period may change once more, and the period is not redone for it.
+{%- set columns = [
+    "external_user_id", "service_period", "currency", "session_id", "usage_date", "sandbox_id", "external_project_id", "workspace_id",
+    "usage_seconds", "nano_credits",
+] %}
 
 with
 
@@ -56,6 +60,7 @@ versions as (
     from {{ ref("stg_miosa__session_loads") }} as session_loads
     {{ semi_join() }} changed_sessions on session_loads.session_id = changed_sessions.session_id
     inner join loads on session_loads.load_id = loads.load_id
+    where session_loads.has_session_id
     group by session_loads.session_id
 
 ),
@@ -132,11 +137,9 @@ differences as (
 reasons as (
 
     select
-        differences.external_user_id,
-        differences.service_period,
-        differences.currency,
-        differences.session_id,
-        differences.usage_date,
+        {%- for column in columns %}
+        differences.{{ column }},
+        {%- endfor %}
         today.load_id,
         case
             -- The same credits in another currency.
@@ -164,11 +167,9 @@ reasons as (
 )
 
 select
-    reasons.external_user_id,
-    reasons.service_period,
-    reasons.currency,
-    reasons.session_id,
-    reasons.usage_date,
+    {%- for column in columns %}
+    reasons.{{ column }},
+    {%- endfor %}
     reasons.change_reason,
     loads.load_id as change_load_id,
     loads.started_at_utc as change_read_at_utc

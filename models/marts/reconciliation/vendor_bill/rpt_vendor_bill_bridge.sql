@@ -6,32 +6,11 @@
 
 with
 
-periods as (
+comparison as (
 
-    select * from {{ ref("int_usage_periods") }}
-    where is_complete
-
-),
-
-billing_periods as (
-
-    select * from {{ ref("int_billing_periods") }}
-
-),
-
-user_periods as (
-
-    select * from {{ ref("int_user_periods") }}
-
-),
-
-invoice_lines as (
-
-    select
-        service_period,
-        sum(quantity_credits)::decimal(38, 9) as credits
-    from {{ ref("fct_invoice_lines") }}
-    group by service_period
+    -- The totals of complete periods.
+    select * from {{ ref("rpt_vendor_attribution") }}
+    where external_user_id is null
 
 ),
 
@@ -39,86 +18,83 @@ rejected as (
 
     select
         rejected_credits.billing_period,
-        {{ nano_to_credits("sum(rejected_credits." ~ vendor_attribution() ~ "_nano_credits)") }} as attributed_credits,
-        {{ nano_to_credits("sum(rejected_credits.split_nano_credits)") }} as split_credits
+        sum(rejected_credits.split_nano_credits) as split_nano_credits,
+        sum(rejected_credits.{{ vendor_attribution() }}_nano_credits) as attributed_nano_credits
     from {{ ref("int_rejected_credits") }} as rejected_credits
     group by rejected_credits.billing_period
 
 ),
 
-summaries as (
+rounded_costs as (
 
-    select * from {{ ref("stg_miosa__usage_summaries") }}
-    where rejection_reason is null
+    select * from {{ ref("int_rounded_costs") }}
+
+),
+
+invoice_lines as (
+
+    select
+        service_period,
+        sum(quantity_credits) as credits
+    from {{ ref("fct_invoice_lines") }}
+    group by service_period
+
+),
+
+unbilled as (
+
+    select
+        billing_period,
+        sum(case when reason = 'unattributed' then credits else 0 end) as unattributed_credits,
+        sum(case when reason = 'before_first_period' then credits else 0 end) as before_first_credits
+    from {{ ref("rpt_unbilled_usage") }}
+    group by billing_period
 
 ),
 
 vendor_invoices as (
 
-    -- Invoices of exactly the month; others cannot be bridged by month (rpt_vendor_invoices compares them).
+    -- Invoices of exactly the month. Others cannot be bridged by month; rpt_vendor_invoices compares them.
     select
-        periods.billing_period,
+        {{ billing_period("invoices.period_start_at_utc") }} as billing_period,
         sum(invoices.vendor_credits) as credits
     from {{ ref("rpt_vendor_invoices") }} as invoices
-    inner join periods
-        on
-            invoices.period_start_at_utc = periods.period_start_at_utc
-            and invoices.period_end_at_utc = periods.period_end_at_utc
     where
-        invoices.currency = 'USD'
+        invoices.period_start_at_utc = date_trunc('month', invoices.period_start_at_utc)
+        and invoices.period_end_at_utc = invoices.period_start_at_utc + interval 1 month
+        and invoices.currency = 'USD'
         and coalesce(invoices.invoice_status, '') <> 'void'
-    group by periods.billing_period
-
-),
-
-ours as (
-
-    select
-        user_periods.billing_period,
-        sum(case when user_periods.external_user_id = '{{ unattributed() }}' then user_periods.nano_credits else 0 end) as unattributed_nano,
-        sum(
-            case
-                when user_periods.external_user_id <> '{{ unattributed() }}' and billing_periods.billing_period is null
-                    then user_periods.nano_credits
-                else 0
-            end
-        ) as before_first_nano,
-        sum(
-            user_periods.{{ {"split": "", "start": "started_", "end": "ended_"}[vendor_attribution()] }}nano_credits - user_periods.nano_credits
-        ) as crossing_nano,
-        sum(user_periods.rounded_session_count) as rounded_session_count
-    from user_periods
-    left join billing_periods on user_periods.billing_period = billing_periods.billing_period
-    group by user_periods.billing_period
+    group by {{ billing_period("invoices.period_start_at_utc") }}
 
 ),
 
 figures as (
 
     select
-        periods.billing_period,
-        case when vendor_invoices.billing_period is not null then 'invoice' else 'summary' end as vendor_source,
-        coalesce(vendor_invoices.credits, summaries.credits)::decimal(38, 9) as vendor_credits,
+        comparison.billing_period,
+        coalesce(rounded_costs.row_count, 0) as rounded_session_count,
+        vendor_invoices.billing_period is not null as has_invoice,
+        coalesce(vendor_invoices.credits, comparison.vendor_credits)::decimal(38, 9) as vendor_credits,
         coalesce(invoice_lines.credits, 0)::decimal(38, 9) as invoiced_credits,
-        {{ nano_to_credits("coalesce(ours.unattributed_nano, 0)") }} as unattributed_credits,
-        {{ nano_to_credits("coalesce(ours.before_first_nano, 0)") }} as before_first_credits,
+        coalesce(unbilled.unattributed_credits, 0)::decimal(38, 9) as unattributed_credits,
+        coalesce(unbilled.before_first_credits, 0)::decimal(38, 9) as before_first_credits,
         -- An invoice is cut at its instants; only the summary may count sessions as a whole.
         case
-            when vendor_invoices.billing_period is null then {{ nano_to_credits("coalesce(ours.crossing_nano, 0)") }} else 0
+            when vendor_invoices.billing_period is null then comparison.{{ vendor_attribution() }}_credits - comparison.split_credits
+            else 0
         end::decimal(38, 9) as crossing_credits,
-        coalesce(
-            case when vendor_invoices.billing_period is null then rejected.attributed_credits else rejected.split_credits end, 0
-        )::decimal(38, 9) as rejected_credits,
-        coalesce(ours.rounded_session_count, 0) as rounded_session_count
-    from periods
-    left join vendor_invoices on periods.billing_period = vendor_invoices.billing_period
-    left join summaries on periods.billing_period = summaries.billing_period
-    left join invoice_lines on periods.billing_period = invoice_lines.service_period
-    left join ours on periods.billing_period = ours.billing_period
-    left join rejected on periods.billing_period = rejected.billing_period
+        {{ nano_to_credits(
+            "coalesce(case when vendor_invoices.billing_period is null then rejected.attributed_nano_credits else rejected.split_nano_credits end, 0)"
+        ) }} as rejected_credits
+    from comparison
+    left join vendor_invoices on comparison.billing_period = vendor_invoices.billing_period
+    left join invoice_lines on comparison.billing_period = invoice_lines.service_period
+    left join unbilled on comparison.billing_period = unbilled.billing_period
+    left join rejected on comparison.billing_period = rejected.billing_period
+    left join rounded_costs on comparison.billing_period = rounded_costs.billing_period
     where
         vendor_invoices.billing_period is not null
-        or summaries.billing_period is not null
+        or comparison.vendor_credits is not null
 
 ),
 
@@ -126,46 +102,41 @@ known as (
 
     select
         figures.*,
-        figures.invoiced_credits + figures.unattributed_credits + figures.before_first_credits + figures.crossing_credits as our_credits
+        figures.vendor_credits - figures.invoiced_credits - figures.unattributed_credits - figures.before_first_credits
+        - figures.crossing_credits as rest_credits
     from figures
 
 ),
 
--- Whether the vendor counts rows that we reject cannot be read anywhere: it does if that leaves less of a difference.
 judged as (
 
+    -- Whether the vendor counts rows that we reject cannot be read anywhere: it does if that leaves less of a difference.
     select
         known.*,
-        known.rejected_credits > 0
-        and abs(known.vendor_credits - known.our_credits - known.rejected_credits) < abs(known.vendor_credits - known.our_credits)
-            as has_rejected
+        case
+            when abs(known.rest_credits - known.rejected_credits) < abs(known.rest_credits) then known.rejected_credits else 0
+        end as counted_rejected_credits
     from known
 
 ),
 
-counted as (
-
-    select
-        judged.*,
-        case when judged.has_rejected then judged.rejected_credits else 0 end::decimal(38, 9) as counted_rejected_credits,
-        judged.our_credits + case when judged.has_rejected then judged.rejected_credits else 0 end as explained_credits
-    from judged
-
-),
-
--- A vendor's figure in whole credits may be rounded, once. Otherwise only costs that we rounded when we read them (rule 1) move anything.
 rounded as (
 
+    -- A vendor's figure in whole credits may be rounded, once. Otherwise only costs that we rounded when we read them (rule 1) move anything.
     select
-        counted.*,
+        judged.*,
+        judged.rest_credits - judged.counted_rejected_credits as unrounded_credits,
         case
-            when counted.vendor_credits = round(counted.explained_credits, 0) then counted.vendor_credits - counted.explained_credits
+            when judged.vendor_credits
+                = round(judged.vendor_credits - judged.rest_credits + judged.counted_rejected_credits, 0)
+                then judged.rest_credits - judged.counted_rejected_credits
             when
-                abs(counted.vendor_credits - counted.explained_credits) <= counted.rounded_session_count * 0.000000001::decimal(18, 9)
-                then counted.vendor_credits - counted.explained_credits
+                abs(judged.rest_credits - judged.counted_rejected_credits)
+                <= judged.rounded_session_count * 0.000000001::decimal(18, 9)
+                then judged.rest_credits - judged.counted_rejected_credits
             else 0
-        end::decimal(38, 9) as rounding_credits
-    from counted
+        end as rounding_credits
+    from judged
 
 )
 
@@ -174,16 +145,15 @@ rounded as (
     ("unattributed", "rounded.unattributed_credits", "'usage that belongs to nobody'"),
     ("before_first_period", "rounded.before_first_credits", "'usage of users before the first invoiced period'"),
     ("crossing_sessions", "rounded.crossing_credits",
-     "'sessions that cross the end of the month, which the vendor counts by: " ~ vendor_attribution() ~ "'"),
+     "'sessions across the end of the month: vendor_attribution is " ~ vendor_attribution() ~ "'"),
     ("rejected", "rounded.counted_rejected_credits",
      "case when rounded.rejected_credits = 0 then 'no rejected rows with a readable cost'"
-     ~ " else rounded.rejected_credits::string || ' credits of rejected rows are '"
-     ~ " || case when rounded.has_rejected then '' else 'not ' end || 'in the vendor''s total' end"),
+     ~ " else " ~ plain_number("rounded.rejected_credits") ~ " || ' credits of rejected rows are '"
+     ~ " || case when rounded.counted_rejected_credits = 0 then 'not ' else '' end || 'in the vendor''s figure' end"),
     ("rounding", "rounded.rounding_credits", "'the vendor''s whole credits, or costs with more than 9 decimals'"),
-    ("unexplained", "rounded.vendor_credits - rounded.explained_credits - rounded.rounding_credits",
-     "'what no step explains: rpt_reconciliation lists it by user'"),
+    ("unexplained", "rounded.unrounded_credits - rounded.rounding_credits", "'what no step explains: rpt_reconciliation compares users'"),
     ("vendor", "rounded.vendor_credits",
-     "case when rounded.vendor_source = 'invoice' then 'the vendor''s invoice of the month' else 'the vendor''s usage summary' end"),
+     "case when rounded.has_invoice then 'the vendor''s invoice of the month' else 'the vendor''s usage summary' end"),
 ] %}
 select
     rounded.billing_period,
@@ -192,7 +162,7 @@ select
     '{{ step }}' as step,
     ({{ credits }})::decimal(38, 9) as credits,
     {{ "true" if step == "vendor" else "false" }} as is_total,
-    rounded.vendor_source,
+    case when rounded.has_invoice then 'invoice' else 'summary' end as vendor_source,
     {{ note }} as note
 from rounded
 {{ "union all" if not loop.last }}
