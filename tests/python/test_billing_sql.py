@@ -218,7 +218,7 @@ FAULTS = {
         "    line_usage.external_project_id,\n    line_usage.usage_date as",
         "    null::varchar as external_project_id,\n    line_usage.usage_date as",
     ),
-    "adjustments make new users": ("rpt_month_over_month", "where lines.line_type <> 'adjustment'", ""),
+    "adjustments make new users": ("int_invoices", "lines.line_type <> 'adjustment'", "true"),
     "a moved session adjusts nothing": ("int_adjustments", "or moved.external_user_id is not null", ""),
 }
 """In words, and as a change of a compiled model."""
