@@ -142,10 +142,22 @@ def test_rule_18_an_overlap_of_price_lists_names_user_and_day(
 
 FAULTS = {
     "a moved session is corrected": ("int_usage_changes", "or differences.has_two_users", ""),
-    "what a later close knew is late": ("int_usage_changes", "order by closed_periods.billing_period desc", "order by 1"),
-    "an owner that became known is no move": ("int_usage_changes", "when today.is_owned_by_sandbox and", "when false and"),
+    "what a later close knew is late": (
+        "int_usage_changes",
+        "order by closed_periods.billing_period desc",
+        "order by 1",
+    ),
+    "an owner that became known is no move": (
+        "int_usage_changes",
+        "when today.is_owned_by_sandbox and",
+        "when false and",
+    ),
     "a change of owner comes with the session": ("int_usage_changes", "coalesce(owners.load_id, ", "coalesce(null, "),
-    "credits in another currency are corrected": ("int_usage_changes", "day_nano_credits = 0", "day_nano_credits is null"),
+    "credits in another currency are corrected": (
+        "int_usage_changes",
+        "day_nano_credits = 0",
+        "day_nano_credits is null",
+    ),
     "changed prices hide behind changed usage": ("int_adjustment_terms", "or effects.amount_minor <> 0", ""),
     "a plan that was adjusted before is compared with the first one": (
         "int_adjustment_terms",

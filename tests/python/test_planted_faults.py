@@ -2302,8 +2302,7 @@ FAULTS = (
     fault(
         "usage of nobody is called unexplained on the bridge",
         "rpt_vendor_bill_bridge",
-        "update {table} set credits = case step when 'unattributed' then 0 else credits + (select any_value(other.credits)"
-        " from {table} as other where other.step = 'unattributed' and other.billing_period = {table}.billing_period) end"
+        "update {table} set credits = credits + case step when 'unattributed' then 1 else -1 end"
         " where step in ('unattributed', 'unexplained')",
         BRIDGE,
     ),

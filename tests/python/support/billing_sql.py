@@ -247,8 +247,7 @@ class BillingWarehouse:
             [period],
         )
         execute(
-            "insert into ledger.closed_periods (billing_period, closed_at_utc, newest_load_id)"
-            f" values (?, {now}, ?)",
+            f"insert into ledger.closed_periods (billing_period, closed_at_utc, newest_load_id) values (?, {now}, ?)",
             [period, step],
         )
 

@@ -1,7 +1,7 @@
-"""Why each adjustment must be there, from a record of what was known when: kept step by step, apart from the warehouse's SQL.
+"""Why each adjustment must be there, from a record of what was known when, kept apart from the warehouse's SQL.
 
-A `Record` reads each step of a history before it is invoiced and notes which session was new, changed or gone, and when each
-owner of a sandbox became known. What was billed, and on which plans, it learns at each close.
+A `Record` reads each step of a history before it is invoiced. It notes which session was new, changed or gone, and when
+each owner of a sandbox became known. What was billed, and on which plans, it learns at each close.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Record:
         return max(step, self.owners[session.sandbox][known[-1] if known else 0])
 
     def change_of(self, session_id: str, user: str, billed_to: set[str]) -> str:
-        """Why the session's credits of a user are others than those that are billed. `billed_to`: whose they are by the ledger."""
+        """Why a user's credits of the session differ from the billed ones. `billed_to`: whose these are."""
         session = self.sessions.get(session_id)
         if session is None:
             return "voided"
@@ -88,7 +88,7 @@ class Record:
     def explain(
         self, ledger: Ledger, billing: Billing, parts: Iterable[DayPart]
     ) -> tuple[dict[LineKey, str | None], dict[PieceKey, Change]]:
-        """The reasons of all lines, None where it is no adjustment; and of the usage of adjustments, closed and open."""
+        """The reasons of all lines, None for those that adjust nothing; and of the usage of all adjustments."""
         assert self.state is not None
         prices = self.state.prices
         days: dict[tuple[str, str, str], int] = defaultdict(int)
@@ -121,9 +121,9 @@ class Record:
         return lines, pieces
 
     def terms(self, prices: Prices, ledger: Ledger, keys: Iterable[LineKey]) -> dict[LineKey, tuple[str, bool]]:
-        """Whether plans (`plan`) or prices (`price`) can be behind each adjustment; and whether what is billed comes to another sum.
+        """Whether plans (`plan`) or prices (`price`) can be behind each adjustment, and whether they have an effect.
 
-        What the ledger has of these users' periods is priced once more, by today's prices.
+        What the ledger has of these users' periods is priced once more, by today's prices: does it come to another sum?
         """
         keys = list(keys)
         own = {(key.external_user_id, key.service_period) for key in keys}
@@ -136,9 +136,7 @@ class Record:
         for part in parts:
             credited[part.external_user_id, part.usage_date[:7]].add(part.usage_date)
         users = {user for user, _ in own}
-        prices = replace(
-            prices, user_plans=tuple(row for row in prices.user_plans if row.external_user_id in users)
-        )
+        prices = replace(prices, user_plans=tuple(row for row in prices.user_plans if row.external_user_id in users))
         again, _ = billing_oracle.recompute(prices, parts, sorted({period for _, period in own}))
         sums: dict[tuple[str, str, str], list[int]] = defaultdict(lambda: [0, 0])
         for sign, several in ((1, again), (-1, ledger.lines)):
