@@ -482,6 +482,8 @@ NUMBERS = "assert_document_numbers_have_no_gaps"
 DIMENSIONS = "assert_dimensions_know_every_key"
 BILL = "assert_vendor_bill_agrees"
 ROLLS = "assert_vendor_balance_rolls_forward"
+BRIDGE = "assert_vendor_bill_bridge_sums"
+REASONS = "fct_invoice_lines_open_adjustments_have_reasons"
 
 USAGE_CELLS = "fct_invoice_line_usage_never_null"
 LINE_OF_USAGE = "relationships_fct_invoice_line_usage_line_id__line_id__ref_fct_invoice_lines_"
@@ -2255,6 +2257,55 @@ FAULTS = (
         "int_invoice_lines",
         "update {table} set line_type = 'minimum', tier_from_credits = 0" + line("cid", "fee"),
         "fct_invoice_lines_each_type_has_its_own_cells",
+    ),
+    fault(
+        "an adjustment does not say why it is there",
+        "int_invoice_lines",
+        "update {table} set adjustment_reasons = null" + line("dan", "adjustment"),
+        REASONS,
+    ),
+    fault(
+        "a fee has a reason of adjustments",
+        "int_invoice_lines",
+        "update {table} set adjustment_reasons = 'late'" + line("cid", "fee"),
+        REASONS,
+    ),
+    fault(
+        "a reason that nobody knows",
+        "int_usage_changes",
+        "update {table} set change_reason = 'lost'",
+        "accepted_values_int_usage_changes_change_reason__late__corrected__voided__moved__plan__price",
+    ),
+    fault(
+        "a fee counts as usage on the invoice",
+        "int_invoices",
+        "update {table} set usage_amount = usage_amount + fee_amount where fee_amount > 0",
+        INVOICES,
+    ),
+    fault(
+        "what an invoice gives back is lost",
+        "int_invoices",
+        "update {table} set given_back_amount = given_back_amount + 0.01",
+        INVOICES,
+    ),
+    fault(
+        "a step of the bridge to the vendor's bill is lost",
+        "rpt_vendor_bill_bridge",
+        "delete from {table} where step = 'rounding'",
+        BRIDGE,
+    ),
+    fault(
+        "a step of the bridge has a nano-credit more",
+        "rpt_vendor_bill_bridge",
+        "update {table} set credits = credits + 0.000000001 where step = 'unexplained'",
+        BRIDGE,
+    ),
+    fault(
+        "usage of nobody is called unexplained on the bridge",
+        "rpt_vendor_bill_bridge",
+        "update {table} set credits = credits + case step when 'unattributed' then 1 else -1 end"
+        " where step in ('unattributed', 'unexplained')",
+        BRIDGE,
     ),
     fault(
         "a closed line is called open",

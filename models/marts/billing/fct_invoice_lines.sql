@@ -26,5 +26,8 @@ select
     invoice_lines.service_day_mask,
     invoice_lines.issuer_id,
     invoice_lines.document_sequence,
-    invoice_lines.document_number
+    invoice_lines.document_number,
+    invoice_lines.adjustment_reasons,
+    invoice_lines.price_changes,
+    invoice_lines.plan_days_key
 from {{ ref("int_invoice_lines") }} as invoice_lines

@@ -23,5 +23,8 @@ select
     closed_invoice_lines.service_day_mask,
     closed_invoice_lines.issuer_id,
     closed_invoice_lines.document_sequence,
-    closed_invoice_lines.document_number
+    closed_invoice_lines.document_number,
+    closed_invoice_lines.plan_days_key,
+    closed_invoice_lines.adjustment_reasons,
+    closed_invoice_lines.price_changes
 from {{ source("ledger", "closed_invoice_lines") }} as closed_invoice_lines

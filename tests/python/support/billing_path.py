@@ -118,6 +118,12 @@ def expected_billing(state: State, parts: list[DayPart], ledger: Ledger, billing
     for rows in (invoices, margin):
         for key, row in rows.items():
             row["amount"] = billing_oracle.thousandths(row["amount_minor"], exponents[key[2]])
+    for key, row in invoices.items():
+        for part in (*billing_oracle.PARTS.values(), "credit", "previous"):
+            if part in row:
+                minor = row.pop(part)
+                amount = None if minor is None else billing_oracle.thousandths(minor, exponents[key[2]])
+                row[f"{part}_amount"] = amount
     for key, row in margin.items():
         row["vendor_cost"], row["vendor_currency"] = vendor_cost(row["credits"]), VENDOR_CURRENCY
         profit = row["amount"] * 10**6 - row["vendor_cost"]
