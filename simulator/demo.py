@@ -312,6 +312,7 @@ def main() -> int:
             ".sql('from marts.rpt_rejected_rows').show()\"",
             "query it by hand",
         ),
+        (f".venv/bin/python -m publish invoices --period {CLOSED[1]}", "a PDF and a CSV of each invoice, in published"),
         ("make docs", "a site that says what each column means"),
         ("make test", "see all of it proven"),
     ]:

@@ -1,6 +1,6 @@
 """Makes docs/invoice.png from the demo: `make demo`, then `python -m tools.invoice_picture`.
 
-The page is what `publish invoices` writes as PDF: the newest closed invoice of the first user, adjustment and all.
+The page is what `publish invoices` writes as PDF: the closed invoice with the most lines of a customer with a name.
 """
 
 from __future__ import annotations
@@ -18,8 +18,13 @@ from publish.warehouse import open_marts
 
 ROOT = Path(__file__).resolve().parents[1]
 PICTURE = ROOT / "docs" / "invoice.png"
-USER = "user-0001"
-NEWEST = "select max(invoice_period) from marts.fct_invoices where status = 'closed' and external_user_id = ?"
+LONGEST = """
+select invoices.invoice_period, invoices.external_user_id
+from marts.fct_invoices as invoices inner join marts.dim_customers using (external_user_id)
+where invoices.status = 'closed'
+order by invoices.line_count desc, invoices.invoice_period desc, invoices.external_user_id
+limit 1
+"""
 
 
 def main() -> None:
@@ -28,8 +33,8 @@ def main() -> None:
         PublishSettings, warehouse=os.environ.get("WAREHOUSE_PATH") or str(ROOT / "demo.duckdb")
     )
     with open_marts(settings, allow_unproven=True) as marts:
-        ((period,),) = marts.database.query(NEWEST, [USER])
-        count, _ = prepare_documents(marts.database, period, [USER])
+        ((period, user),) = marts.database.query(LONGEST)
+        count, _ = prepare_documents(marts.database, period, [user])
         ((document,),) = read_documents(marts.database, count, 1)
         typesetter = Typesetter(PICTURE.parent, Build(marts.built_at, marts.unproven), None)
         write_whole(PICTURE, typesetter.picture(document))

@@ -32,6 +32,9 @@ class Line(TypedDict):
     amount_minor: int
     corrected_document_numbers: str | None
     adjustment_reasons: str | None
+    """Why there is an adjustment: words separated by comma and blank."""
+    price_changes: str | None
+    """The price lists behind it, in words."""
 
 
 class Day(TypedDict):

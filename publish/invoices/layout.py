@@ -139,7 +139,9 @@ def _line(line: Line, document: Document, text: Callable[..., str]) -> dict[str,
         numbers = line["corrected_document_numbers"]
         notes.append(f"Corrects {text(numbers)}" if numbers else f"Corrects the invoice of {line['service_period']}")
         if line["adjustment_reasons"]:
-            notes.append(text(line["adjustment_reasons"]))
+            notes.append(f"Reason: {text(line['adjustment_reasons'].replace('_', ' '))}")
+        if line["price_changes"]:
+            notes.append(text(line["price_changes"]))
     return {
         "description": text(line["description"]),
         "notes": notes,

@@ -348,6 +348,7 @@ def test_what_comes_to_light_later_is_an_adjustment_and_a_rebuild_from_nothing_a
     told_of_closing = {
         "fct_invoice_lines": ("status", "closed_at_utc", *NUMBERS),
         "fct_invoices": ("status", "closed_at_utc", *NUMBERS),
+        "rpt_month_over_month": ("status",),
         "dim_billing_periods": ("is_closed", "closed_at_utc"),
     }
     old, new = corrected.marts(), rebuilt.marts()
@@ -443,7 +444,7 @@ def test_without_prices_nothing_is_closed_and_header_only_seeds_are_text(closed:
     }
     columns = {name: content.splitlines()[0].split(",") for name, content in SEEDS.items()}
     columns["currencies"] = ["currency", "exponent"]
-    for name in ("plan_quotas", "user_quota_overrides"):
+    for name in ("plan_quotas", "user_quota_overrides", "customers"):
         columns[name] = (pipeline.ROOT / "seeds" / f"{name}.csv").read_text(encoding="utf-8").strip().split(",")
     pipeline.write_seeds(billing.seeds, **{name: ",".join(names) + "\n" for name, names in columns.items()})
     shown = billing.rows("marts.fct_invoice_lines")

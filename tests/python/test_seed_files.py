@@ -169,6 +169,7 @@ def test_names_arrive_as_they_were_written(tmp_path: Path) -> None:
     )
     seeds = pipeline.write_seeds(tmp_path / "seeds")
     (seeds / "customers.csv").write_bytes(saved.getvalue().encode())
+    create_database(tmp_path / "usage.duckdb")
     done = pipeline.dbt(tmp_path / "usage.duckdb", "seed", seeds=seeds)
     assert done.returncode == 0, done.stdout
     read = "select external_user_id, customer_name, address, email from seeds.customers"
@@ -184,6 +185,28 @@ def test_dbt_refuses_a_customer_on_two_rows_in_one_line(tmp_path: Path) -> None:
     assert done.returncode != 0
     assert "customers.csv, line 3, column external_user_id: 'ann' is on line 2 too: keep one of them" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_an_issuer_has_an_id_and_a_first_day_of_its_own() -> None:
+    """Its id begins document numbers and file names: two must not differ by case alone, or look like a path."""
+    header = ",".join(COLUMNS["issuer"]) + "\n"
+
+    def found(*rows: str) -> list[str]:
+        content = header + "".join(f"{row},,,,,,,\n" for row in rows)
+        return list(file_errors(content.encode(), COLUMNS["issuer"], ["issuer_id", "valid_from"]))
+
+    assert found("ACME,0001-01-01", "ACME-2,2026-10-01", f"{'A' * 20},2026-11-01") == []
+    for wrong in ("acme", "A/B", "-A", "A--B", "A_1", "\u00c4", "A" * 21, " A"):
+        (error,) = found(f"{wrong},2026-10-01")
+        assert "is not an id of capital letters, digits and inner dashes, at most 20" in error
+    (error,) = found(",2026-10-01")
+    assert error == "line 2, column issuer_id: (empty) is no id: write one, or delete the row"
+    (error,) = found("ACME,")
+    assert error == "line 2, column valid_from: (empty) is not a day like 2026-10-31"
+    (error,) = found("ACME,2026-10-01", "ACME,2026-11-01")
+    assert error == "line 3, column issuer_id: 'ACME' is on line 2 too: keep one of them"
+    (error,) = found("ACME,2026-10-01", "NEW,2026-10-01")
+    assert error == "line 3, column valid_from: '2026-10-01' is on line 2 too: keep one of them"
 
 
 def test_the_line_names_files_and_counts_what_it_leaves_out(tmp_path: Path) -> None:

@@ -23,7 +23,8 @@ line_lists as (
                 unit_price := lines.unit_price,
                 amount_minor := lines.amount_minor,
                 corrected_document_numbers := lines.corrected_document_numbers,
-                adjustment_reasons := lines.adjustment_reasons
+                adjustment_reasons := lines.adjustment_reasons,
+                price_changes := lines.price_changes
             ) order by lines.line_number
         ) as lines
     from document_lines as lines

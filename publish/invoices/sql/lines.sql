@@ -46,8 +46,9 @@ select
             lines.line_id
     ) as line_number,
     corrected.document_numbers as corrected_document_numbers,
-    -- By name, because the mart of an earlier version does not have the column.
-    case when lines.line_type = 'adjustment' then to_json(lines) ->> 'adjustment_reasons' end as adjustment_reasons  -- noqa: RF02
+    -- By name, because the mart of an earlier version does not have the columns.
+    case when lines.line_type = 'adjustment' then to_json(lines) ->> 'adjustment_reasons' end as adjustment_reasons,  -- noqa: RF02
+    case when lines.line_type = 'adjustment' then to_json(lines) ->> 'price_changes' end as price_changes  -- noqa: RF02
 from marts.fct_invoice_lines as lines
 inner join documents on lines.invoice_id = documents.invoice_id
 left join corrected on lines.line_id = corrected.line_id
