@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,7 +12,7 @@ import duckdb
 import tenacity
 
 from core.database.locks import holder, is_held
-from core.errors import ShortOfMemoryError, WarehouseError
+from core.errors import DiskFullError, ShortOfMemoryError, WarehouseError
 
 logger = logging.getLogger("miosa_billing")
 
@@ -34,6 +34,10 @@ class Database:
         self._connection = connection
         self.path = path
 
+    def about(self, path: Path) -> Database:
+        """The same connection, whose errors name another file: one that is attached to it."""
+        return Database(self._connection, path)
+
     def execute(self, sql: str, values: Any = None) -> duckdb.DuckDBPyConnection:
         """Run statements. The result is that of the last one."""
         try:
@@ -48,9 +52,9 @@ class Database:
         except duckdb.Error as error:
             raise database_error(error, self.path) from error
 
-    def query(self, sql: str, values: Sequence[Any] = ()) -> Rows:
-        """The rows of a statement."""
-        return self.execute(sql, list(values)).fetchall()
+    def query(self, sql: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> Rows:
+        """The rows of a statement. Values are in the order of its question marks, or by the names of its parameters."""
+        return self.execute(sql, values if isinstance(values, Mapping) else list(values)).fetchall()
 
     def copy_to(self, sql: str, values: Sequence[Any], file: Path, options: str) -> None:
         """Write the rows of a statement to a file, in their order, with options of DuckDB's `copy`."""
@@ -111,5 +115,5 @@ def database_error(error: duckdb.Error, path: Path) -> WarehouseError:
         )
     line = " ".join(text.split("\n")[0].split())[:200]
     if any(reason in text for reason in ("No space left", "File too large", "Disk quota exceeded")):
-        return WarehouseError(f"the disk of {path} is full: free some space, then run again, it goes on from there")
+        return DiskFullError(f"the disk of {path} is full: free some space, then run again, it goes on from there")
     return WarehouseError(f"{path} could not be used: {line}")

@@ -1,0 +1,1 @@
+comment on table published.marts.not_proven is 'The figures in this copy are not proven. One row: why not. A copy of proven marts has no such table.'
