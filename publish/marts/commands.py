@@ -38,7 +38,9 @@ class MartsSettings(PublishSettings):
         description="The number of builds to keep. [env: PUBLISH_KEEP; default: 3]",
     )
     parquet: bool = Field(
-        False, validation_alias="PUBLISH_PARQUET", description="Write a Parquet file per mart, too. [env: PUBLISH_PARQUET]"
+        False,
+        validation_alias="PUBLISH_PARQUET",
+        description="Write a Parquet file per mart, too. [env: PUBLISH_PARQUET]",
     )
 
 
@@ -59,19 +61,24 @@ def marts(allow_unproven: bool, **options: Any) -> None:
         with open_marts(settings, allow_unproven=allow_unproven, opening=opening) as opened:
             create_folder(settings.to)
             with lock_folder(settings.to / "marts.duckdb", settings.lock_seconds), bars() as stages:
+                files, folders = Versions(settings.to, "marts", ".duckdb"), Versions(settings.to, "parquet", "")
                 try:
-                    _publish(opened, settings, stages)
+                    _remove_partial(files, folders, spill)
+                    _publish(opened, settings, files, folders, stages)
                 finally:
-                    remove(spill)
+                    _remove_partial(files, folders, spill)
 
 
-def _publish(marts: Marts, settings: MartsSettings, stages: Bars) -> None:
+def _remove_partial(files: Versions, folders: Versions, spill: Path) -> None:
+    """Remove what is not whole, of this run and of killed ones: nobody else publishes here meanwhile."""
+    files.remove_partial()
+    folders.remove_partial()
+    remove(spill)
+
+
+def _publish(marts: Marts, settings: MartsSettings, files: Versions, folders: Versions, stages: Bars) -> None:
     """Make the copies, check them, show them at once, and remove the oldest."""
-    files = Versions(settings.to, "marts", ".duckdb")
-    folders = Versions(settings.to, "parquet", "")
     shown = [files, *([folders] if settings.parquet else [])]
-    for versions in (files, folders):
-        versions.remove_partial()
     for versions in shown:
         versions.require_link()
     made, left_out = statements(marts, (path.stem for path in MODELS.rglob("*.sql")))

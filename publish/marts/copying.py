@@ -5,8 +5,10 @@ The rows lie in the order of their columns, from the first one on, so the same m
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from core.database.connection import Database
@@ -71,18 +73,24 @@ def copy_marts(marts: Marts, made: Sequence[Statements], file: Path, bars: Bars)
         copy.execute(_SAME_BYTES)
     literal = str(file).replace("'", "''")
     copy.execute(f"attach '{literal}' as published (storage_version '{STORAGE_VERSION}')")
-    copy.execute(sql("begin_copy"))
-    if marts.unproven is not None:
-        copy.execute(sql("warn"), {"reason": marts.unproven, "build_id": marts.build_id})
-        copy.execute(sql("describe_warning"))
-    bar = bars.stage("marts", len(made))
-    for each in made:
-        copy.execute(each.create)
-        copy.execute(each.fill)
-        copy.execute(each.describe)
-        bar.add_rows(counts[each.mart])
-        bar.advance()
-    copy.execute("checkpoint published")
+    try:
+        copy.execute(sql("begin_copy"))
+        if marts.unproven is not None:
+            copy.execute(sql("warn"), {"reason": marts.unproven, "build_id": marts.build_id})
+            copy.execute(sql("describe_warning"))
+        bar = bars.stage("marts", len(made))
+        for each in made:
+            copy.execute(each.create)
+            copy.execute(each.fill)
+            copy.execute(each.describe)
+            bar.add_rows(counts[each.mart])
+            bar.advance()
+        copy.execute("checkpoint published")
+    except BaseException:
+        # So that DuckDB touches none of its files any more when they are removed.
+        with contextlib.suppress(WarehouseError):
+            copy.execute("detach published")
+        raise
     copy.execute("detach published")
     return counts
 
@@ -117,5 +125,5 @@ def write_parquet(marts: Marts, made: Sequence[Statements], copy: Database, fold
         tables.append((NOT_PROVEN, f"from marts.{NOT_PROVEN}"))
     bar = bars.stage("parquet", len(tables))
     for name, rows in tables:
-        copy.with_memory(lambda rows=rows, name=name: copy.copy_to(rows, [], folder / f"{name}.parquet", options))
+        copy.with_memory(partial(copy.copy_to, rows, [], folder / f"{name}.parquet", options))
         bar.advance()
