@@ -73,11 +73,13 @@ def open_for_reading(path: Path, lock_seconds: float) -> Iterator[Database]:
 
 
 @contextlib.contextmanager
-def attach_for_reading(path: Path, lock_seconds: float, *, memory_limit: str, spill_to: Path) -> Iterator[Database]:
-    """Open a warehouse like `open_for_reading`, beside which other files can be attached for writing.
+def attach_for_reading(
+    path: Path, lock_seconds: float, *, memory_limit: str, spill_to: Path, name: str = "warehouse"
+) -> Iterator[Database]:
+    """Open a file like `open_for_reading`, beside which other files can be attached for writing.
 
-    What does not fit into `memory_limit` goes to the folder `spill_to`, which is made when it is needed. Raises
-    `WarehouseError`.
+    Its name in queries is `name`. What does not fit into `memory_limit` goes to the folder `spill_to`, which is made
+    when it is needed. Raises `WarehouseError`.
     """
     _require_warehouse(path)
     limits = {**_limits(), "memory_limit": memory_limit, "temp_directory": str(spill_to)}
@@ -85,11 +87,11 @@ def attach_for_reading(path: Path, lock_seconds: float, *, memory_limit: str, sp
         literal = str(path).replace("'", "''")
 
         def attach() -> None:
-            connection.execute(f"attach '{literal}' as warehouse (read_only)")
+            connection.execute(f"attach '{literal}' as {name} (read_only)")
 
         try:
             open_when_free(attach, path, lock_seconds, logger.warning)
-            connection.execute("use warehouse; set TimeZone = 'UTC'")
+            connection.execute(f"use {name}; set TimeZone = 'UTC'")
         except duckdb.Error as error:
             raise database_error(error, path) from error
         yield Database(connection, path)

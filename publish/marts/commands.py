@@ -12,7 +12,7 @@ from pydantic import Field
 
 from core.command_line import say, working
 from core.database.locks import lock_folder
-from core.database.opening import attach_for_reading, open_for_reading
+from core.database.opening import attach_for_reading
 from core.options import options_of
 from core.progress import Bars, bars
 from core.settings import read_settings_as
@@ -50,9 +50,10 @@ class MartsSettings(PublishSettings):
 def marts(allow_unproven: bool, **options: Any) -> None:
     """Publish a copy of the marts for readers: dashboards, notebooks, SQL.
 
-    DIR/marts.duckdb leads to the newest build's copy, which DuckDB 0.10.3 and newer read. Readers are never locked out,
-    and keep what they have open. With --parquet, DIR/parquet/<mart>.parquet as well. Exit status: 0 published, 1 failed
-    (the copy that was published before stays), 2 wrong usage.
+    DIR/marts.duckdb leads to the newest build's copy, which DuckDB 0.10.3 and newer read; so does DIR/billing.duckdb,
+    for tools that confuse the file with its schema. Readers are never locked out, and keep what they have open. With
+    --parquet, DIR/parquet/<mart>.parquet as well. Exit status: 0 published, 1 failed (the copy that was published
+    before stays), 2 wrong usage.
     """
     settings = read_settings_as(MartsSettings, **options)
     with working("publish", settings, "the published copy stays as it was"):
@@ -61,10 +62,13 @@ def marts(allow_unproven: bool, **options: Any) -> None:
         with open_marts(settings, allow_unproven=allow_unproven, opening=opening) as opened:
             create_folder(settings.to)
             with lock_folder(settings.to / "marts.duckdb", settings.lock_seconds), bars() as stages:
-                files, folders = Versions(settings.to, "marts", ".duckdb"), Versions(settings.to, "parquet", "")
+                files, folders = (
+                    Versions(settings.to, "marts", ".duckdb", "billing"),
+                    Versions(settings.to, "parquet", ""),
+                )
                 try:
                     _remove_partial(files, folders, spill)
-                    _publish(opened, settings, files, folders, stages)
+                    _publish(opened, settings, files, folders, spill, stages)
                 finally:
                     _remove_partial(files, folders, spill)
 
@@ -76,11 +80,13 @@ def _remove_partial(files: Versions, folders: Versions, spill: Path) -> None:
     remove(spill)
 
 
-def _publish(marts: Marts, settings: MartsSettings, files: Versions, folders: Versions, stages: Bars) -> None:
+def _publish(
+    marts: Marts, settings: MartsSettings, files: Versions, folders: Versions, spill: Path, stages: Bars
+) -> None:
     """Make the copies, check them, show them at once, and remove the oldest."""
     shown = [files, *([folders] if settings.parquet else [])]
     for versions in shown:
-        versions.require_link()
+        versions.require_links()
     made, left_out = statements(marts, (path.stem for path in MODELS.rglob("*.sql")))
     new = {versions: versions.new_path(marts.build_id) for versions in shown}
     with contextlib.ExitStack() as stack:
@@ -88,7 +94,7 @@ def _publish(marts: Marts, settings: MartsSettings, files: Versions, folders: Ve
         file = stack.enter_context(whole_file(new[files]))
         counts = copy_marts(marts, made, file, stages)
         folder = stack.enter_context(whole_folder(new[folders])) if settings.parquet else None
-        with open_for_reading(file, 0.0) as copy:
+        with attach_for_reading(file, 0.0, memory_limit=MEMORY_LIMIT, spill_to=spill, name="copy") as copy:
             check_copy(marts, made, counts, copy)
             if folder is not None:
                 write_parquet(marts, made, copy, folder, stages)

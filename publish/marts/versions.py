@@ -28,15 +28,23 @@ class Versions:
     folder: Path
     kind: str
     suffix: str
+    other_name: str = ""
+    """Of a second link. DuckDB 1.x takes `marts.` for the file where the file is named like the schema."""
 
     @property
     def link(self) -> Path:
         """What readers open."""
         return self.folder / f"{self.kind}{self.suffix}"
 
-    def require_link(self) -> None:
+    @property
+    def _links(self) -> list[Path]:
+        other = [self.folder / f"{self.other_name}{self.suffix}"] if self.other_name else []
+        return [*other, self.link]
+
+    def require_links(self) -> None:
         """Refuse to replace what is no link. Raises `ExtractError`."""
-        require_link(self.link)
+        for link in self._links:
+            require_link(link)
 
     def new_path(self, build_id: str) -> Path:
         """Where a version of a build can be put."""
@@ -54,11 +62,12 @@ class Versions:
 
     def show(self, path: Path) -> None:
         """Let readers who open the link from now on see this version, at once. Raises `ExtractError`."""
-        # What a tool wrote that takes the link for the file: it would be read as this version's log.
-        remove(_log(self.link))
         # The versions are kept by age, and this one may be an old one that is shown again.
         os.utime(path)
-        point_link(self.link, path.name)
+        for link in self._links:
+            # What a tool wrote that takes the link for the file: it would be read as this version's log.
+            remove(_log(link))
+            point_link(link, path.name)
 
     def keep(self, builds: int) -> None:
         """Keep the newest version of each of the newest builds, the one that is shown among them; remove the others.
@@ -77,8 +86,9 @@ class Versions:
 
     def remove_partial(self) -> None:
         """Remove what killed runs left. Raises `ExtractError`."""
-        for path in self.folder.glob(f".{self.kind}*.partial*"):
-            remove(path)
+        for name in filter(None, (self.kind, self.other_name)):
+            for path in self.folder.glob(f".{name}*.partial*"):
+                remove(path)
 
     def _paths(self) -> list[Path]:
         paths = self.folder.glob(f"{self.kind}-*{self.suffix}")

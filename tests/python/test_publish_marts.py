@@ -26,6 +26,7 @@ from publish.marts import commands, copying, versions
 from publish.marts.copying import Statements
 from small_marts import READER, build
 
+LINKS = {"marts.duckdb", "billing.duckdb"}
 PAYLOADS = {("dim_quota_answers", "answer"), ("rpt_rejected_rows", "payload"), ("rpt_session_versions", "payload")}
 
 
@@ -185,7 +186,7 @@ def test_duckdb_1_reads_the_copy_with_its_comments(copied: Path) -> None:
             (select count(comment) from duckdb_columns() where schema_name = 'marts') as comments,
             (select sum(credits)::varchar from marts.fct_user_period_credits) as credits
     """
-    command = [tool, "-readonly", "-json", copied / "marts.duckdb", "-c", sql]
+    command = [tool, "-readonly", "-json", copied / "billing.duckdb", "-c", sql]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == [
         dict(zip(("version", "comments", "credits"), ("v1", *row[1:]), strict=True))
@@ -279,7 +280,8 @@ def test_unproven_marts_are_refused_or_say_so(small: Path, tmp_path: Path) -> No
     build(small, "o'ne")
     publish(small, tmp_path / "out", "--parquet")
     assert names(tmp_path / "out") == {
-        *("marts.duckdb", "marts-o_ne.2.duckdb", "parquet", "parquet-o_ne.2"),
+        *LINKS,
+        *("marts-o_ne.2.duckdb", "parquet", "parquet-o_ne.2"),
     }
     assert ask(copy, "select count(*) from duckdb_tables() where table_name = 'not_proven'") == [(0,)]
 
@@ -332,10 +334,10 @@ def test_the_newest_builds_are_kept_and_a_removed_one_reads_on(small: Path, tmp_
     with closing(duckdb.connect(str(folder / "marts.duckdb"), read_only=True)) as reader:
         for build_id in ("two", "three", "four"):
             publish(build(small, build_id), folder)
-        assert names(folder) == {"marts.duckdb", "marts-two.duckdb", "marts-three.duckdb", "marts-four.duckdb"}
+        assert names(folder) == {*LINKS, "marts-two.duckdb", "marts-three.duckdb", "marts-four.duckdb"}
         assert reader.execute("select distinct build_id from marts.fct_invoice_lines").fetchall() == [("one",)]
     publish(build(small, "two"), folder, "--keep", "1")
-    assert (names(folder), shown(folder)) == ({"marts.duckdb", "marts-two.duckdb"}, "two")
+    assert (names(folder), shown(folder)) == ({*LINKS, "marts-two.duckdb"}, "two")
 
 
 def test_a_rerun_of_the_same_build_changes_nothing(small: Path, tmp_path: Path) -> None:
@@ -416,7 +418,7 @@ def test_a_kill_at_any_moment_leaves_a_whole_copy(delivered: Path, small: Path, 
             publish(build(small, f"again-{rng.random()}"), folder, "--parquet", "--keep", "1")
     assert left, "no kill came while it wrote"
     publish(build(small, "last"), folder, "--parquet", "--keep", "1")
-    assert names(folder) == {"marts.duckdb", "marts-last.duckdb", "parquet", "parquet-last"}
+    assert names(folder) == {*LINKS, "marts-last.duckdb", "parquet", "parquet-last"}
 
 
 def too_small() -> None:
@@ -447,7 +449,7 @@ def test_a_disk_that_is_really_full(delivered: Path, small: Path, tmp_path: Path
         publish(small, disk / "out")
         assert "cannot write" in (message := publish(delivered, disk / "out", status=1))
         assert "the disk is full" in message
-        assert (names(disk / "out"), shown(disk / "out")) == ({"marts.duckdb", "marts-one.duckdb"}, "one")
+        assert (names(disk / "out"), shown(disk / "out")) == ({*LINKS, "marts-one.duckdb"}, "one")
     finally:
         subprocess.run(["umount", disk], check=True)
 
@@ -458,7 +460,7 @@ def test_two_publishers_take_turns(small: Path, tmp_path: Path) -> None:
     running = [process(warehouse, folder, "--parquet") for warehouse in (small, other, small, other)]
     assert [each.wait() for each in running] == [0, 0, 0, 0]
     assert names(folder) == {
-        "marts.duckdb",
+        *LINKS,
         "parquet",
         *(f"marts-{b}.duckdb" for b in ("one", "two")),
         "parquet-one",
