@@ -53,6 +53,8 @@ def open_marts(
     """
     with opening(settings.warehouse, settings.lock_seconds) as database:
         unproven = require_proven(database.query, settings.warehouse, allow_unproven=allow_unproven)
+        if database.query(sql("has_marts")) != [(True,)]:
+            raise WarehouseError(f"{settings.warehouse} has no marts: run `dbt build`")
         rows = [] if unproven == "no build of it is recorded" else database.query(sql("newest_build"), [])
         build_id, built_at = rows[0] if rows else ("-", datetime(1970, 1, 1))
         yield Marts(database, build_id, built_at, unproven)

@@ -312,6 +312,7 @@ def main() -> int:
             ".sql('from marts.rpt_rejected_rows').show()\"",
             "query it by hand",
         ),
+        (".venv/bin/python -m publish marts", "a copy for dashboards and notebooks: published/marts.duckdb"),
         ("make docs", "a site that says what each column means"),
         ("make test", "see all of it proven"),
     ]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -52,9 +52,9 @@ class Database:
         except duckdb.Error as error:
             raise database_error(error, self.path) from error
 
-    def query(self, sql: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> Rows:
-        """The rows of a statement. Values are in the order of its question marks, or by the names of its parameters."""
-        return self.execute(sql, values if isinstance(values, Mapping) else list(values)).fetchall()
+    def query(self, sql: str, values: Sequence[Any] = ()) -> Rows:
+        """The rows of a statement."""
+        return self.execute(sql, list(values)).fetchall()
 
     def copy_to(self, sql: str, values: Sequence[Any], file: Path, options: str) -> None:
         """Write the rows of a statement to a file, in their order, with options of DuckDB's `copy`."""

@@ -49,16 +49,12 @@ class Statements:
 
 
 def statements(marts: Marts, ours: Iterable[str]) -> tuple[list[Statements], list[str]]:
-    """The statements for each mart among `ours`, and the names of other relations in its schema, which are left out.
-
-    Raises `WarehouseError` if there is none.
-    """
-    warning = "" if marts.unproven is None else f"NOT PROVEN: {marts.unproven}. "
-    rows = marts.database.query(sql("statements"), {"is_proven": marts.unproven is None, "warning": warning})
+    """The statements for each mart among `ours`, and the names of other relations in its schema, which are left out."""
+    marts.database.execute("set variable unproven = ?", [marts.unproven])
+    marts.database.execute("set variable build_id = ?", [marts.build_id])
+    rows = marts.database.query(sql("statements"))
     names = set(ours)
     found = [Statements(*row) for row in rows if row[0] in names]
-    if not found:
-        raise WarehouseError(f"{marts.database.path} has no marts: run `dbt build`")
     return found, [row[0] for row in rows if row[0] not in names]
 
 
@@ -76,13 +72,15 @@ def copy_marts(marts: Marts, made: Sequence[Statements], file: Path, bars: Bars)
     try:
         copy.execute(sql("begin_copy"))
         if marts.unproven is not None:
-            copy.execute(sql("warn"), {"reason": marts.unproven, "build_id": marts.build_id})
+            copy.execute(sql("warn"))
             copy.execute(sql("describe_warning"))
         bar = bars.stage("marts", len(made))
         for each in made:
-            copy.execute(each.create)
-            copy.execute(each.fill)
-            copy.execute(each.describe)
+            # Each commit waits for the disk.
+            with copy.transaction():
+                copy.execute(each.create)
+                copy.execute(each.fill)
+                copy.execute(each.describe)
             bar.add_rows(counts[each.mart])
             bar.advance()
         copy.execute("checkpoint published")

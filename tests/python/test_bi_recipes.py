@@ -99,11 +99,11 @@ def test_sql_typed_by_a_reader_reads_no_file_of_the_machine_and_writes_none(
 ) -> None:
     """With the settings of the recipes. Without them, the same statements do reach the machine."""
     (secret := tmp_path / "secret.csv").write_text("secret\n")
-    config = {"enable_external_access": "false", "lock_configuration": "true"}
+    config: dict[str, str | bool | int | float | list[str]] = {}
+    if is_guarded:
+        config = {"enable_external_access": "false", "lock_configuration": "true"}
     refused = []
-    copy = duckdb.connect(
-        str(published / "published" / "marts.duckdb"), read_only=True, config=config if is_guarded else {}
-    )
+    copy = duckdb.connect(str(published / "published" / "marts.duckdb"), read_only=True, config=config)
     with closing(copy):
         for statement in ESCAPES:
             try:

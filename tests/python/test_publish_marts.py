@@ -85,7 +85,7 @@ def both(warehouse: Path, folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         yield connection
 
 
-# --- The copy --------------------------------------------------------------------------------------------------------
+# --- The copy ------------------------------------------------------------------------------------------------------
 
 
 def test_every_mart_is_a_table_with_the_contracts_columns_and_comments(delivered: Path, copied: Path) -> None:
@@ -186,7 +186,7 @@ def test_duckdb_1_reads_the_copy_with_its_comments(copied: Path) -> None:
             (select count(comment) from duckdb_columns() where schema_name = 'marts') as comments,
             (select sum(credits)::varchar from marts.fct_user_period_credits) as credits
     """
-    command = [tool, "-readonly", "-json", copied / "billing.duckdb", "-c", sql]
+    command = [str(tool), "-readonly", "-json", str(copied / "billing.duckdb"), "-c", sql]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == [
         dict(zip(("version", "comments", "credits"), ("v1", *row[1:]), strict=True))
@@ -217,7 +217,7 @@ def test_the_same_warehouse_gives_the_same_bytes(delivered: Path, copied: Path, 
     assert [path for path in files if (tmp_path / "again" / path).read_bytes() != (copied / path).read_bytes()] == []
 
 
-# --- What is refused -------------------------------------------------------------------------------------------------
+# --- What is refused -----------------------------------------------------------------------------------------------
 
 
 def plant(monkeypatch: pytest.MonkeyPatch, mart: str, change: Callable[[str], str]) -> None:
@@ -325,7 +325,7 @@ def test_exit_statuses(
     assert names(small.parent) == {"small.duckdb"}
 
 
-# --- Versions, readers, kills ----------------------------------------------------------------------------------------
+# --- Versions, readers, kills --------------------------------------------------------------------------------------
 
 
 def test_the_newest_builds_are_kept_and_a_removed_one_reads_on(small: Path, tmp_path: Path) -> None:
@@ -475,7 +475,7 @@ def test_two_publishers_take_turns(small: Path, tmp_path: Path) -> None:
         os.close(lock)
 
 
-# --- make monthly --------------------------------------------------------------------------------------------------
+# --- make monthly ------------------------------------------------------------------------------------------------
 
 STUB = """#!/bin/sh
 echo "$(basename "$0") $*" >> "$LOG"

@@ -1,20 +1,21 @@
 -- What makes the copy of each mart, from the contract as the warehouse's own catalog has it: names, types, NOT NULL and comments, so
 -- that neither dbt nor its manifest is needed. A view has no constraints in the catalog; there the column's description says
 -- "Never null". The vendor's rows as they came are left null, as with the variable show_payloads: false.
--- Grain: one row per mart: statements, and the number of the columns that are left null.
+-- Variable: unproven, why the marts are not proven, or null.
+-- Grain: one row per mart.
 with
 
 marts as (
 
     select
         table_name as mart,
-        comment
+        coalesce('NOT PROVEN: ' || getvariable('unproven') || '. ', '') || coalesce(comment, '') as comment
     from duckdb_tables()
     where database_name = 'warehouse' and schema_name = 'marts'
     union all
     select
         view_name as mart,
-        comment
+        coalesce('NOT PROVEN: ' || getvariable('unproven') || '. ', '') || coalesce(comment, '') as comment
     from duckdb_views()
     where database_name = 'warehouse' and schema_name = 'marts'
 
@@ -28,7 +29,7 @@ columns as (
         '"' || replace(column_name, '"', '""') || '"' as name,
         data_type,
         -- What only says so must hold, too, where the marts are proven.
-        not is_nullable or ($is_proven and regexp_matches(comment, '\b[Nn]ever null([.,;:]|$)')) as is_never_null,
+        not is_nullable or (getvariable('unproven') is null and regexp_matches(comment, '\b[Nn]ever null([.,;:]|$)')) as is_never_null,
         column_name in ('payload', 'answer') as is_payload,
         comment
     from duckdb_columns()
@@ -71,7 +72,7 @@ select
     'insert into published.marts."' || marts.mart || '" (' || by_mart.names || ') select ' || by_mart.column_values
     || ' from warehouse.marts."' || marts.mart || '" order by all' as fill_statement,
     'comment on table published.marts."' || marts.mart || '" is '''
-    || replace($warning || coalesce(marts.comment, ''), '''', '''''') || '''; ' || by_mart.comments as describe_statement,
+    || replace(marts.comment, '''', '''''') || '''; ' || by_mart.comments as describe_statement,
     'select count(*) from marts."' || marts.mart || '"' as count_statement,
     'from marts."' || marts.mart || '"' as rows_statement
 from marts

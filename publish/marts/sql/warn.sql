@@ -1,5 +1,6 @@
 -- What a copy of unproven marts has besides: readers of a list of tables see it, whatever tool they use. One row.
+-- Variables: unproven, build_id.
 create table published.marts.not_proven as
 select
-    $reason::varchar as reason,
-    $build_id::varchar as build_id
+    getvariable('unproven')::varchar as reason,
+    getvariable('build_id')::varchar as build_id

@@ -57,6 +57,7 @@ while not (folder / "stop").exists():
             problems.append(f"{rows} rows of {first} and {last}")
         builds.add(first)
         reads += 1
+        time.sleep(0.005)
     except Exception as error:
         problems.append(str(error))
 print(json.dumps({"reads": reads, "problems": problems[:5], "builds": len(builds)}))
