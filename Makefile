@@ -10,7 +10,7 @@ export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 # The makefile never needs the key of the real API; what it starts gets one of its own.
 unexport MIOSA_API_KEY
 
-.PHONY: help setup setup-dev demo test test-spark test-metrics test-full lint audit bench-build bench-extract bench-forecast bench-pace bench-quotas backup-ledger restore-ledger docs lock clean
+.PHONY: help setup setup-dev demo monthly test test-spark test-metrics test-full lint audit bench-build bench-extract bench-forecast bench-pace bench-quotas backup-ledger restore-ledger docs lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{ printf "  make %-14s %s\n", $$1, $$2 }'
@@ -39,6 +39,14 @@ $(VENV)/.dev-installed: requirements-dev.lock requirements.lock | $(BIN)/python
 
 demo: setup ## the whole path on a simulated API: extract, build, and the tables that come out
 	@$(BIN)/python -m simulator.demo
+
+# The key of the real API, for this target only; `extract` alone needs it.
+monthly: export MIOSA_API_KEY := $(value MIOSA_API_KEY)
+monthly: export PERIOD ?=
+monthly: setup ## the monthly job: extract PERIOD=2026-10 (default: the last whole month), build, publish the marts
+	@$(BIN)/python -m extract $${PERIOD:+--from "$$PERIOD" --to "$$PERIOD"}
+	@$(BIN)/dbt build
+	@$(BIN)/python -m publish marts
 
 test: setup-dev lint ## every test: Python, whole runs, dbt unit and data tests
 	$(BIN)/python -m pytest

@@ -95,6 +95,10 @@ class ShortOfMemoryError(WarehouseError):
     """DuckDB came to the limit of the memory that it was given."""
 
 
+class DiskFullError(WarehouseError):
+    """The disk, or the user's share of it, has no room for what DuckDB writes."""
+
+
 class StoppedError(ExtractError):
     """Work that was stopped because other work failed. Never shown."""
 

@@ -9,6 +9,7 @@ import click
 
 from core import __version__, command_line
 from publish.invoices.commands import invoices
+from publish.marts.commands import marts
 from publish.quotas.commands import quotas
 
 _STOPPED = "stopped; what was changed before stays changed, and raw.quota_changes lists it; run again to go on"
@@ -21,6 +22,7 @@ def command() -> None:
 
 
 command.add_command(invoices)
+command.add_command(marts)
 command.add_command(quotas)
 
 

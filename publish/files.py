@@ -9,33 +9,55 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from core.command_line import users_umask
-from core.errors import ExtractError
+from core.errors import DiskFullError, ExtractError
 
 
 def create_folder(folder: Path) -> None:
     """Create a folder for readers, unless it is there. Raises `ExtractError`."""
     with _failures_of(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+        _make_folders(folder)
 
 
 @contextlib.contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """A path beside `path` to write to. The file gets its name after the block; an error leaves what was there.
 
-    What a killed run leaves has a name that begins with a dot and ends with `.partial`; the next run removes it.
-    Raises `ExtractError` if the disk is full or the folder cannot be written.
+    If the block removes what it wrote, what was there stays as well. What a killed run leaves has a name that begins
+    with a dot and ends with `.partial`; the next run for the same path removes it. Raises `ExtractError` if the disk is
+    full or the folder cannot be written.
     """
     with _failures_of(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.partial")
-        partial.unlink(missing_ok=True)
+        _make_folders(path.parent)
+        partial = partial_path(path)
+        remove(partial)
         try:
             yield partial
-            _settle(partial)
-            partial.replace(path)
-            _sync(path.parent)
+            if partial.exists():
+                _settle(partial)
+                partial.replace(path)
+                _sync(path.parent)
         finally:
-            partial.unlink(missing_ok=True)
+            remove(partial)
+
+
+@contextlib.contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """A folder beside `path` to write files to; otherwise like `whole_file`. There must be nothing at `path` yet."""
+    with _failures_of(path):
+        _make_folders(path.parent)
+        partial = partial_path(path)
+        remove(partial)
+        try:
+            _make_folders(partial)
+            yield partial
+            if partial.exists():
+                for file in partial.iterdir():
+                    _settle(file)
+                _sync(partial)
+                partial.rename(path)
+                _sync(path.parent)
+        finally:
+            remove(partial)
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -44,11 +66,18 @@ def write_whole(path: Path, content: bytes) -> None:
         partial.write_bytes(content)
 
 
+def require_link(link: Path) -> None:
+    """Refuse a path at which something else than a symbolic link lies: it is not ours. Raises `ExtractError`."""
+    if os.path.lexists(link) and not link.is_symlink():
+        raise ExtractError(f"{link} is not the link that this command makes: move it away, then run again")
+
+
 def point_link(link: Path, target: str) -> None:
     """Point a symbolic link at a name beside it, at once for all readers. Raises `ExtractError`."""
+    require_link(link)
     with _failures_of(link):
-        new = link.with_name(f".{link.name}.partial")
-        new.unlink(missing_ok=True)
+        new = partial_path(link)
+        remove(new)
         new.symlink_to(target)
         new.replace(link)
         _sync(link.parent)
@@ -61,6 +90,25 @@ def remove(path: Path) -> None:
             shutil.rmtree(path)
         else:
             path.unlink()
+
+
+def partial_path(path: Path) -> Path:
+    """Where a file or folder is written before it gets its name."""
+    return path.with_name(f".{path.name}.partial")
+
+
+def _make_folders(folder: Path) -> None:
+    """Create a folder and those above it, open to readers as the user's umask says."""
+    if folder.is_dir():
+        return
+    if folder.parent != folder:
+        _make_folders(folder.parent)
+    # Another run may have made it in between.
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir()
+        folder.chmod(0o777 & ~users_umask())
+    if not folder.is_dir():
+        raise NotADirectoryError(0, "a file is in the way", str(folder))
 
 
 def _settle(path: Path) -> None:
@@ -82,6 +130,6 @@ def _failures_of(path: Path) -> Iterator[None]:
     """Errors of the file system as one line."""
     try:
         yield
-    except OSError as error:
-        what = error.strerror or str(error)
+    except (OSError, DiskFullError) as error:
+        what = "the disk is full" if isinstance(error, DiskFullError) else error.strerror or str(error)
         raise ExtractError(f"cannot write {path} ({what}): free some space or name another folder with --to") from error

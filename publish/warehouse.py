@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 from core.database.connection import Database
 from core.database.opening import open_for_reading
@@ -39,10 +41,20 @@ class Marts:
 
 
 @contextlib.contextmanager
-def open_marts(settings: FileSettings, *, allow_unproven: bool) -> Iterator[Marts]:
-    """Open the marts for reading. Raises `WarehouseError`, also where no build has proven them."""
-    with open_for_reading(settings.warehouse, settings.lock_seconds) as database:
+def open_marts(
+    settings: FileSettings,
+    *,
+    allow_unproven: bool,
+    opening: Callable[[Path, float], AbstractContextManager[Database]] = open_for_reading,
+) -> Iterator[Marts]:
+    """Open the marts for reading. Raises `WarehouseError`, also where no build has proven them.
+
+    `opening` is another way to open the warehouse, given its path and how many seconds to wait for it.
+    """
+    with opening(settings.warehouse, settings.lock_seconds) as database:
         unproven = require_proven(database.query, settings.warehouse, allow_unproven=allow_unproven)
+        if database.query(sql("has_marts")) != [(True,)]:
+            raise WarehouseError(f"{settings.warehouse} has no marts: run `dbt build`")
         rows = [] if unproven == "no build of it is recorded" else database.query(sql("newest_build"), [])
         build_id, built_at = rows[0] if rows else ("-", datetime(1970, 1, 1))
         yield Marts(database, build_id, built_at, unproven)

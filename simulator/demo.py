@@ -313,6 +313,7 @@ def main() -> int:
             "query it by hand",
         ),
         (f".venv/bin/python -m publish invoices --period {CLOSED[1]}", "a PDF and a CSV of each invoice, in published"),
+        (".venv/bin/python -m publish marts", "a copy for dashboards and notebooks: published/marts.duckdb"),
         ("make docs", "a site that says what each column means"),
         ("make test", "see all of it proven"),
     ]:

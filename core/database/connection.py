@@ -12,7 +12,7 @@ import duckdb
 import tenacity
 
 from core.database.locks import holder, is_held
-from core.errors import ShortOfMemoryError, WarehouseError
+from core.errors import DiskFullError, ShortOfMemoryError, WarehouseError
 
 logger = logging.getLogger("miosa_billing")
 
@@ -33,6 +33,10 @@ class Database:
         """Take over a connection to the file at `path`."""
         self._connection = connection
         self.path = path
+
+    def about(self, path: Path) -> Database:
+        """The same connection, whose errors name another file: one that is attached to it."""
+        return Database(self._connection, path)
 
     def execute(self, sql: str, values: Any = None) -> duckdb.DuckDBPyConnection:
         """Run statements. The result is that of the last one."""
@@ -111,5 +115,5 @@ def database_error(error: duckdb.Error, path: Path) -> WarehouseError:
         )
     line = " ".join(text.split("\n")[0].split())[:200]
     if any(reason in text for reason in ("No space left", "File too large", "Disk quota exceeded")):
-        return WarehouseError(f"the disk of {path} is full: free some space, then run again, it goes on from there")
+        return DiskFullError(f"the disk of {path} is full: free some space, then run again, it goes on from there")
     return WarehouseError(f"{path} could not be used: {line}")

@@ -67,13 +67,33 @@ def open_for_writing(path: Path, lock_seconds: float) -> Database:
 @contextlib.contextmanager
 def open_for_reading(path: Path, lock_seconds: float) -> Iterator[Database]:
     """Open a warehouse that exists; nothing in it changes. Raises `WarehouseError`."""
-    if not path.exists():
-        raise WarehouseError(f"there is no warehouse at {path}: run `python -m extract`, then `dbt build`")
-    try:
-        _check_head(path)
-    except OSError as error:
-        raise WarehouseError(f"cannot read {path} ({error.strerror}): set WAREHOUSE_PATH to another place") from error
+    _require_warehouse(path)
     with contextlib.closing(_open(path, lock_seconds, read_only=True)) as connection:
+        yield Database(connection, path)
+
+
+@contextlib.contextmanager
+def attach_for_reading(
+    path: Path, lock_seconds: float, *, memory_limit: str, spill_to: Path, name: str = "warehouse"
+) -> Iterator[Database]:
+    """Open a file like `open_for_reading`, beside which other files can be attached for writing.
+
+    Its name in queries is `name`. What does not fit into `memory_limit` goes to the folder `spill_to`, which is made
+    when it is needed. Raises `WarehouseError`.
+    """
+    _require_warehouse(path)
+    limits = {**_limits(), "memory_limit": memory_limit, "temp_directory": str(spill_to)}
+    with contextlib.closing(duckdb.connect(config=limits)) as connection:
+        literal = str(path).replace("'", "''")
+
+        def attach() -> None:
+            connection.execute(f"attach '{literal}' as {name} (read_only)")
+
+        try:
+            open_when_free(attach, path, lock_seconds, logger.warning)
+            connection.execute(f"use {name}; set TimeZone = 'UTC'")
+        except duckdb.Error as error:
+            raise database_error(error, path) from error
         yield Database(connection, path)
 
 
@@ -117,18 +137,32 @@ def _make_log_private(path: Path) -> None:
         log.chmod(0o600)
 
 
-def _open(
-    path: Path, lock_seconds: float, *, read_only: bool = False, config: Mapping[str, str] | None = None
-) -> duckdb.DuckDBPyConnection:
-    """Open the file, waiting a bounded time for another process that holds it."""
-    limits: dict[str, Any] = {
-        **(config or {}),
+def _require_warehouse(path: Path) -> None:
+    """Refuse a path at which no database can be read."""
+    if not path.exists():
+        raise WarehouseError(f"there is no warehouse at {path}: run `python -m extract`, then `dbt build`")
+    try:
+        _check_head(path)
+    except OSError as error:
+        raise WarehouseError(f"cannot read {path} ({error.strerror}): set WAREHOUSE_PATH to another place") from error
+
+
+def _limits() -> dict[str, Any]:
+    """What every connection may use."""
+    return {
         "memory_limit": MEMORY_LIMIT,
         "threads": str(min(_MOST_THREADS, os.cpu_count() or 1)),
         "preserve_insertion_order": "false",
         "autoinstall_known_extensions": "false",
         "autoload_known_extensions": "false",
     }
+
+
+def _open(
+    path: Path, lock_seconds: float, *, read_only: bool = False, config: Mapping[str, str] | None = None
+) -> duckdb.DuckDBPyConnection:
+    """Open the file, waiting a bounded time for another process that holds it."""
+    limits = {**(config or {}), **_limits()}
 
     def connect() -> duckdb.DuckDBPyConnection:
         return open_when_free(
