@@ -9,6 +9,7 @@ import click
 
 from core import __version__, command_line
 from publish.quotas.commands import quotas
+from publish.report.commands import report
 
 _STOPPED = "stopped; what was changed before stays changed, and raw.quota_changes lists it; run again to go on"
 
@@ -20,6 +21,7 @@ def command() -> None:
 
 
 command.add_command(quotas)
+command.add_command(report)
 
 
 def outcome(arguments: Sequence[str] | None = None) -> tuple[int, str]:
