@@ -8,6 +8,7 @@ from typing import NoReturn
 import click
 
 from core import __version__, command_line
+from publish.excel.commands import excel
 from publish.quotas.commands import quotas
 from publish.report.commands import report
 
@@ -22,6 +23,7 @@ def command() -> None:
 
 command.add_command(quotas)
 command.add_command(report)
+command.add_command(excel)
 
 
 def outcome(arguments: Sequence[str] | None = None) -> tuple[int, str]:

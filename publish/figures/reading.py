@@ -46,17 +46,12 @@ class Figures:
         columns = tuple(column[0] for column in result.description)
         return Figure(name, columns, result.fetchall(), self.statement(name, top))
 
-    def count(self, name: str) -> int:
-        """The number of rows of a figure. Raises `WarehouseError`."""
-        ((rows,),) = self.database.query(f"select count(*) from ({sql(f'{name}')})", self._values(name, None))  # noqa: S608 - our file
-        return int(rows)
-
-    def stream(self, name: str) -> tuple[tuple[str, ...], Iterator[tuple[Any, ...]]]:
+    def stream(self, name: str, top: int | None = None) -> tuple[tuple[str, ...], Iterator[tuple[Any, ...]]]:
         """The columns and the rows of a figure that may have a million of them. Raises `WarehouseError`.
 
         Read the rows before the next figure: both come through the same connection.
         """
-        result = self.database.execute(sql(f"{name}"), self._values(name, None))
+        result = self.database.execute(sql(f"{name}"), self._values(name, top))
 
         def rows() -> Iterator[tuple[Any, ...]]:
             while found := result.fetchmany(_ROWS_AT_ONCE):
@@ -70,6 +65,11 @@ class Figures:
         purpose = [line for line in lines if line.startswith("--")]
         body = "\n".join(line for line in lines if not line.startswith("--")).replace("$1", f"'{self.period}'")
         return "\n".join([*purpose, body]).replace("$2", str(top))
+
+    def purpose(self, name: str) -> str:
+        """What the figure is, in a sentence."""
+        lines = [line[3:] for line in sql(f"{name}").split("\n") if line.startswith("--") and not line.startswith("-- $")]
+        return " ".join(lines)
 
     def _values(self, name: str, top: int | None) -> list[Any]:
         """The values of the parameters that the statement has."""

@@ -6,8 +6,11 @@ import unicodedata
 from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
 
-_JOINERS = "\u200c\u200d"
-"""Format characters that scripts and emoji need."""
+_ALLOWED = " \u200c\u200d"
+"""The blank, and the joiners that scripts and emoji need."""
+
+_INVISIBLE = ("Cc", "Cf", "Cs", "Cn", "Co", "Zl", "Zp", "Zs")
+"""Categories of characters that cannot be seen, or not told from a blank."""
 
 _CENT = Decimal("0.01")
 
@@ -18,13 +21,13 @@ def visible(text: str, longest: int | None = None) -> str:
     What is longer than `longest` characters is cut, and says so.
 
     >>> visible("a\\nb"), visible("x\\u202egnp"), visible(" a")
-    ('a␊b', 'x⟨U+202E⟩gnp', '␠a')
+    ('a‹U+000A›b', 'x‹U+202E›gnp', '‹U+0020›a')
     """
     if not (text.isprintable() and text == text.strip() and text):
         inner = text.strip(" ")
-        blanks = len(text) - len(text.lstrip(" ")) if inner else len(text)
-        inner = "␠" * blanks + inner + "␠" * (len(text) - blanks - len(inner) if inner else 0)
-        text = "".join(map(_visible_character, inner)) or "(empty)"
+        before, _, after = text.partition(inner) if inner else (text, "", "")
+        blank = "‹U+0020›"
+        text = blank * len(before) + "".join(map(_visible_character, inner)) + blank * len(after) or "(empty)"
     if longest is not None and len(text) > longest:
         return f"{text[: longest - 1]}… ({len(text):,} characters)"
     return text
@@ -32,16 +35,9 @@ def visible(text: str, longest: int | None = None) -> str:
 
 def _visible_character(character: str) -> str:
     """A character that can be seen."""
-    code = ord(character)
-    if code < 0x20:  # noqa: PLR2004 - the pictures of control characters stand in their order
-        return chr(0x2400 + code)
-    if code == 0x7F:  # noqa: PLR2004
-        return "␡"
-    if character in _JOINERS:
+    if character in _ALLOWED or unicodedata.category(character) not in _INVISIBLE:
         return character
-    if unicodedata.category(character) in ("Cc", "Cf", "Cs", "Cn", "Co", "Zl", "Zp", "Zs") and character != " ":
-        return f"⟨U+{code:04X}⟩"
-    return character
+    return f"‹U+{ord(character):04X}›"
 
 
 def exact(value: Decimal | int) -> str:

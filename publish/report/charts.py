@@ -24,6 +24,7 @@ OUTSTANDING = 4
 """A day so many times as large as the next largest does not set the scale."""
 
 _MOST_OUTSTANDING = 3
+_NUMBER_AXIS = {"title": None, "format": "~s", "tickCount": 5, "ticks": False, "domain": False}
 _NAME = {WIDE: 30, NARROW: 14}
 _FONT = "system-ui, sans-serif"
 _CONFIG: dict[str, Any] = {
@@ -60,13 +61,13 @@ def months(records: Sequence[tuple[str, Decimal]], period: str) -> Markup:
     values = [{"month": month, "amount": float(amount), "this": month == period} for month, amount in records]
     return draw(
         {
-            "width": 250,
-            "height": 56,
-            "padding": 2,
+            "width": {"step": 20},
+            "height": 48,
+            "padding": 0,
             "data": {"values": values},
             "mark": {"type": "bar", "cornerRadiusEnd": 1},
             "encoding": {
-                "x": {"field": "month", "type": "ordinal", "axis": None, "scale": {"paddingInner": 0.25}},
+                "x": {"field": "month", "type": "ordinal", "axis": None, "scale": {"paddingInner": 0.3, "paddingOuter": 0}},
                 "y": {"field": "amount", "type": "quantitative", "axis": None},
                 "color": {
                     "condition": {"test": "datum.this", "value": "var(--accent)"},
@@ -106,7 +107,7 @@ def days(figure: Figure) -> tuple[tuple[Markup, Markup], bool]:
         scale = {"domain": [0, float(top)], "nice": False} if top else {}
         axis = {"title": None, "labelAngle": 0, "grid": False, "ticks": False}
         x = {"field": "day", "type": "ordinal", "axis": {**axis, "values": list(range(1, 32, 1 if width == WIDE else 5))}}
-        y = {"field": "credits", "type": "quantitative", "scale": scale, "axis": _number_axis("credits")}
+        y = {"field": "credits", "type": "quantitative", "scale": scale, "axis": _NUMBER_AXIS}
         return {
             "width": width,
             "height": 240,
@@ -115,10 +116,14 @@ def days(figure: Figure) -> tuple[tuple[Markup, Markup], bool]:
             "encoding": {"x": x},
             "layer": [
                 {"mark": {"type": "bar", "color": "var(--accent)"}, "encoding": {"y": y}},
-                {
-                    "mark": {"type": "line", "color": "var(--before-line)", "strokeWidth": 2, "interpolate": "step"},
-                    "encoding": {"y": {**y, "field": "before"}},
-                },
+                # Below the line a broader one in the colour of the paper, so that it can be seen on the bars.
+                *(
+                    {
+                        "mark": {"type": "line", "color": colour, "strokeWidth": broad, "interpolate": "step"},
+                        "encoding": {"y": {**y, "field": "before"}},
+                    }
+                    for colour, broad in (("var(--paper)", 5), ("var(--before-line)", 2))
+                ),
                 {
                     "transform": [{"filter": "datum.label"}],
                     "mark": {"type": "text", "dy": -8, "fontSize": 12, "fontWeight": 600, "color": "var(--ink)"},
@@ -160,6 +165,8 @@ def projects(figure: Figure) -> tuple[Markup, Markup]:
                 "ticks": False,
                 "domain": False,
                 "labelLimit": 0,
+                # Fonts differ from one machine to the next: room for a broad one.
+                "minExtent": 12 + 8 * max(len(str(value["name"])) for value in values),
                 "labelExpr": _lookup([str(value["name"]) for value in values]),
             },
         }
@@ -198,8 +205,8 @@ def projects(figure: Figure) -> tuple[Markup, Markup]:
 
 STATES = {
     "ok_count": ("OK", "var(--good)"),
-    "warning_count": ("near", "var(--warn)"),
-    "at_limit_count": ("at the limit", "var(--warn-strong)"),
+    "warning_count": ("near", "var(--near)"),
+    "at_limit_count": ("at the limit", "var(--limit)"),
     "over_limit_count": ("over", "var(--bad)"),
     "uncapped_count": ("no limit", "var(--before)"),
     "not_measured_count": ("not measured", "var(--line)"),
@@ -226,8 +233,8 @@ def quota_states(figure: Figure) -> tuple[Markup, Markup]:
                 "y": {
                     "field": "quota",
                     "type": "ordinal",
-                    "sort": {"field": "order"},
-                    "axis": {"title": None, "ticks": False, "domain": False},
+                    "sort": {"field": "order", "op": "min"},
+                    "axis": {"title": None, "ticks": False, "domain": False, "minExtent": 100},
                 },
                 "x": {"field": "users", "type": "quantitative", "stack": "normalize", "axis": None},
                 "order": {"field": "place"},
@@ -258,11 +265,6 @@ def _cut(value: Decimal, top: Decimal | None) -> Decimal:
 def _label(value: Decimal | None, top: Decimal | None) -> str | None:
     """What is written above a bar that is cut off."""
     return f"▲ {credits_text(value)}" if value is not None and top is not None and value > top else None
-
-
-def _number_axis(title: str) -> dict[str, Any]:
-    """An axis of numbers, with short ones for large values."""
-    return {"title": title, "format": "~s", "tickCount": 5, "ticks": False, "domain": False}
 
 
 def _lookup(names: Sequence[str]) -> str:

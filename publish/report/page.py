@@ -60,6 +60,7 @@ class Card:
     amount: Cell
     change: str
     details: str
+    span: str
     drawing: Markup | None
     alternative: str
 
@@ -155,7 +156,7 @@ class _Page:
             (
                 "Build",
                 " ".join(
-                    f"{row['command']}: {words(row['build_status'])}, {counted(row['node_count'] or 0, 'step')}, "
+                    f"{words(row['build_status'])}, {counted(row['node_count'] or 0, 'step')}, "
                     f"{counted(row['failure_count'] or 0, 'failure')}"
                     for row in build
                 )
@@ -218,6 +219,7 @@ class _Page:
                         if record["credit_note_count"]
                         else ""
                     ),
+                    f"{months[0][0]} to {months[-1][0]}" if len(months) > 1 else "",
                     charts.months(months, self._period) if len(months) > 1 else None,
                     f"{visible(currency, 12)} by month: "
                     + ", ".join(f"{month} {self._amount(amount, currency)}" for month, amount in months),
@@ -272,7 +274,7 @@ class _Page:
                 Chart(
                     drawings,
                     f"Credits of each day of {self._name}, and of the month before. {' '.join(sentences)}",
-                    [("accent", self._name), ("before-line", "month before, same day")],
+                    [("accent", f"credits in {self._name}"), ("before-line", "same day of the month before")],
                     "Days far above all others are cut off (▲ with their credits), so that the others can be seen."
                     if is_cut
                     else "",
@@ -328,7 +330,7 @@ class _Page:
                 ("external_project_id", "credits", "amount"),
                 f"What the invoices of {self._name} bill for each project, adjustments included",
                 rest=rest,
-                no_id="no project (fees, minimums)",
+                no_id="no project, fees and minimums",
             ),
         ]
         return Block("projects", "Usage by project", [], drawn, tables)
