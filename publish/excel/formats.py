@@ -13,11 +13,12 @@ from publish.figures.columns import Kind
 
 _CODE = re.compile(r"[A-Z]{3}")
 _MUTED = "#5F6B76"
+_HEADER = {"bold": True, "bg_color": "#1F4E79", "font_color": "#FFFFFF", "valign": "vcenter"}
 _NUMBERS: dict[Kind, str] = {
     "count": "#,##0",
     "seconds": "#,##0",
-    "credits": "#,##0.00#######",
-    "credits_change": "+#,##0.00#######;-#,##0.00#######;0.00",
+    "credits": "#,##0.00",
+    "credits_change": "+#,##0.00;-#,##0.00;0.00",
     "price": "0.00#######",
     "value": "#,##0.#########",
     "ratio": "0.0%",
@@ -39,9 +40,9 @@ class Formats:
         if kind in ("amount", "amount_change"):
             return self._number(self.amount(currency or "", signed=kind == "amount_change"))
         if kind == "date":
-            return self._number("yyyy-mm-dd")
+            return self._number("yyyy-mm-dd", "left")
         if kind == "time":
-            return self._number("yyyy-mm-dd hh:mm")
+            return self._number("yyyy-mm-dd hh:mm", "left")
         return self._number(_NUMBERS[kind]) if kind in _NUMBERS else None
 
     def amount(self, currency: str, *, signed: bool = False) -> str:
@@ -57,10 +58,13 @@ class Formats:
 
     @cached_property
     def header(self) -> Format:
-        """The first row of a table."""
-        return self._workbook.add_format(
-            {"bold": True, "bg_color": "#1F4E79", "font_color": "#FFFFFF", "valign": "vcenter", "text_wrap": True}
-        )
+        """The first row of a table, above texts."""
+        return self._workbook.add_format(_HEADER)
+
+    @cached_property
+    def number_header(self) -> Format:
+        """The first row of a table, above numbers."""
+        return self._workbook.add_format({**_HEADER, "align": "right"})
 
     @cached_property
     def exact(self) -> Format:
@@ -94,8 +98,8 @@ class Formats:
             {"bold": True, "font_color": "#9C0006", "bg_color": "#FFC7CE", "text_wrap": True, "valign": "vcenter"}
         )
 
-    def _number(self, number_format: str) -> Format:
+    def _number(self, number_format: str, align: str = "right") -> Format:
         """A format with this number format."""
         if number_format not in self._made:
-            self._made[number_format] = self._workbook.add_format({"num_format": number_format})
+            self._made[number_format] = self._workbook.add_format({"num_format": number_format, "align": align})
         return self._made[number_format]

@@ -9,10 +9,11 @@ from decimal import Decimal
 from typing import Any
 
 from xlsxwriter import Workbook
+from xlsxwriter.format import Format
 from xlsxwriter.worksheet import Worksheet
 
 from publish.excel.formats import Formats
-from publish.figures.columns import COLUMNS, Column, words
+from publish.figures.columns import COLUMNS, TEXT_KINDS, Column, words
 from publish.figures.texts import exact, visible
 
 MOST_ROWS = 1_048_575
@@ -68,6 +69,11 @@ class _Target:
     source: int
     column: Column
     is_exact: bool = False
+
+    @property
+    def is_aside(self) -> bool:
+        """Whether the column stands to the right of those that are printed."""
+        return self.is_exact or self.column in (COLUMNS["invoice_id"], COLUMNS["line_id"])
 
 
 class SheetWriter:
@@ -126,7 +132,7 @@ class SheetWriter:
             {
                 "name": sheets.tables[-1],
                 "style": "Table Style Light 1",
-                "columns": [{"header": target.label, "header_format": self._formats.header} for target in targets],
+                "columns": [{"header": target.label, "header_format": self._header(target)} for target in targets],
             },
         )
         for place, target in enumerate(targets):
@@ -136,7 +142,13 @@ class SheetWriter:
         worksheet.set_row(0, 20)
         worksheet.freeze_panes(1, min(2, len(targets) - 1))
         worksheet.repeat_rows(0)
+        # Paper has no room for what only programs and searches need.
+        worksheet.print_area(0, 0, max(number, 1), sum(not target.is_aside for target in targets) - 1)
         self._dress(worksheet)
+
+    def _header(self, target: _Target) -> Format:
+        """The format of a column's header."""
+        return self._formats.header if target.column.kind in TEXT_KINDS else self._formats.number_header
 
     def _write_row(
         self, worksheet: Worksheet, number: int, targets: list[_Target], row: tuple[Any, ...], currency: str | None
@@ -166,12 +178,12 @@ def cell_text(value: str, column: Column) -> str:
 
 
 def _targets(names: tuple[str, ...]) -> list[_Target]:
-    """The columns of a sheet: those of the figure, and exact values as text beside the ones that need it."""
-    targets: list[_Target] = []
+    """The columns of a sheet: those of the figure, then exact values as text and ids of ours, which are not printed."""
+    targets = []
     for source, name in enumerate(names):
         column = COLUMNS[name]
         label = "Seconds" if column.kind == "seconds" else column.label
         targets.append(_Target(label, source, column))
         if column.kind in _EXACT_KINDS:
             targets.append(_Target(f"{label} (exact)", source, column, is_exact=True))
-    return targets
+    return sorted(targets, key=lambda target: target.is_aside)

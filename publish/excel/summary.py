@@ -16,7 +16,9 @@ from publish.figures.reading import Figures
 from publish.figures.texts import counted, exact, time_text, visible
 from publish.warehouse import Marts
 
-LINE_TYPES = ("fee", "included", "usage", "minimum", "adjustment")
+LINE_TYPES = ("fee", "usage", "minimum", "adjustment")
+"""Types of lines with an amount: included credits have none."""
+
 _CREDIT_DECIMALS = 6
 """Decimals to which sums of credits are rounded: a sum of doubles is not exact beyond them."""
 
@@ -85,7 +87,17 @@ class Summary:
         """Totals per currency: formulas over the tables Invoices and Lines."""
         self._heading(
             "Totals per currency",
-            ("Currency", "Invoices", "Credit notes", "Amount", "Month before", "Difference", "Change", "Lines", "Check"),
+            (
+                "Currency",
+                "Invoices",
+                "Credit notes",
+                "Amount",
+                "Month before",
+                "Difference",
+                "Change",
+                "Lines",
+                "Check",
+            ),
         )
         invoices, lines = self._sheets["Invoices"], self._sheets["Lines"]
         for record in amounts:
@@ -206,7 +218,9 @@ class Summary:
         self._row += 1
         self._sheet.write_string(self._row, 0, title, self._formats.heading)
         for place, label in enumerate(labels):
-            self._sheet.write_string(self._row + 1, place, label, self._formats.header)
+            is_text = place == 0 or label == "Check"
+            header = self._formats.header if is_text else self._formats.number_header
+            self._sheet.write_string(self._row + 1, place, label, header)
         self._row += 2
 
     def _note(self, rows: Sequence[Any], text: str) -> None:
@@ -242,7 +256,7 @@ def write_read_me(sheet: Worksheet, formats: Formats, sheets: Mapping[str, Sheet
         ("Credits", "The vendor's unit of consumption; up to nine decimals."),
         ("(exact)", "The same value as text, with all digits. Excel calculates with 15 of them."),
         ("Totals", "On Summary, as formulas over the tables, so that a table can be filtered and sorted alone."),
-        ("Ids", "As the vendor sent them. Characters that cannot be seen are written like ‹U+000A›."),
+        ("Ids", "As the vendor sent them. Characters that cannot be seen are written like [U+000A]."),
         ("Empty cells", "No value: no limit, no project, no price. A zero is a zero."),
         ("Times", "UTC."),
     ]

@@ -16,17 +16,27 @@ from publish.figures.reading import Figures
 from publish.figures.texts import month_text, time_text, visible
 from publish.warehouse import Marts
 
+_BLUE, _LIGHT_BLUE, _YELLOW, _GREEN, _GREY = "#1F4E79", "#2E75B6", "#BF8F00", "#548235", "#7F7F7F"
+
 SHEETS = {
-    "Invoices": ("invoices", "#1F4E79"),
-    "Lines": ("lines", "#1F4E79"),
-    "Usage by project": ("usage_by_project", "#2E75B6"),
-    "Billed by project": ("billed_by_project", "#2E75B6"),
-    "Quotas": ("quotas", "#BF8F00"),
-    "Reconciliation": ("reconciliation_by_check", "#548235"),
-    "Differences": ("differences", "#548235"),
-    "Not billed": ("unbilled_usage", "#7F7F7F"),
+    "Invoices": ("invoices", _BLUE, "One row per invoice: user, month and currency."),
+    "Lines": ("lines", _BLUE, "One row per invoice line. The lines of an invoice sum to it."),
+    "Usage by project": ("usage_by_project", _LIGHT_BLUE, "One row per project, workspace and user: what was used."),
+    "Billed by project": (
+        "billed_by_project",
+        _LIGHT_BLUE,
+        "What the lines bill for each project, workspace and user; fees and minimums belong to no project.",
+    ),
+    "Quotas": ("quotas", _YELLOW, "One row per user and quota. Users without a quota are left out."),
+    "Reconciliation": (
+        "reconciliation_by_check",
+        _GREEN,
+        "One row per check: does each step agree with the one before?",
+    ),
+    "Differences": ("differences", _GREEN, "Every comparison that does not agree; without a user, all users together."),
+    "Not billed": ("unbilled_usage", _GREY, "Usage that is on no invoice, with the reason and the vendor's price."),
 }
-"""The sheets that are tables, with their figure and the colour of their tab."""
+"""The sheets that are tables: their figure, the colour of their tab, and what they hold."""
 
 _A4 = 9
 _LONGEST_FOOTER = 180
@@ -51,7 +61,7 @@ def write_workbook(marts: Marts, period: str, path: Path, most_rows: int = MOST_
         }
     )
     figures = Figures(marts.database, period)
-    formats = Formats(workbook, {code: digits for code, digits in figures.read("currencies").rows})
+    formats = Formats(workbook, dict(figures.read("currencies").rows))
     footer = f"Billing {period}, build of {time_text(marts.built_at)} UTC"
     if unproven:
         footer = f"NOT PROVEN: {unproven}"
@@ -68,9 +78,9 @@ def write_workbook(marts: Marts, period: str, path: Path, most_rows: int = MOST_
     first = workbook.add_worksheet("Summary")
     writer = SheetWriter(workbook, formats, dress, most_rows)
     written: dict[str, Sheets] = {}
-    for title, (name, colour) in SHEETS.items():
+    for title, (name, colour, purpose) in SHEETS.items():
         columns, rows = figures.stream(name, most_rows)
-        written[title] = writer.write(title, figures.purpose(name), columns, rows, colour)
+        written[title] = writer.write(title, purpose, columns, rows, colour)
     Summary(first, formats, figures, written, unproven).write(month_text(period), marts)
     dress(first)
     last = workbook.add_worksheet("Read me")

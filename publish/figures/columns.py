@@ -24,6 +24,10 @@ Kind = Literal[
 ]
 
 
+TEXT_KINDS: tuple[Kind, ...] = ("id", "code", "currency", "date", "time", "flag")
+"""Kinds that are no numbers: they stand on the left."""
+
+
 class Column(NamedTuple):
     """A column of a figure."""
 

@@ -66,11 +66,6 @@ class Figures:
         body = "\n".join(line for line in lines if not line.startswith("--")).replace("$1", f"'{self.period}'")
         return "\n".join([*purpose, body]).replace("$2", str(top))
 
-    def purpose(self, name: str) -> str:
-        """What the figure is, in a sentence."""
-        lines = [line[3:] for line in sql(f"{name}").split("\n") if line.startswith("--") and not line.startswith("-- $")]
-        return " ".join(lines)
-
     def _values(self, name: str, top: int | None) -> list[Any]:
         """The values of the parameters that the statement has."""
         parameters = set(re.findall(r"\$\d", re.sub(r"(?m)^--.*$", "", sql(f"{name}"))))

@@ -16,17 +16,17 @@ _CENT = Decimal("0.01")
 
 
 def visible(text: str, longest: int | None = None) -> str:
-    """An id or a name as people see it: control characters, direction marks and outer blanks are made visible.
+    r"""An id or a name as people see it: control characters, direction marks and outer blanks are made visible.
 
     What is longer than `longest` characters is cut, and says so.
 
     >>> visible("a\\nb"), visible("x\\u202egnp"), visible(" a")
-    ('a‹U+000A›b', 'x‹U+202E›gnp', '‹U+0020›a')
+    ('a[U+000A]b', 'x[U+202E]gnp', '[U+0020]a')
     """
     if not (text.isprintable() and text == text.strip() and text):
         inner = text.strip(" ")
         before, _, after = text.partition(inner) if inner else (text, "", "")
-        blank = "‹U+0020›"
+        blank = "[U+0020]"
         text = blank * len(before) + "".join(map(_visible_character, inner)) + blank * len(after) or "(empty)"
     if longest is not None and len(text) > longest:
         return f"{text[: longest - 1]}… ({len(text):,} characters)"
@@ -37,7 +37,7 @@ def _visible_character(character: str) -> str:
     """A character that can be seen."""
     if character in _ALLOWED or unicodedata.category(character) not in _INVISIBLE:
         return character
-    return f"‹U+{ord(character):04X}›"
+    return f"[U+{ord(character):04X}]"
 
 
 def exact(value: Decimal | int) -> str:
@@ -107,7 +107,20 @@ def month_text(period: str) -> str:
     >>> month_text("2026-10")
     'October 2026'
     """
-    names = "January February March April May June July August September October November December".split()
+    names = [
+        "January",
+        "February",
+        "March",
+        "April",
+        "May",
+        "June",
+        "July",
+        "August",
+        "September",
+        "October",
+        "November",
+        "December",
+    ]
     return f"{names[int(period[5:]) - 1]} {period[:4]}"
 
 

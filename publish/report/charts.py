@@ -67,7 +67,12 @@ def months(records: Sequence[tuple[str, Decimal]], period: str) -> Markup:
             "data": {"values": values},
             "mark": {"type": "bar", "cornerRadiusEnd": 1},
             "encoding": {
-                "x": {"field": "month", "type": "ordinal", "axis": None, "scale": {"paddingInner": 0.3, "paddingOuter": 0}},
+                "x": {
+                    "field": "month",
+                    "type": "ordinal",
+                    "axis": None,
+                    "scale": {"paddingInner": 0.3, "paddingOuter": 0},
+                },
                 "y": {"field": "amount", "type": "quantitative", "axis": None},
                 "color": {
                     "condition": {"test": "datum.this", "value": "var(--accent)"},
@@ -106,7 +111,11 @@ def days(figure: Figure) -> tuple[tuple[Markup, Markup], bool]:
         ]
         scale = {"domain": [0, float(top)], "nice": False} if top else {}
         axis = {"title": None, "labelAngle": 0, "grid": False, "ticks": False}
-        x = {"field": "day", "type": "ordinal", "axis": {**axis, "values": list(range(1, 32, 1 if width == WIDE else 5))}}
+        x = {
+            "field": "day",
+            "type": "ordinal",
+            "axis": {**axis, "values": list(range(1, 32, 1 if width == WIDE else 5))},
+        }
         y = {"field": "credits", "type": "quantitative", "scale": scale, "axis": _NUMBER_AXIS}
         return {
             "width": width,
@@ -190,7 +199,10 @@ def projects(figure: Figure) -> tuple[Markup, Markup]:
                 {
                     "mark": {"type": "bar", "cornerRadiusEnd": 2, "height": {"band": 0.7}},
                     "encoding": {
-                        "color": {"condition": {"test": "datum.rest", "value": "var(--before)"}, "value": "var(--accent)"}
+                        "color": {
+                            "condition": {"test": "datum.rest", "value": "var(--before)"},
+                            "value": "var(--accent)",
+                        }
                     },
                 },
                 {

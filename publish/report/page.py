@@ -91,7 +91,7 @@ class _Page:
         self._period = period
         self._name = month_text(period)
         self._state = self._figures.read("period").records[0]
-        self._exponents = {code: digits for code, digits in self._figures.read("currencies").rows}
+        self._exponents = dict(self._figures.read("currencies").rows)
         self._amounts = self._figures.read("amounts_by_currency")
         self._checks = self._figures.read("reconciliation_by_check")
 
@@ -145,14 +145,18 @@ class _Page:
         if state["is_closed"]:
             return "good", "Closed", f"Closed on {time_text(state['closed_at_utc'])} UTC. These invoices never change."
         if not state["has_ended"]:
-            return "warn", "Running", f"{self._name} has not ended. Every figure is as of the last load, and will change."
+            return (
+                "warn",
+                "Running",
+                f"{self._name} has not ended. Every figure is as of the last load, and will change.",
+            )
         return "warn", "Open", "Not closed yet. Late sessions and corrections still change these invoices."
 
     def _facts(self) -> list[tuple[str, str, str]]:
         """What stands below the title: label, text and tone of each fact."""
         state = self._state
         build = self._figures.read("build").records if self._marts.build_id != "-" else []
-        facts = [
+        return [
             (
                 "Build",
                 " ".join(
@@ -173,7 +177,6 @@ class _Page:
             ("Users with usage", f"{state['user_count']:,}", ""),
             ("Invoices", f"{state['invoice_count']:,}, with {counted(state['line_count'], 'line')}", ""),
         ]
-        return facts
 
     def _credits_fact(self) -> str:
         """Credits, how they changed, and what of them may still change."""
@@ -248,7 +251,9 @@ class _Page:
             "lost_user_count",
         )
         caption = f"Invoices of {self._name} by currency, beside those of the month before"
-        sentences = [] if self._amounts.rows else [f"There is no invoice for {self._name}, and none for the month before."]
+        sentences = (
+            [] if self._amounts.rows else [f"There is no invoice for {self._name}, and none for the month before."]
+        )
         if len(self._amounts.rows) > 1:
             sentences.append("Currencies are never added up. New and lost users are those of each currency.")
         return Block("amounts", "Amounts by currency", sentences, [], self._tables(self._amounts, columns, caption))
@@ -389,9 +394,7 @@ class _Page:
         sentences = [f"{counted(count, 'limit')} near, at or over." if count else "Nobody is near a limit."]
         drawn = []
         if any(record[name] for record in states.records for name in charts.STATES):
-            used = [
-                name for name in charts.STATES if any(record[name] for record in states.records)
-            ]
+            used = [name for name in charts.STATES if any(record[name] for record in states.records)]
             alternative = "Users by state of each quota. " + " ".join(
                 f"{words(record['quota'])}: "
                 + ", ".join(f"{record[name]:,} {charts.STATES[name][0]}" for name in used if record[name])
@@ -467,7 +470,7 @@ class _Page:
         tables = [
             *self._tables(
                 unbilled,
-                ("unbilled_reason", "session_count", "credits", "vendor_cost", "vendor_currency"),
+                ("unbilled_reason", "session_count", "credits", "vendor_currency", "vendor_cost"),
                 f"Usage of {self._name} that is on no invoice",
             ),
             *self._tables(
@@ -501,4 +504,3 @@ class _Page:
     def _tables(self, figure: Figure, columns: tuple[str, ...], caption: str, **options: Any) -> list[Table]:
         """A figure as a table, or no table if it has no rows."""
         return [table(figure, columns, caption, self._exponents, **options)] if figure.rows else []
-

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from publish.figures.columns import COLUMNS, Kind, words
+from publish.figures.columns import COLUMNS, TEXT_KINDS, Kind, words
 from publish.figures.reading import Figure
 from publish.figures.texts import (
     amount_text,
@@ -23,7 +23,6 @@ from publish.figures.texts import (
 LONGEST_ID = 64
 """Characters of an id or a name on the page. The workbook has all of it."""
 
-_TEXT_KINDS = ("id", "code", "currency", "date", "time", "flag")
 _TONES = {
     "ok": "good",
     "warning": "warn",
@@ -94,7 +93,7 @@ def table(
         ]
     else:
         groups = [(None, [row(record) for record in figure.records])]
-    headers = [(COLUMNS[name].label, COLUMNS[name].kind not in _TEXT_KINDS) for name in columns]
+    headers = [(COLUMNS[name].label, COLUMNS[name].kind not in TEXT_KINDS) for name in columns]
     return Table(caption, headers, groups, (figure.statement,))
 
 

@@ -8,8 +8,8 @@ select
     any_value(users.display_name) as display_name,
     shares.line_type,
     sum(shares.credits)::decimal(38, 9) as credits,
-    sum(shares.amount)::decimal(38, 3) as amount,
-    shares.currency
+    shares.currency,
+    sum(shares.amount)::decimal(38, 3) as amount
 from marts.fct_invoice_breakdown as shares
 left join marts.dim_users as users on shares.external_user_id = users.external_user_id
 where shares.invoice_period = $1

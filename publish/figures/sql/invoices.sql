@@ -1,7 +1,6 @@
 -- Every invoice. One row per invoice.
 -- $1: the billing period.
 select
-    invoices.invoice_id,
     invoices.external_user_id,
     users.display_name,
     invoices.invoice_period_start_date,
@@ -10,8 +9,9 @@ select
     invoices.is_credit,
     invoices.line_count,
     invoices.credits,
+    invoices.currency,
     invoices.amount,
-    invoices.currency
+    invoices.invoice_id
 from marts.fct_invoices as invoices
 left join marts.dim_users as users on invoices.external_user_id = users.external_user_id
 where invoices.invoice_period = $1

@@ -1,8 +1,6 @@
 -- Every invoice line. One row per line.
 -- $1: the billing period.
 select
-    lines.invoice_id,
-    lines.line_id,
     lines.external_user_id,
     users.display_name,
     lines.service_period_start_date,
@@ -13,8 +11,10 @@ select
     lines.tier_from_credits,
     lines.quantity_credits as credits,
     lines.unit_price,
+    lines.currency,
     lines.amount,
-    lines.currency
+    lines.invoice_id,
+    lines.line_id
 from marts.fct_invoice_lines as lines
 left join marts.dim_users as users on lines.external_user_id = users.external_user_id
 where lines.invoice_period = $1

@@ -4,8 +4,8 @@ select
     reason as unbilled_reason,
     session_count,
     credits,
-    vendor_cost,
-    vendor_currency
+    vendor_currency,
+    vendor_cost
 from marts.rpt_unbilled_usage
 where billing_period = $1
 order by credits desc nulls last, unbilled_reason asc
