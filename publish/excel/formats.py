@@ -39,6 +39,8 @@ class Formats:
         """The format of a kind of value; None where Excel's own is right."""
         if kind in ("amount", "amount_change"):
             return self._number(self.amount(currency or "", signed=kind == "amount_change"))
+        if kind == "currency":
+            return self.indented
         if kind == "date":
             return self._number("yyyy-mm-dd", "left")
         if kind == "time":
@@ -65,6 +67,16 @@ class Formats:
     def number_header(self) -> Format:
         """The first row of a table, above numbers."""
         return self._workbook.add_format({**_HEADER, "align": "right"})
+
+    @cached_property
+    def indented_header(self) -> Format:
+        """The first row of a table, above texts that follow numbers."""
+        return self._workbook.add_format({**_HEADER, "indent": 1})
+
+    @cached_property
+    def indented(self) -> Format:
+        """A text that follows numbers."""
+        return self._workbook.add_format({"indent": 1})
 
     @cached_property
     def exact(self) -> Format:

@@ -148,6 +148,8 @@ class SheetWriter:
 
     def _header(self, target: _Target) -> Format:
         """The format of a column's header."""
+        if target.column.kind == "currency":
+            return self._formats.indented_header
         return self._formats.header if target.column.kind in TEXT_KINDS else self._formats.number_header
 
     def _write_row(
@@ -167,7 +169,9 @@ class SheetWriter:
             elif isinstance(value, datetime | date):
                 worksheet.write_datetime(number, place, value, self._formats.of(target.column.kind))
             else:
-                worksheet.write_string(number, place, cell_text(value, target.column))
+                worksheet.write_string(
+                    number, place, cell_text(value, target.column), self._formats.of(target.column.kind)
+                )
 
 
 def cell_text(value: str, column: Column) -> str:

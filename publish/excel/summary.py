@@ -1,4 +1,4 @@
-"""The sheets Summary and Read me. Summary's totals are formulas; each has its value, for readers that do not calculate."""
+"""The sheets Summary and Read me. Summary's totals are formulas; each has its value."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ SHEETS = {
     "Reconciliation": (
         "reconciliation_by_check",
         _GREEN,
-        "One row per check: does each step agree with the one before?",
+        "One row per check: does each step agree with the last?",
     ),
     "Differences": ("differences", _GREEN, "Every comparison that does not agree; without a user, all users together."),
     "Not billed": ("unbilled_usage", _GREY, "Usage that is on no invoice, with the reason and the vendor's price."),

@@ -20,7 +20,7 @@ def visible(text: str, longest: int | None = None) -> str:
 
     What is longer than `longest` characters is cut, and says so.
 
-    >>> visible("a\\nb"), visible("x\\u202egnp"), visible(" a")
+    >>> visible("a\nb"), visible("x\u202egnp"), visible(" a")
     ('a[U+000A]b', 'x[U+202E]gnp', '[U+0020]a')
     """
     if not (text.isprintable() and text == text.strip() and text):

@@ -25,6 +25,7 @@ OUTSTANDING = 4
 
 _MOST_OUTSTANDING = 3
 _NUMBER_AXIS = {"title": None, "format": "~s", "tickCount": 5, "ticks": False, "domain": False}
+_SPARK_SCALE = {"paddingInner": 0.3, "paddingOuter": 0}
 _NAME = {WIDE: 30, NARROW: 14}
 _FONT = "system-ui, sans-serif"
 _CONFIG: dict[str, Any] = {
