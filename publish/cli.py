@@ -8,9 +8,11 @@ from typing import NoReturn
 import click
 
 from core import __version__, command_line
+from publish.excel.commands import excel
 from publish.invoices.commands import invoices
 from publish.marts.commands import marts
 from publish.quotas.commands import quotas
+from publish.report.commands import report
 
 _STOPPED = "stopped; what was changed before stays changed, and raw.quota_changes lists it; run again to go on"
 
@@ -24,6 +26,8 @@ def command() -> None:
 command.add_command(invoices)
 command.add_command(marts)
 command.add_command(quotas)
+command.add_command(report)
+command.add_command(excel)
 
 
 def outcome(arguments: Sequence[str] | None = None) -> tuple[int, str]:

@@ -1,0 +1,1 @@
+"""`publish report`: one billing period as a page that needs nothing but a browser."""
