@@ -8,6 +8,7 @@ from typing import NoReturn
 import click
 
 from core import __version__, command_line
+from publish.focus.commands import focus
 from publish.quotas.commands import quotas
 
 _STOPPED = "stopped; what was changed before stays changed, and raw.quota_changes lists it; run again to go on"
@@ -19,6 +20,7 @@ def command() -> None:
     """Publish what the warehouse holds."""
 
 
+command.add_command(focus)
 command.add_command(quotas)
 
 

@@ -141,3 +141,6 @@
 {% macro spark__percent_encoded(text) -%}
     replace(replace(replace(url_encode({{ text }}), '+', '%20'), '*', '%2A'), '%7E', '~')
 {%- endmacro %}
+
+{#- The pattern has its backslashes doubled, because Spark reads escapes in texts. -#}
+{% macro spark__without_json_texts(document) -%}regexp_replace({{ document }}, '"(?:[^"\\\\]|\\\\.)*"', ''){%- endmacro %}

@@ -2,7 +2,9 @@
 --          sub-account is an end user, a resource is a sandbox. Never to be added to rpt_focus_resale.
 -- Grain: one row per billing period, UTC day, user, project, workspace, sandbox and price (x_ChargeId).
 -- noqa: disable=CP02
-{{ config(materialized="view") }}
+{{ config(
+    materialized="view", meta={"changes": "open_periods", "changed_keys": ["x_BillingPeriod"], "changed_where": "ChargeClass is null"},
+) }}
 {%- set nano_price = credits_to_nano("costs.unit_price") %}
 {%- set cost = product_of_nano("costs.nano_credits", nano_price) %}
 

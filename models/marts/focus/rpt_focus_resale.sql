@@ -2,7 +2,9 @@
 --          is a sandbox. Never to be added to rpt_focus_cost.
 -- Grain: one row per invoice, line, category, first day, project, workspace and sandbox (x_ChargeId).
 -- noqa: disable=CP02
-{{ config(materialized="view") }}
+{{ config(
+    materialized="view", meta={"changes": "open_periods", "changed_keys": ["x_BillingPeriod"]},
+) }}
 {%- set billed = nano_to_credits("charges.nano_amount") ~ "::decimal(38, 18)" %}
 
 with

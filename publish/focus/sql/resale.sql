@@ -1,0 +1,5 @@
+-- What end users are billed for a period, as a table for all formats. Value: the billing period.
+create or replace temp table charges as
+select * exclude (x_BillingPeriod, x_ExternalUserId)
+from marts.rpt_focus_resale
+where x_BillingPeriod = ?

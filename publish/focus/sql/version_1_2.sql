@@ -1,0 +1,3 @@
+-- The columns of FOCUS 1.2.
+alter table charges drop column ServiceProviderName;
+alter table charges drop column HostProviderName;

@@ -1,0 +1,3 @@
+-- The columns of FOCUS 1.3.
+alter table charges drop column ProviderName;
+alter table charges drop column PublisherName;
