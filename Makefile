@@ -54,7 +54,9 @@ test-spark: $(SPARK_VENV)/.installed ## the same models on a Spark cluster of th
 	$(SPARK_VENV)/bin/python -m pytest --numprocesses=0 tests/spark
 
 # The official validator of FOCUS wants Python 3.12 and libraries of its own, so it lives in an environment of its own, too.
-FOCUS_PYTHON ?= $(shell command -v python3.12)
+# The name alone proves nothing: pyenv has a python3.12 on the path that runs only where that version is chosen.
+FOCUS_PYTHON ?= $(firstword $(shell python3.12 -c 'import sys; print(sys.executable)' 2> /dev/null) \
+	$(wildcard $(HOME)/.pyenv/versions/3.12.*/bin/python3.12))
 $(FOCUS_VENV)/.installed: requirements-focus.lock
 	$(FOCUS_PYTHON) -m venv $(FOCUS_VENV)
 	$(FOCUS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<

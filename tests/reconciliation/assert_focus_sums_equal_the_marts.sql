@@ -1,6 +1,6 @@
 -- FOCUS shows all of it, once: for each invoice, billed and effective amounts sum to the invoice; for each user and period of usage, the
--- credits of the cost over all billing periods sum to the user's, unattributed usage included (rule 10). A partial build compares open periods;
--- there, credits without corrections.
+-- credits of the cost over all billing periods sum to those of the user's days, unattributed usage included (rule 10). A partial build compares
+-- open periods, and there, credits without corrections.
 with
 
 invoices as (
@@ -27,14 +27,15 @@ charges as (
 user_periods as (
 
     select
-        user_periods.external_user_id,
-        user_periods.billing_period,
-        user_periods.credits
-    from {{ ref("fct_user_period_credits") }} as user_periods
+        user_days.external_user_id,
+        user_days.billing_period,
+        sum(user_days.credits) as credits
+    from {{ ref("fct_user_day_credits") }} as user_days
     {%- if tests_changed_only() %}
     inner join {{ ref("int_billing_periods") }} as periods
-        on user_periods.billing_period = periods.billing_period and not periods.is_closed
+        on user_days.billing_period = periods.billing_period and not periods.is_closed
     {%- endif %}
+    group by user_days.external_user_id, user_days.billing_period
 
 ),
 
