@@ -23,10 +23,10 @@ from publish.warehouse import Marts, open_marts
 sql = sql_files(__file__)
 
 VERSIONS = ("1.2", "1.3")
-"""Of FOCUS, the one by default first: the newest that an official validator checks."""
+"""Of FOCUS. The first one is the default: it is the newest that an official validator checks."""
 
 DATASETS = ("cost", "resale")
-"""What the platform pays, and what end users are billed. Their sums mean nothing together, so each has files of its own."""
+"""What the platform pays, and what end users are billed. Their sum means nothing, so each has files of its own."""
 
 
 class FocusSettings(PeriodSettings):
@@ -69,11 +69,13 @@ def focus(allow_unproven: bool, **options: Any) -> int:
     usage.
     """
     settings = read_settings_as(FocusSettings, **options)
-    with working("publish", settings, "the files of the run before stay"):
-        with open_marts(settings, allow_unproven=allow_unproven) as marts:
-            marts.require_period(settings.period)
-            for line in write_charges(marts, settings):
-                say(line)
+    with (
+        working("publish", settings, "the files of the run before stay"),
+        open_marts(settings, allow_unproven=allow_unproven) as marts,
+    ):
+        marts.require_period(settings.period)
+        for line in write_charges(marts, settings):
+            say(line)
     return 0
 
 

@@ -2448,7 +2448,8 @@ FAULTS = (
     fault(
         "a list cost is off by its last digit",
         "rpt_focus_resale",
-        "update {table} set ListCost = ListCost + 1e-18::decimal(38, 18) where x_LineType = 'usage' and ChargeClass is null",
+        "update {table} set ListCost = ListCost + 1e-18::decimal(38, 18)"
+        " where x_LineType = 'usage' and ChargeClass is null",
         *(FOCUS,),
     ),
     fault(
@@ -2592,13 +2593,15 @@ FAULTS = (
     fault(
         "a price is negative",
         "rpt_focus_resale",
-        "update {table} set ListUnitPrice = -ListUnitPrice, ListCost = -ListCost where ListCost > 0 and ChargeClass is null",
+        "update {table} set ListUnitPrice = -ListUnitPrice, ListCost = -ListCost"
+        " where ListCost > 0 and ChargeClass is null",
         *(FOCUS,),
     ),
     fault(
         "usage has no price",
         "rpt_focus_resale",
-        "update {table} set ContractedUnitPrice = null, ContractedCost = BilledCost where x_LineType = 'usage' and ChargeClass is null",
+        "update {table} set ContractedUnitPrice = null, ContractedCost = BilledCost"
+        " where x_LineType = 'usage' and ChargeClass is null",
         *(FOCUS,),
     ),
     fault(

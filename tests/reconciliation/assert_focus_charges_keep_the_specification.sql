@@ -1,5 +1,6 @@
 -- The rows of both FOCUS marts keep the rules of FOCUS 1.2 that can be seen on one row. Returns the rows that do not, with the rules. The
 -- official validator does not check a third of them: a wrong ListCost, an end before its start, nested tags, empty texts and others.
+-- noqa: disable=CP02
 {% for mart in ["rpt_focus_cost", "rpt_focus_resale"] -%}
 select
     '{{ mart }}' as mart,

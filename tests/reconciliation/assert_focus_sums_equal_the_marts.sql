@@ -1,6 +1,7 @@
--- FOCUS shows all of it, once: for each invoice, billed and effective amounts sum to the invoice; for each user and period of usage, the
--- credits of the cost over all billing periods sum to those of the user's days, unattributed usage included (rule 10). A partial build compares
--- open periods, and there, credits without corrections.
+-- FOCUS shows all of it, once: for each invoice, billed and effective amounts sum to the invoice; for each user and period of usage,
+-- the credits of the cost over all billing periods sum to those of the user's days, unattributed usage included (rule 10). A partial
+-- build compares open periods, and there, credits without corrections.
+-- noqa: disable=CP02
 with
 
 invoices as (
@@ -19,7 +20,7 @@ charges as (
         InvoiceId as invoice_id,
         sum(BilledCost) as billed_cost,
         sum(EffectiveCost) as effective_cost
-    from {{ changed_part(ref("rpt_focus_resale")) }} as resale
+    from {{ changed_part(ref("rpt_focus_resale")) }}
     group by InvoiceId
 
 ),
@@ -45,7 +46,7 @@ costs as (
         x_ExternalUserId as external_user_id,
         {{ billing_period("ChargePeriodStart") }} as billing_period,
         sum(PricingQuantity) as credits
-    from {{ changed_part(ref("rpt_focus_cost")) }} as cost
+    from {{ changed_part(ref("rpt_focus_cost")) }}
     group by x_ExternalUserId, {{ billing_period("ChargePeriodStart") }}
 
 )

@@ -1,11 +1,9 @@
--- Purpose: what end users are billed, as charges: usage by line, day and sandbox; fees, minimums and adjustments of prices as one charge
---          each. Fees and minimums are spread over the usage of their days as effective amounts.
+-- Purpose: what end users are billed, as charges: usage by line, day and sandbox; fees, minimums and adjustments of prices as one each.
+--          Fees and minimums are spread over the usage of their days as effective amounts.
 -- Grain: one row per invoice, line, category, first day, project, workspace and sandbox
---        (invoice_id, line_id, charge_category, from_date, external_project_id, workspace_id, sandbox_id). line_id is null on the charge that
---        takes the fees and minimums of a day without usage.
-{{ config(
-    materialized="view", meta={"changes": "open_periods", "changed_keys": ["invoice_period"]},
-) }}
+--        (invoice_id, line_id, charge_category, from_date, external_project_id, workspace_id, sandbox_id).
+--        line_id is null on the charge that takes the fees and minimums of a day without usage.
+{{ config(materialized="view", meta={"changes": "open_periods", "changed_keys": ["invoice_period"]}) }}
 {%- set group_columns = ["external_project_id", "workspace_id", "sandbox_id"] %}
 {%- set line_columns = [
     "invoice_id", "line_id", "external_user_id", "invoice_period", "line_type", "plan_id", "currency", "status", "description", "unit_price",
@@ -28,6 +26,7 @@ line_usage as (
 spread_days as (
 
     select
+        {{ invoice_id("external_user_id", "recognized_in", "currency") }} as invoice_id,
         external_user_id,
         recognized_in as invoice_period,
         currency,
@@ -42,10 +41,7 @@ spread_days as (
 
 month_days as (
 
-    select
-        day_number,
-        {{ power_of_two("day_number - 1") }} as day_bit
-    from (select {{ each_of(range(1, 32)) }} as day_number) as day_numbers
+    select {{ each_of(range(1, 32)) }} as day_number
 
 ),
 
@@ -68,7 +64,6 @@ usage_groups as (
 
 usage_charges as (
 
-    -- Only usage of the invoice's own period takes a part of its fees.
     select
         {%- for column in line_columns %}
         lines.{{ column }},
@@ -80,6 +75,7 @@ usage_charges as (
         usage_groups.nano_credits,
         usage_groups.usage_seconds,
         usage_groups.nano_amount,
+        -- Only usage of the invoice's own period takes a part of its fees.
         case when lines.line_type <> 'adjustment' then usage_groups.nano_credits else 0 end as weight
     from usage_groups
     inner join lines on usage_groups.line_id = lines.line_id
@@ -93,29 +89,14 @@ weighted as (
         sum(usage_charges.weight) over (
             partition by usage_charges.invoice_id, usage_charges.usage_date
             order by
-                usage_charges.line_id,
-                usage_charges.external_project_id is null,
-                usage_charges.external_project_id,
-                usage_charges.workspace_id is null,
-                usage_charges.workspace_id,
-                usage_charges.sandbox_id is null,
-                usage_charges.sandbox_id
+                usage_charges.line_id
+                {%- for column in group_columns %},
+                usage_charges.{{ column }} is null, usage_charges.{{ column }}
+                {%- endfor %}
             rows between unbounded preceding and current row
         ) as weight_to,
         sum(usage_charges.weight) over (partition by usage_charges.invoice_id, usage_charges.usage_date) as total_weight
     from usage_charges
-
-),
-
-used_days as (
-
-    select distinct
-        weighted.external_user_id,
-        weighted.invoice_period,
-        weighted.currency,
-        weighted.usage_date
-    from weighted
-    where weighted.total_weight > 0
 
 ),
 
@@ -126,7 +107,7 @@ line_days as (
         min(month_days.day_number) as first_day,
         max(month_days.day_number) as last_day
     from lines
-    inner join month_days on {{ whole_quotient("lines.service_day_mask", "month_days.day_bit") }} % 2 = 1
+    inner join month_days on {{ whole_quotient("lines.service_day_mask", power_of_two("month_days.day_number - 1")) }} % 2 = 1
     group by lines.line_id
 
 ),
@@ -162,15 +143,10 @@ select
         ) }}
     end::{{ wide_integer() }} as effective_nano_amount
 from weighted
-left join spread_days
-    on
-        weighted.external_user_id = spread_days.external_user_id
-        and weighted.invoice_period = spread_days.invoice_period
-        and weighted.currency = spread_days.currency
-        and weighted.usage_date = spread_days.service_date
+left join spread_days on weighted.invoice_id = spread_days.invoice_id and weighted.usage_date = spread_days.service_date
 union all
 select
-    {{ invoice_id("spread_days.external_user_id", "spread_days.invoice_period", "spread_days.currency") }} as invoice_id,
+    spread_days.invoice_id,
     null::string as line_id,
     spread_days.external_user_id,
     spread_days.invoice_period,
@@ -192,29 +168,26 @@ select
     0::{{ wide_integer() }} as nano_amount,
     spread_days.nano_amount as effective_nano_amount
 from spread_days
-{{ anti_join() }} used_days
+{{ anti_join() }} weighted
     on
-        spread_days.external_user_id = used_days.external_user_id
-        and spread_days.invoice_period = used_days.invoice_period
-        and spread_days.currency = used_days.currency
-        and spread_days.service_date = used_days.usage_date
+        spread_days.invoice_id = weighted.invoice_id
+        and spread_days.service_date = weighted.usage_date
+        and weighted.total_weight > 0
 union all
 select
     {%- for column in line_columns %}
     lines_without_usage.{{ column }},
     {%- endfor %}
-    case lines_without_usage.line_type
-        when 'adjustment' then 'Adjustment'
-        when 'fee' then 'Purchase'
-        when 'minimum' then 'Purchase'
+    case
+        when lines_without_usage.line_type in ('fee', 'minimum') then 'Purchase'
+        when lines_without_usage.line_type = 'adjustment' then 'Adjustment'
         else 'Usage'
     end as charge_category,
     lines_without_usage.line_type = 'adjustment' as is_correction,
     (lines_without_usage.period_start + coalesce(line_days.first_day - 1, 0)::integer)::date as from_date,
-    case
-        when line_days.last_day is null then (lines_without_usage.period_start + interval 1 month)::date
-        else (lines_without_usage.period_start + line_days.last_day::integer)::date
-    end as to_date,
+    coalesce(
+        (lines_without_usage.period_start + line_days.last_day::integer)::date, (lines_without_usage.period_start + interval 1 month)::date
+    ) as to_date,
     {%- for column in group_columns %}
     null::string as {{ column }},
     {%- endfor %}

@@ -18,7 +18,10 @@ charges as (
         -- A correction has no price of its own: the amount per credit, if it is one.
         case
             when charge_category = 'Purchase' then {{ nano_to_credits("nano_amount") }}
-            when charge_category = 'Usage' and is_correction and ((nano_amount > 0 and nano_credits > 0) or (nano_amount < 0 and nano_credits < 0))
+            when
+                charge_category = 'Usage'
+                and is_correction
+                and ((nano_amount > 0 and nano_credits > 0) or (nano_amount < 0 and nano_credits < 0))
                 then {{ rounded_ratio("abs(nano_amount)", "abs(nano_credits)", 9, "decimal(38, 9)") }}
             when not is_correction then unit_price::decimal(38, 9)
         end::decimal(38, 9) as focus_price

@@ -1,8 +1,9 @@
 """Runs focus-validator on files, in its own environment (`.venv-focus`): prints what passed and failed as JSON.
 
-Its command line ends with 0 whatever it finds, and writes for people. Without criteria that apply, three of four rules
-would be skipped; these here are all but availability zones, regions, capacity reservations and commitment discounts, which
-sandboxes do not have. The list of currencies is looked for in the working directory, so this changes to one that has it.
+Its command line ends with 0 whatever it finds, and writes for people. Without criteria that apply, three of four
+rules would be skipped. These here are all but availability zones, regions, capacity reservations and commitment
+discounts, which sandboxes do not have. It looks for its list of currencies in the working directory, so this changes to
+one that has it.
 """
 
 import contextlib
