@@ -6,7 +6,8 @@
 {{ config(materialized="view", meta={"changes": "open_periods", "changed_keys": ["invoice_period"]}) }}
 {%- set group_columns = ["external_project_id", "workspace_id", "sandbox_id"] %}
 {%- set line_columns = [
-    "invoice_id", "line_id", "external_user_id", "invoice_period", "line_type", "plan_id", "currency", "status", "description", "unit_price",
+    "invoice_id", "line_id", "external_user_id", "invoice_period", "line_type", "plan_id", "currency", "status", "description",
+    "unit_price",
 ] %}
 
 with
@@ -14,12 +15,6 @@ with
 lines as (
 
     select * from {{ ref("int_invoice_lines") }}
-
-),
-
-line_usage as (
-
-    select * from {{ ref("int_invoice_line_usage") }}
 
 ),
 
@@ -57,7 +52,7 @@ usage_groups as (
         -- Unknown if an earlier version closed the line.
         case when count(*) = count(line_usage.usage_seconds) then sum(line_usage.usage_seconds)::bigint end as usage_seconds,
         sum(line_usage.nano_amount)::{{ wide_integer() }} as nano_amount
-    from line_usage
+    from {{ ref("int_invoice_line_usage") }} as line_usage
     group by line_usage.line_id, line_usage.usage_date, line_usage.{{ group_columns | join(", line_usage.") }}
 
 ),
@@ -89,10 +84,10 @@ weighted as (
         sum(usage_charges.weight) over (
             partition by usage_charges.invoice_id, usage_charges.usage_date
             order by
-                usage_charges.line_id
-                {%- for column in group_columns %},
-                usage_charges.{{ column }} is null, usage_charges.{{ column }}
+                {%- for column in group_columns %}
+                usage_charges.{{ column }} is null, usage_charges.{{ column }},
                 {%- endfor %}
+                usage_charges.line_id
             rows between unbounded preceding and current row
         ) as weight_to,
         sum(usage_charges.weight) over (partition by usage_charges.invoice_id, usage_charges.usage_date) as total_weight

@@ -1,4 +1,6 @@
--- The charges as texts: decimals with at least one digit after the point, so that readers do not take them for integers, times as FOCUS wants them. In a fixed order.
+-- The charges as texts, in a fixed order: decimals with at least one digit after the point, so that readers do not take them for integers,
+-- and times as FOCUS wants them.
+-- noqa: disable=CP02
 select
     * replace (
         regexp_replace(BilledCost::varchar, '(\.[0-9]+?)0+$', '\1') as BilledCost,

@@ -1,4 +1,5 @@
 -- The charges as JSON: decimals as numbers with all their digits, not through a float; tags as objects. In a fixed order.
+-- noqa: disable=CP02
 select
     * replace (
         regexp_replace(BilledCost::varchar, '(\.[0-9]+?)0+$', '\1')::json as BilledCost,

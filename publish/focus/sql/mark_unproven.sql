@@ -1,6 +1,7 @@
 -- Says on every row why the figures are not proven. Value: the reason.
+-- noqa: disable=CP02
 create or replace temp table charges as
 select
     *,
-    ?::varchar as x_Unproven
+    $1::varchar as x_Unproven
 from charges

@@ -1,4 +1,5 @@
 -- The charges with times in UTC, as Parquet marks them. In a fixed order, so that the same charges give the same bytes.
+-- noqa: disable=CP02
 select
     * replace (
         BillingPeriodStart::timestamptz as BillingPeriodStart,
