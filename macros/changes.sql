@@ -176,12 +176,13 @@
 {#-
     The rows of a relation that a data test reads: all rows, or in a partial build the changed ones. Unless the test names keys
     and changes, they come from the model's config: meta.changes, and meta.changed_keys or unique_key. meta.changed_through names
-    a model that maps changed periods to these keys. With changes `unstaged`, the rows of raw that staging lacks are read.
+    a model that maps changed periods to these keys. With changes `unstaged`, the rows of raw that staging lacks are read; with
+    `open_periods`, those of periods that are not closed, by the column in meta.changed_keys, for which meta.changed_where holds.
     asks_statistics: the test looks for nulls or bounds. DuckDB answers that from block statistics faster than from changed rows,
     unless the model joins.
 -#}
 {% macro changed_part(relation, keys=none, changes=none, asks_statistics=false) -%}
-    {%- set of = namespace(keys=keys, changes=changes, through=none) -%}
+    {%- set of = namespace(keys=keys, changes=changes, through=none, condition="true") -%}
     {%- if tests_changed_only() -%}
         {%- set name = relation | string -%}
         {%- for nodes in (graph.nodes, graph.sources) if keys is none -%}
@@ -190,10 +191,17 @@
                 {%- if meta.get("changes") and (not asks_statistics or meta.get("joins")) -%}
                     {%- set of.changes, of.through = meta.changes, meta.get("changed_through") -%}
                     {%- set of.keys = meta.get("changed_keys", node.config.get("unique_key")) -%}
+                    {%- set of.condition = meta.get("changed_where", "true") -%}
                 {%- endif -%}
             {%- endfor -%}
         {%- endfor -%}
-        {%- if of.changes == "unstaged" -%}
+        {%- if of.changes == "open_periods" -%}
+            {%- set first_open = first_row("select billing_period from " ~ model_relation("int_billing_periods") ~ " where is_first_open") -%}
+            {{ return(
+                "(from " ~ relation ~ " where " ~ of.condition
+                ~ (" and " ~ of.keys[0] ~ " >= '" ~ first_open[0] ~ "'" if first_open is not none else "") ~ ")"
+            ) }}
+        {%- elif of.changes == "unstaged" -%}
             {{ return(
                 "(from " ~ relation ~ " where load_id > (select coalesce(max(load_id), 0) from "
                 ~ model_relation("stg_miosa__usage_sessions") ~ "))"

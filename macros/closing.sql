@@ -138,6 +138,7 @@
     {%- set lines, line_usage = relations["fct_invoice_lines"], relations["fct_invoice_line_usage"] -%}
     {%- set line_columns = ledger_tables()["closed_invoice_lines"].keys() | list -%}
     {%- set usage_columns = ledger_tables()["closed_line_usage"].keys() | list -%}
+    {%- set cost_columns = ledger_tables()["closed_costs"].keys() | list -%}
     {%- call statement("append_lines", auto_begin=True) -%}
         insert into ledger.closed_invoice_lines ({{ line_columns | join(", ") }})
         {%- set given = {
@@ -158,19 +159,26 @@
         select {{ usage_columns | join(", ") }}
         from {{ line_usage }} where status = 'open' and invoice_period = '{{ period }}'
     {%- endcall -%}
+    {%- call statement("append_costs") -%}
+        insert into ledger.closed_costs ({{ cost_columns | join(", ") }})
+        select {{ cost_columns | join(", ") }}
+        from {{ relations["int_focus_costs"] }} where billing_period = '{{ period }}'
+    {%- endcall -%}
     {%- call statement("append_period") -%}
         insert into ledger.closed_periods (
             billing_period, closed_at_utc, newest_load_id, code_version, invocation_id, invoice_count, line_count,
-            usage_row_count, credits, amounts_minor, checksum
+            usage_row_count, credits, amounts_minor, checksum, cost_row_count, cost_credits, cost_checksum
         )
         select
             '{{ period }}', timestamp '{{ closed_at }}', (select max(load_id) from {{ relations["stg_miosa__loads"] }}),
             {{ code_version() }}, '{{ invocation_id }}', coalesce(totals.invoice_count, 0), coalesce(totals.line_count, 0),
             coalesce(totals.usage_row_count, 0), coalesce(totals.credits, 0), coalesce(amounts.amounts_minor, ''),
-            coalesce(totals.checksum, {{ sha256("''") }})
+            coalesce(totals.checksum, {{ sha256("''") }}),
+            coalesce(cost_totals.cost_row_count, 0), coalesce(cost_totals.cost_credits, 0), coalesce(cost_totals.cost_checksum, {{ sha256("''") }})
         from (select 1) as one
         left join ({{ ledger_totals() }}) as totals on totals.billing_period = '{{ period }}'
         left join ({{ ledger_amounts() }}) as amounts on amounts.billing_period = '{{ period }}'
+        left join ({{ ledger_cost_totals() }}) as cost_totals on cost_totals.billing_period = '{{ period }}'
     {%- endcall -%}
     {{ rebuild_what_shows_the_ledger(results) }}
     {%- call statement("prove_closing") -%}

@@ -10,6 +10,7 @@
             "billing_period": "varchar", "closed_at_utc": "timestamp", "newest_load_id": "bigint", "code_version": "varchar",
             "invocation_id": "varchar", "invoice_count": "bigint", "line_count": "bigint", "usage_row_count": "bigint",
             "credits": "decimal(38, 9)", "amounts_minor": "varchar", "checksum": "varchar",
+            "cost_row_count": "bigint", "cost_credits": "decimal(38, 9)", "cost_checksum": "varchar",
         },
         "closed_invoice_lines": {
             "line_id": "varchar", "invoice_id": "varchar", "external_user_id": "varchar", "invoice_period": "varchar",
@@ -26,13 +27,18 @@
             "external_project_id": "varchar", "workspace_id": "varchar", "change_reason": "varchar", "change_load_id": "bigint",
             "change_read_at_utc": "timestamp",
         },
+        "closed_costs": {
+            "billing_period": "varchar", "usage_date": "date", "external_user_id": "varchar", "external_project_id": "varchar",
+            "workspace_id": "varchar", "sandbox_id": "varchar", "credits": "decimal(38, 9)", "usage_seconds": "bigint",
+            "unit_price": "decimal(18, 9)", "currency": "varchar",
+        },
     }) }}
 {% endmacro %}
 
 {#- Columns that later versions added to the ledger's tables. They are null in periods that were closed before. -#}
 {% macro later_ledger_columns() %}
     {{ return({
-        "closed_periods": [],
+        "closed_periods": ["cost_row_count", "cost_credits", "cost_checksum"],
         "closed_invoice_lines": [
             "service_day_mask", "issuer_id", "document_sequence", "document_number", "plan_days_key", "adjustment_reasons", "price_changes",
         ],
@@ -40,6 +46,7 @@
             "amount", "usage_seconds", "sandbox_id", "external_project_id", "workspace_id", "change_reason", "change_load_id",
             "change_read_at_utc",
         ],
+        "closed_costs": [],
     }) }}
 {% endmacro %}
 
@@ -145,6 +152,21 @@
     group by lines.invoice_period
 {% endmacro %}
 
+{#- A query of the totals of what usage cost, by the billing period with which it was closed. The same query writes the figures at a
+    close and proves them later; with_checksum=false leaves out the checksum, for which every row is read. -#}
+{% macro ledger_cost_totals(with_checksum=true) %}
+    {%- set digest = ledger_row_digest("closed_costs", "costs") %}
+    select
+        costs.billing_period,
+        count(*) as cost_row_count,
+        {%- if with_checksum %}
+        {{ sha256(joined_texts(digest, "", digest)) }} as cost_checksum,
+        {%- endif %}
+        sum(costs.credits)::decimal(38, 9) as cost_credits
+    from ledger.closed_costs as costs
+    group by costs.billing_period
+{% endmacro %}
+
 {#- A query of each closed period's amounts by currency, as a text like `EUR 1234, USD -5` in minor units. -#}
 {% macro ledger_amounts() %}
     select
@@ -184,6 +206,11 @@
     {{ return(newer if first_row("select 1 from glob(" ~ newer ~ ")") is not none else older) }}
 {% endmacro %}
 
+{#- Whether a backup has a table: those of earlier versions lack the tables that later ones added. -#}
+{% macro has_ledger_file(folder, table) %}
+    {{ return(first_row("select 1 from glob(" ~ ledger_file(folder, table) ~ ")") is not none) }}
+{% endmacro %}
+
 {#- The columns of a table in a backup, in the table's order. A column that the backup lacks is null. -#}
 {% macro ledger_columns_of_file(folder, table) %}
     {%- set found, columns = [], [] -%}
@@ -212,7 +239,7 @@
     {%- call statement("begin_restoring", auto_begin=True) -%}
         select 1
     {%- endcall -%}
-    {%- for table, columns in ledger_tables().items() -%}
+    {%- for table, columns in ledger_tables().items() if table != "closed_costs" or has_ledger_file(folder, table) -%}
         {%- call statement("restore_" ~ table) -%}
             insert into ledger.{{ table }} ({{ columns | join(", ") }})
             select {{ ledger_columns_of_file(folder, table) | join(", ") }}
@@ -244,7 +271,7 @@
 -#}
 {% macro ledger_errors(with_usage=true) %}
     select
-        coalesce(closed_periods.billing_period, totals.billing_period) as billing_period,
+        coalesce(closed_periods.billing_period, totals.billing_period, cost_totals.billing_period) as billing_period,
         closed_periods.checksum
     from (
         select
@@ -254,8 +281,18 @@
     ) as closed_periods
     full outer join ({{ ledger_totals(with_usage) }}) as totals on closed_periods.billing_period = totals.billing_period
     left join ({{ ledger_amounts() }}) as amounts on closed_periods.billing_period = amounts.billing_period
+    full outer join ({{ ledger_cost_totals(with_usage) }}) as cost_totals on closed_periods.billing_period = cost_totals.billing_period
     where
         closed_periods.billing_period is null
+        {#- A period that an earlier version closed has no costs in the ledger, and null in these columns. #}
+        or coalesce(closed_periods.cost_row_count, 0) <> coalesce(cost_totals.cost_row_count, 0)
+        or coalesce(closed_periods.cost_credits, 0) <> coalesce(cost_totals.cost_credits, 0)
+        {%- if with_usage %}
+        or (
+            closed_periods.cost_row_count is not null
+            and closed_periods.cost_checksum is distinct from coalesce(cost_totals.cost_checksum, {{ sha256("''") }})
+        )
+        {%- endif %}
         {%- if with_usage %}
         or closed_periods.checksum is distinct from coalesce(totals.checksum, {{ sha256("''") }})
         or closed_periods.usage_row_count is distinct from coalesce(totals.usage_row_count, 0)

@@ -11,6 +11,7 @@ from core import __version__, command_line
 from publish.excel.commands import excel
 from publish.invoices.commands import invoices
 from publish.marts.commands import marts
+from publish.focus.commands import focus
 from publish.quotas.commands import quotas
 from publish.report.commands import report
 
@@ -25,6 +26,7 @@ def command() -> None:
 
 command.add_command(invoices)
 command.add_command(marts)
+command.add_command(focus)
 command.add_command(quotas)
 command.add_command(report)
 command.add_command(excel)

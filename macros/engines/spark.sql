@@ -136,3 +136,11 @@
 
 {#- Every build on Spark is one in full, so the strategy is never used; dbt-spark accepts only its own. -#}
 {% macro spark__replace_changed() %}{{ return("append") }}{% endmacro %}
+
+{#- Java encodes forms: a plus sign for a blank, an asterisk as it is, and a tilde encoded. -#}
+{% macro spark__percent_encoded(text) -%}
+    replace(replace(replace(url_encode({{ text }}), '+', '%20'), '*', '%2A'), '%7E', '~')
+{%- endmacro %}
+
+{#- The pattern has its backslashes doubled, because Spark reads escapes in texts. -#}
+{% macro spark__without_json_texts(document) -%}regexp_replace({{ document }}, '"(?:[^"\\\\]|\\\\.)*"', ''){%- endmacro %}

@@ -139,3 +139,11 @@
 {% macro default__id_resemblance(id) -%}
     regexp_replace(regexp_replace(lower(nfc_normalize({{ id }})), '[\s\p{Z}\p{Cf}''"`´‘’‚“”„]', '', 'g'), '(^|[^0-9])0+', '\1', 'g')
 {%- endmacro %}
+
+{#- A text as UTF-8 with percent signs for all but letters, digits and -._~ (RFC 3986). -#}
+{% macro percent_encoded(text) -%}{{ return(adapter.dispatch("percent_encoded")(text)) }}{%- endmacro %}
+{% macro default__percent_encoded(text) -%}url_encode({{ text }}){%- endmacro %}
+
+{#- A JSON document without its strings. -#}
+{% macro without_json_texts(document) -%}{{ return(adapter.dispatch("without_json_texts")(document)) }}{%- endmacro %}
+{% macro default__without_json_texts(document) -%}regexp_replace({{ document }}, '"(?:[^"\\]|\\.)*"', '', 'g'){%- endmacro %}

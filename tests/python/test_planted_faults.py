@@ -484,6 +484,16 @@ BILL = "assert_vendor_bill_agrees"
 ROLLS = "assert_vendor_balance_rolls_forward"
 BRIDGE = "assert_vendor_bill_bridge_sums"
 REASONS = "fct_invoice_lines_open_adjustments_have_reasons"
+FOCUS = "assert_focus_charges_keep_the_specification"
+FOCUS_SUMS = "assert_focus_sums_equal_the_marts"
+ONE_CHARGE = (
+    "unique_combination_int_focus_charges_invoice_id__line_id__charge_category__from_date__external_project_id__"
+    "workspace_id__sandbox_id"
+)
+ONE_COST = (
+    "unique_combination_int_focus_costs_billing_period__usage_date__external_user_id__external_project_id__"
+    "workspace_id__sandbox_id__unit_price__currency"
+)
 
 USAGE_CELLS = "fct_invoice_line_usage_never_null"
 LINE_OF_USAGE = "relationships_fct_invoice_line_usage_line_id__line_id__ref_fct_invoice_lines_"
@@ -790,6 +800,7 @@ FAULTS = (
         "int_user_days",
         "delete from {table} where usage_date = '2026-10-06'",
         *(BILL, SESSION_DAYS, BILLED, OWN_STEPS, TOTALS, FACTS),
+        *(FOCUS_SUMS,),
     ),
     fault(
         "a user's day is there twice",
@@ -806,12 +817,14 @@ FAULTS = (
         ),
         "unique_combination_int_user_days_external_user_id__usage_date",
         *(REVENUE,),
+        *(FOCUS_SUMS,),
     ),
     fault(
         "a user's day stands in another period",
         "int_user_days",
         "update {table} set billing_period = '2026-09' where usage_date = '2026-10-06'",
         *(SESSION_DAYS, BILLED, OWN_STEPS, TOTALS, "fct_user_day_credits_day_in_period"),
+        *(FOCUS_SUMS,),
     ),
     fault(
         "a user's day too many, without credits",
@@ -1222,6 +1235,7 @@ FAULTS = (
         "fct_user_day_credits",
         "delete from {table} where usage_date = '2026-10-06'",
         *(OWN_STEPS, TOTALS, FACTS),
+        *(FOCUS_SUMS,),
     ),
     fault(
         "the mart has a user's day twice",
@@ -1229,6 +1243,7 @@ FAULTS = (
         "insert into {table} from {table} where usage_date = '2026-10-06'",
         *(OWN_STEPS, TOTALS),
         "unique_combination_fct_user_day_credits_external_user_id__usage_date",
+        *(FOCUS_SUMS,),
     ),
     fault(
         "the mart puts a user's day in another period",
@@ -1236,6 +1251,7 @@ FAULTS = (
         "update {table} set billing_period = '2026-09' where usage_date = '2026-10-06'",
         *(OWN_STEPS, TOTALS),
         "fct_user_day_credits_day_in_period",
+        *(FOCUS_SUMS,),
     ),
     fault(
         "the mart moves a nano-credit between two days of a user",
@@ -1249,6 +1265,7 @@ FAULTS = (
         "fct_user_day_credits",
         "update {table} set credits = credits - 0.000000001 where usage_date = '2026-10-06'",
         *(OWN_STEPS, TOTALS, FACTS),
+        *(FOCUS_SUMS,),
     ),
     fault(
         "the mart lacks a user's period",
@@ -1574,12 +1591,14 @@ FAULTS = (
         "int_invoice_breakdown",
         "delete from {table}" + line("cid", "fee"),
         *(LINE_USAGE, REVENUE),
+        *(FOCUS_SUMS,),
     ),
     fault(
         "a breakdown has a fee twice",
         "int_invoice_breakdown",
         "insert into {table} from {table}" + line("cid", "fee"),
         *(LINE_USAGE, REVENUE, ONE_BREAKDOWN),
+        *(FOCUS_SUMS,),
     ),
     fault(
         "a day of usage earns too much",
@@ -1965,6 +1984,10 @@ FAULTS = (
         "unique_combination_int_price_segments_snapshot_external_user_id__billing_period__from_date",
         "unique_combination_int_rated_lines_snapshot_line_id",
         "unique_combination_int_invoice_lines_line_id",
+        *(
+            FOCUS_SUMS,
+            ONE_CHARGE,
+        ),
     ),
     fault(
         "a price list is lost",
@@ -2002,6 +2025,7 @@ FAULTS = (
         "int_billing_periods",
         "delete from {table} where is_first_open",
         *(LINES, SESSION_DAYS, OWN_STEPS, BILLED),
+        *(FOCUS_SUMS,),
     ),
     fault(
         "a user's plan is lost on the way",
@@ -2040,18 +2064,21 @@ FAULTS = (
         "int_session_days_with_plan",
         "delete from {table} where usage_date = '2026-10-06'",
         *(LINE_USAGE, SESSION_DAYS, REVENUE),
+        *(FOCUS_SUMS,),
     ),
     fault(
         "a nano-credit of a part is not priced",
         "int_session_days_with_plan",
         "update {table} set nano_credits = nano_credits - 1 where usage_date = '2026-10-06'",
         *(LINE_USAGE, SESSION_DAYS, REVENUE),
+        *(FOCUS_SUMS,),
     ),
     fault(
         "a part is priced for another user",
         "int_session_days_with_plan",
         "update {table} set external_user_id = 'ben', plan_id = 'least' where usage_date = '2026-10-06'",
         *(LINE_USAGE, SESSION_DAYS, REVENUE),
+        *(FOCUS_SUMS,),
     ),
     fault(
         "a rating period has more days than its billing period",
@@ -2070,6 +2097,7 @@ FAULTS = (
         "int_rating_periods",
         "update {table} set used_nano = used_nano + 1 where external_user_id = 'ben'",
         *(LINE_USAGE, OWN_STEPS, BILLED, REVENUE),
+        *(FOCUS_SUMS,),
     ),
     fault(
         "a line is not rated",
@@ -2180,6 +2208,10 @@ FAULTS = (
         "insert into {table} from {table}" + line("ben", "minimum"),
         *(LINES, "unique_fct_invoice_lines_line_id", ONE_BREAKDOWN, REVENUE),
         "unique_combination_int_invoice_lines_line_id",
+        *(
+            FOCUS_SUMS,
+            ONE_CHARGE,
+        ),
     ),
     fault(
         "a line is off by a minor unit",
@@ -2192,6 +2224,7 @@ FAULTS = (
         "int_invoice_lines",
         "update {table} set amount_minor = amount_minor - 1, amount = amount - 0.01" + line("ann", "usage"),
         *(LINES, "fct_invoice_lines_usage_is_rounded_once", REVENUE, LINE_USAGE),
+        *(FOCUS_SUMS,),
     ),
     fault(
         "a minor unit moved between two lines of an invoice",
@@ -2200,6 +2233,7 @@ FAULTS = (
         " amount = amount + case line_type when 'usage' then 0.01 else -0.01 end"
         " where external_user_id = 'ben'",
         *(LINE_USAGE, REVENUE, "fct_invoice_lines_usage_is_rounded_once"),
+        *(FOCUS_SUMS,),
     ),
     fault(
         "a line is off by a nano-credit",
@@ -2213,6 +2247,7 @@ FAULTS = (
         "update {table} set amount = amount + 0.001" + line("ben", "minimum"),
         "fct_invoice_lines_amounts_are_consistent",
         *(REVENUE, LINE_USAGE),
+        *(FOCUS_SUMS,),
     ),
     fault(
         "a line has another exponent than its currency",
@@ -2220,18 +2255,21 @@ FAULTS = (
         "update {table} set currency_exponent = 2" + line("cid", "fee"),
         "fct_invoice_lines_amounts_are_consistent",
         *(REVENUE, LINE_USAGE),
+        *(FOCUS_SUMS,),
     ),
     fault(
         "a line is in another currency",
         "int_invoice_lines",
         "update {table} set currency = 'USD'" + line("ben", "minimum"),
         *(LINES, ONE_INVOICE_ID),
+        *(FOCUS_SUMS,),
     ),
     fault(
         "a line is another user's",
         "int_invoice_lines",
         "update {table} set external_user_id = 'ann'" + line("ben", "usage"),
         *(LINES, SESSION_DAYS, OWN_STEPS, INVOICES, ONE_INVOICE, ONE_INVOICE_ID, REVENUE),
+        *(FOCUS_SUMS,),
     ),
     fault(
         "a line is for another period",
@@ -2245,6 +2283,7 @@ FAULTS = (
         "update {table} set invoice_id = (select any_value(invoice_id) from {table} where external_user_id = 'cid')"
         + line("ben", "usage"),
         *(INVOICES, ONE_INVOICE, ONE_INVOICE_ID),
+        *(FOCUS_SUMS,),
     ),
     fault(
         "an adjustment is for the period that it is invoiced in",
@@ -2318,6 +2357,7 @@ FAULTS = (
         "int_invoice_lines",
         "update {table} set closed_at_utc = '2026-11-01'" + line("ben", "minimum"),
         *(INVOICES, ONE_INVOICE, ONE_INVOICE_ID, "fct_invoice_lines_status_and_time_agree"),
+        *(FOCUS_SUMS,),
     ),
     fault(
         "a closed line says something else",
@@ -2332,12 +2372,14 @@ FAULTS = (
         " amount = amount + case line_type when 'fee' then 0.01 else -0.01 end"
         " where external_user_id = 'ann' and invoice_period = '2026-09' and line_type in ('fee', 'usage')",
         *(FROZEN, "fct_invoice_lines_usage_is_rounded_once", REVENUE, LINE_USAGE),
+        *(FOCUS_SUMS,),
     ),
     fault(
         "usage of a line is lost",
         "int_invoice_line_usage",
         "delete from {table} where usage_date = '2026-10-06'",
         *(LINE_USAGE, SESSION_DAYS, REVENUE),
+        *(FOCUS_SUMS,),
     ),
     fault(
         "a nano-credit of a line's usage is lost",
@@ -2372,6 +2414,7 @@ FAULTS = (
         " where session_id = 'small'",
         "fct_invoice_line_usage_holds_something",
         *(REVENUE, LINE_USAGE),
+        *(FOCUS_SUMS,),
     ),
     fault(
         "closed usage is split elsewhere, with the same sums",
@@ -2395,6 +2438,7 @@ FAULTS = (
         "fct_invoices",
         "update {table} set amount = amount + 0.001 where external_user_id = 'ben'",
         *(INVOICES,),
+        *(FOCUS_SUMS,),
     ),
     fault(
         "an invoice's credits are off by a nano-credit",
@@ -2425,6 +2469,7 @@ FAULTS = (
         "fct_invoices",
         "delete from {table} where external_user_id = 'ben'",
         *(INVOICES, "relationships_fct_invoice_lines_invoice_id__invoice_id__ref_fct_invoices_"),
+        *(FOCUS_SUMS,),
     ),
     # Unbilled usage
     fault(
@@ -2451,6 +2496,266 @@ FAULTS = (
         "update {table} set credits = credits + 0.000000001 where reason = 'unattributed'",
         *(BILLED,),
     ),
+    # What FOCUS shows: each of these is one that the official validator misses, or that is an amount.
+    fault(
+        "a list cost is off by its last digit",
+        "rpt_focus_resale",
+        "update {table} set ListCost = ListCost + 1e-18::decimal(38, 18)"
+        " where x_LineType = 'usage' and ChargeClass is null",
+        *(FOCUS,),
+    ),
+    fault(
+        "a contracted cost is off by its last digit",
+        "rpt_focus_cost",
+        "update {table} set ContractedCost = ContractedCost + 1e-18::decimal(38, 18)",
+        *(FOCUS,),
+    ),
+    fault(
+        "a correction is listed at another amount",
+        "rpt_focus_resale",
+        "update {table} set ListCost = ListCost + 1 where ChargeCategory = 'Adjustment'",
+        *(FOCUS,),
+    ),
+    fault(
+        "usage has no consumed quantity",
+        "rpt_focus_resale",
+        "update {table} set ConsumedQuantity = null, ConsumedUnit = null where ChargeCategory = 'Usage'",
+        *(FOCUS,),
+    ),
+    fault(
+        "a fee has a consumed quantity",
+        "rpt_focus_resale",
+        "update {table} set ConsumedQuantity = 1, ConsumedUnit = 'Units' where ChargeCategory = 'Purchase'",
+        *(FOCUS,),
+    ),
+    fault(
+        "a consumed quantity has no unit",
+        "rpt_focus_cost",
+        "update {table} set ConsumedUnit = null",
+        *(FOCUS,),
+    ),
+    fault(
+        "a category is none",
+        "rpt_focus_resale",
+        "update {table} set ChargeCategory = 'Fee' where ChargeCategory = 'Adjustment'",
+        *(FOCUS,),
+    ),
+    fault(
+        "a charge ends before it starts",
+        "rpt_focus_cost",
+        "update {table} set ChargePeriodEnd = ChargePeriodStart - interval 1 day",
+        *(FOCUS,),
+    ),
+    fault(
+        "a charge ends when it starts",
+        "rpt_focus_resale",
+        "update {table} set ChargePeriodEnd = ChargePeriodStart",
+        *(FOCUS,),
+    ),
+    fault(
+        "a charge lies behind its billing period",
+        "rpt_focus_cost",
+        "update {table} set ChargePeriodEnd = BillingPeriodEnd + interval 1 day",
+        *(FOCUS,),
+    ),
+    fault(
+        "a charge starts within a second",
+        "rpt_focus_cost",
+        "update {table} set ChargePeriodStart = ChargePeriodStart + interval 1 millisecond",
+        *(FOCUS,),
+    ),
+    fault(
+        "a correction is not said to be one",
+        "rpt_focus_cost",
+        "update {table} set ChargeClass = null where ChargeClass is not null",
+        *(FOCUS,),
+    ),
+    fault(
+        "usage of the period is said to correct",
+        "rpt_focus_resale",
+        "update {table} set ChargeClass = 'Correction' where ChargeClass is null",
+        *(FOCUS,),
+    ),
+    fault(
+        "a class is none",
+        "rpt_focus_resale",
+        "update {table} set ChargeClass = 'Late' where ChargeClass is not null",
+        *(FOCUS,),
+    ),
+    fault(
+        "a fee is usage-based",
+        "rpt_focus_resale",
+        "update {table} set ChargeFrequency = 'Usage-Based' where ChargeCategory = 'Purchase'",
+        *(FOCUS,),
+    ),
+    fault(
+        "tags are nested",
+        "rpt_focus_cost",
+        'update {table} set Tags = \'{{"a":{{"b":"c"}}}}\'',
+        *(FOCUS,),
+    ),
+    fault(
+        "a tag is a list",
+        "rpt_focus_cost",
+        "update {table} set Tags = '{{\"a\":[1]}}'",
+        *(FOCUS,),
+    ),
+    fault(
+        "tags are no object",
+        "rpt_focus_resale",
+        "update {table} set Tags = 'ann'",
+        *(FOCUS,),
+    ),
+    fault(
+        "a text is empty",
+        "rpt_focus_resale",
+        "update {table} set SubAccountId = '', SubAccountName = '', SubAccountType = 'Project'",
+        *(FOCUS,),
+    ),
+    fault(
+        "a text is blank",
+        "rpt_focus_cost",
+        "update {table} set ResourceId = ' ', ResourceType = 'Sandbox'",
+        *(FOCUS,),
+    ),
+    fault(
+        "an id is not ASCII",
+        "rpt_focus_cost",
+        "update {table} set SubAccountId = 'é', SubAccountName = 'e', SubAccountType = 'End User'",
+        *(FOCUS,),
+    ),
+    fault(
+        "an account has no name",
+        "rpt_focus_resale",
+        "update {table} set SubAccountName = null where SubAccountId is not null",
+        *(FOCUS,),
+    ),
+    fault(
+        "a provider is not named",
+        "rpt_focus_cost",
+        "update {table} set ProviderName = null",
+        *(FOCUS,),
+    ),
+    fault(
+        "an issuer is another than the provider",
+        "rpt_focus_resale",
+        "update {table} set InvoiceIssuerName = 'another'",
+        *(FOCUS,),
+    ),
+    fault(
+        "a price is negative",
+        "rpt_focus_resale",
+        "update {table} set ListUnitPrice = -ListUnitPrice, ListCost = -ListCost"
+        " where ListCost > 0 and ChargeClass is null",
+        *(FOCUS,),
+    ),
+    fault(
+        "usage has no price",
+        "rpt_focus_resale",
+        "update {table} set ContractedUnitPrice = null, ContractedCost = BilledCost"
+        " where x_LineType = 'usage' and ChargeClass is null",
+        *(FOCUS,),
+    ),
+    fault(
+        "usage has no SKU",
+        "rpt_focus_resale",
+        "update {table} set SkuId = null, SkuMeter = null where x_LineType = 'usage' and ChargeClass is null",
+        *(FOCUS,),
+    ),
+    fault(
+        "a price belongs to another SKU",
+        "rpt_focus_resale",
+        "update {table} set SkuPriceId = 'plan-fee' where SkuId = 'sandbox-credits'",
+        *(FOCUS,),
+    ),
+    fault(
+        "a currency is no code",
+        "rpt_focus_resale",
+        "update {table} set PricingCurrency = 'credits'",
+        *(FOCUS,),
+    ),
+    fault(
+        "a billing currency is virtual",
+        "rpt_focus_cost",
+        "update {table} set BillingCurrency = 'CRD'",
+        *(FOCUS,),
+    ),
+    fault(
+        "a cost is on an invoice",
+        "rpt_focus_cost",
+        "update {table} set InvoiceId = 'unknown'",
+        *(FOCUS,),
+    ),
+    fault(
+        "a commitment appears",
+        "rpt_focus_cost",
+        "update {table} set CommitmentDiscountStatus = 'Used'",
+        *(FOCUS,),
+    ),
+    fault(
+        "a fee is effective on its purchase",
+        "rpt_focus_resale",
+        "update {table} set EffectiveCost = BilledCost where ChargeCategory = 'Purchase'",
+        *(
+            FOCUS,
+            FOCUS_SUMS,
+        ),
+    ),
+    fault(
+        "a nano-unit of a fee is not spread",
+        "rpt_focus_resale",
+        "update {table} set EffectiveCost = EffectiveCost - 1e-9::decimal(38, 18) where EffectiveCost > BilledCost",
+        *(FOCUS_SUMS,),
+    ),
+    fault(
+        "a charge is lost",
+        "rpt_focus_resale",
+        "delete from {table} where BilledCost <> 0",
+        *(FOCUS_SUMS,),
+    ),
+    fault(
+        "a cost is lost",
+        "rpt_focus_cost",
+        "delete from {table} where x_ExternalUserId = '(unattributed)'",
+        *(FOCUS_SUMS,),
+    ),
+    fault(
+        "a cost is there twice",
+        "rpt_focus_cost",
+        "insert into {table} from {table} where x_ExternalUserId = 'ann'",
+        *(FOCUS_SUMS,),
+    ),
+    fault(
+        "a day's fee goes to nobody",
+        "int_focus_charges",
+        "delete from {table} where line_id is null",
+        *(FOCUS_SUMS,),
+    ),
+    fault(
+        "a nano-credit of a closed cost is lost",
+        "ledger.closed_costs",
+        "update {table} set credits = credits - 0.000000001",
+        *(LEDGER,),
+    ),
+    fault(
+        "a closed cost is deleted",
+        "ledger.closed_costs",
+        "delete from {table} where external_user_id = 'ann'",
+        *(LEDGER,),
+    ),
+    fault(
+        "a closed cost has another price",
+        "ledger.closed_costs",
+        "update {table} set unit_price = unit_price * 2",
+        *(LEDGER,),
+    ),
+    fault(
+        "a cost of a period that is not closed is in the ledger",
+        "ledger.closed_costs",
+        "insert into {table} select * replace ('2026-10' as billing_period) from {table}",
+        *(LEDGER,),
+        *(ONE_COST,),
+    ),
     # The ledger as staging reads it
     fault(
         "a closed line is lost in staging",
@@ -2465,6 +2770,10 @@ FAULTS = (
         *(FROZEN, ONE_BREAKDOWN, REVENUE),
         "unique_fct_invoice_lines_line_id",
         "unique_combination_int_invoice_lines_line_id",
+        *(
+            FOCUS_SUMS,
+            ONE_CHARGE,
+        ),
     ),
     fault(
         "a nano-credit of closed usage is lost in staging",
@@ -2490,6 +2799,12 @@ FAULTS = (
         "fct_invoice_lines_each_type_has_its_own_cells",
         "unique_fct_invoice_lines_line_id",
         "unique_combination_int_invoice_lines_line_id",
+        *(
+            FOCUS,
+            FOCUS_SUMS,
+            ONE_CHARGE,
+            ONE_COST,
+        ),
     ),
     # The ledger: what is edited there is made good by an adjustment, so that all sums hold; its seal does not.
     fault(
@@ -2575,6 +2890,12 @@ FAULTS = (
         "source_relationships_ledger_closed_invoice_lines_invoice_period__billing_period__"
         "source_ledger_closed_periods_",
         "unique_combination_int_invoice_lines_line_id",
+        *(
+            FOCUS,
+            FOCUS_SUMS,
+            ONE_CHARGE,
+            ONE_COST,
+        ),
     ),
     fault(
         "a closed period's figures are edited",
@@ -2595,6 +2916,7 @@ FAULTS = (
             "assert_line_usage_sums_to_session_days",
             "assert_usage_is_billed_or_unbilled",
         ),
+        *(FOCUS_SUMS,),
     ),
 )
 

@@ -13,5 +13,8 @@ select
     closed_periods.usage_row_count,
     closed_periods.credits,
     closed_periods.amounts_minor,
-    closed_periods.checksum
+    closed_periods.checksum,
+    closed_periods.cost_row_count,
+    closed_periods.cost_credits,
+    closed_periods.cost_checksum
 from {{ source("ledger", "closed_periods") }} as closed_periods

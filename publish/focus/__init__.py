@@ -1,0 +1,1 @@
+"""`publish focus`: cost and usage in the columns of FOCUS."""

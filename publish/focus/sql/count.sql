@@ -1,0 +1,2 @@
+-- The number of charges. One row.
+select count(*) from charges

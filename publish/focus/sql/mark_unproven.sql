@@ -1,0 +1,7 @@
+-- Says on every row why the figures are not proven. Value: the reason.
+-- noqa: disable=CP02
+create or replace temp table charges as
+select
+    *,
+    $1::varchar as x_Unproven
+from charges

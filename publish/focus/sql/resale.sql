@@ -1,0 +1,6 @@
+-- What end users are billed for a period, as a table for all formats. Value: the billing period.
+-- noqa: disable=CP02
+create or replace temp table charges as
+select * exclude (x_BillingPeriod, x_ExternalUserId)
+from marts.rpt_focus_resale
+where x_BillingPeriod = $1
