@@ -9,9 +9,9 @@ import click
 
 from core import __version__, command_line
 from publish.excel.commands import excel
+from publish.focus.commands import focus
 from publish.invoices.commands import invoices
 from publish.marts.commands import marts
-from publish.focus.commands import focus
 from publish.quotas.commands import quotas
 from publish.report.commands import report
 

@@ -42,6 +42,12 @@ periods as (
 
 ),
 
+vendor_prices as (
+
+    select * from {{ ref("int_vendor_prices") }}
+
+),
+
 usage_days as (
 
     select
@@ -61,9 +67,14 @@ todays_costs as (
 
     select
         usage_days.*,
-        {{ amount_variable("vendor_credit_price") }} as unit_price,
-        {{ text_variable("vendor_currency") }} as currency
+        vendor_prices.price_per_credit as unit_price,
+        vendor_prices.currency
     from usage_days
+    inner join vendor_prices
+        on
+            usage_days.billing_period = vendor_prices.billing_period
+            and usage_days.usage_date >= vendor_prices.from_date
+            and usage_days.usage_date < vendor_prices.to_date
 
 ),
 
