@@ -33,7 +33,7 @@ AMOUNT_COLUMNS = frozenset(
 COUNT_COLUMNS = frozenset({"max_sandboxes", "max_concurrent"})
 REQUIRED_COLUMNS = frozenset({"valid_from", "tier_from_credits", "unit_price", "exponent"})
 """Columns whose cells must not be empty."""
-KEYS = {"customers": "external_user_id"}
+KEYS = {"customers": "external_user_id", "stripe_customers": "external_user_id"}
 """The key of a seed whose rows no model of errors compares: never empty, and on one row only."""
 RESERVED_ID = "(unattributed)"
 """What marts call usage that belongs to nobody (rule 9)."""

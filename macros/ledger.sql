@@ -23,6 +23,10 @@
             "invoice_period": "varchar", "amount": "decimal(38, 9)", "usage_seconds": "bigint", "sandbox_id": "varchar",
             "external_project_id": "varchar", "workspace_id": "varchar",
         },
+        "stripe_documents": {
+            "invoice_id": "varchar", "step": "varchar", "kind": "varchar", "stripe_id": "varchar", "stripe_customer_id": "varchar",
+            "currency": "varchar", "stripe_amount": "bigint", "checksum": "varchar", "noted_at_utc": "timestamp",
+        },
     }) }}
 {% endmacro %}
 
@@ -204,7 +208,8 @@
     {%- call statement("begin_restoring", auto_begin=True) -%}
         select 1
     {%- endcall -%}
-    {%- for table, columns in ledger_tables().items() -%}
+    {#- A backup of an earlier version has no file of a table that it did not know. -#}
+    {%- for table, columns in ledger_tables().items() if first_row("select 1 from glob(" ~ ledger_file(folder, table) ~ ")") is not none -%}
         {%- call statement("restore_" ~ table) -%}
             insert into ledger.{{ table }} ({{ columns | join(", ") }})
             select {{ ledger_columns_of_file(folder, table) | join(", ") }}

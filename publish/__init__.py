@@ -1,4 +1,4 @@
 """What leaves the warehouse. Run it with `python -m publish`.
 
-`quotas` sets the limits at the vendor that plans and overrides ask for.
+`quotas` sets the limits at the vendor that plans and overrides ask for. `stripe` puts closed invoices to Stripe.
 """

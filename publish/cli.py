@@ -9,8 +9,9 @@ import click
 
 from core import __version__, command_line
 from publish.quotas.commands import quotas
+from publish.stripe.commands import stripe
 
-_STOPPED = "stopped; what was changed before stays changed, and raw.quota_changes lists it; run again to go on"
+_STOPPED = "stopped; what was changed before stays changed and is recorded; run again to go on"
 
 
 @click.group(no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
@@ -20,6 +21,7 @@ def command() -> None:
 
 
 command.add_command(quotas)
+command.add_command(stripe)
 
 
 def outcome(arguments: Sequence[str] | None = None) -> tuple[int, str]:

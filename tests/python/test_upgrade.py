@@ -59,7 +59,8 @@ def left(tmp_path_factory: pytest.TempPathFactory) -> Left:
         archive.extractall(folder, filter="data")
     left = Left(folder)
     # What the changelog asks of those who have a folder of seeds of their own.
-    shutil.copy(pipeline.ROOT / "seeds" / "customers.csv", left.seeds)
+    for seed in ("customers.csv", "stripe_customers.csv"):
+        shutil.copy(pipeline.ROOT / "seeds" / seed, left.seeds)
     pipeline.build(left.warehouse, seeds=left.seeds)
     return left
 

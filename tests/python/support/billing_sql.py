@@ -28,7 +28,7 @@ FIRST_PERIOD, DEFAULT_PLAN, AS_OF_DAY = "9998-11", "a plan that stands for the v
 
 SEEDS = (
     *("plans", "plan_prices", "plan_price_tiers", "user_plans", "currencies"),
-    *("plan_quotas", "user_quota_overrides", "customers"),
+    *("plan_quotas", "user_quota_overrides", "customers", "stripe_customers"),
 )
 
 # What the billing models read about usage: sums of the parts, as the models themselves are.

@@ -629,6 +629,13 @@ class Customer(NamedTuple):
     reference: str
 
 
+class StripeCustomer(NamedTuple):
+    """A row of `stripe_customers.csv`. Histories charge nobody."""
+
+    external_user_id: str
+    stripe_customer_id: str
+
+
 NANO_COLUMNS = {
     *("monthly_fee", "included_credits", "minimum_charge", "tier_from_credits", "unit_price"),
     *oracle.QUOTAS.values(),
@@ -649,6 +656,7 @@ def write_seeds(
         ("plan_quotas", PlanQuota, plan_quotas),
         ("user_quota_overrides", QuotaOverride, overrides),
         ("customers", Customer, ()),
+        ("stripe_customers", StripeCustomer, ()),
     )
     for name, kind, rows in tables:
         with (folder / f"{name}.csv").open("w", encoding="utf-8", newline="") as file:
