@@ -17,7 +17,7 @@ from publish.stripe.documents import plain
 Object = dict[str, Any]
 Result = TypeVar("Result")
 
-_NETWORK_RETRIES = 4
+_NETWORK_RETRIES = 3
 """By the library, with the same key: broken connections, 409 and most 5xx."""
 _MOST_TRIES = 8
 _LONGEST_WAIT = 60.0

@@ -24,7 +24,7 @@ USER_ID = "miosa_external_user_id"
 """Key of a created customer's metadata."""
 
 _MOST_FAILURES = 3
-"""Failures of Stripe in the middle of a request, per invoice and run."""
+"""Failures of Stripe in the middle of one request, in a row."""
 _MOST_UNANSWERED = 3
 """Invoices in a row without an answer: Stripe is away, and each further one would wait as long."""
 _LONGEST_VALUE = 500
@@ -136,7 +136,7 @@ class Charging:
                 return _reading_of(document, invoice, lines, difference)
             try:
                 answer = self._request(document, step, invoice["id"] if invoice else "", customer, missing)
-                invoice = answer if step != "lines" else invoice
+                invoice, failures = answer if step != "lines" else invoice, 0
             except stripe.StripeError as error:
                 failures += 1
                 if is_unanswered(error) or is_of_the_key(error) or failures == _MOST_FAILURES:

@@ -28,17 +28,17 @@ TEST_KEY = "sk_test_demo"
 """The key of the demo's account. It opens nothing but a stand-in on loopback."""
 
 Failure = Literal[
-    "kill before", "kill during", "kill after", "lost before", "lost after", "slow", "500", "half", "429", "409", "402"
+    "kill before", "kill during", "kill after", "lost before", "lost after", "late", "500", "half", "429", "409", "402"
 ]
 """What goes wrong with a request.
 
 `kill …`: the client is killed (`Stripe.kill`) before the work, while it is done, or before the answer. `lost …`: the
-connection breaks there. `slow`: the answer takes half a second, and the key is in use so long. `500`: nothing is done.
+connection breaks there. `late`: the answer takes half a second, and the key is in use so long. `500`: nothing is done.
 `half`: half of it is done, all of it where there are no halves, and the answer is a 500.
 """
 
 _START_SECONDS = 30
-_SLOW_SECONDS = 0.5
+_LATE_SECONDS = 0.5
 
 
 class BrokenError(Exception):
@@ -67,6 +67,8 @@ class Stripe:
     asked: list[Asked] = field(default_factory=list)
     failures: Callable[[Asked], Failure | None] = lambda asked: None
     kill: Callable[[], None] = lambda: None
+    seconds_after_kill: float = 0.0
+    """How long the work of a killed client's request still takes, while its key is in use."""
     versions: set[str] = field(default_factory=set)
     """Each `Stripe-Version` that was asked for."""
     base: str = ""
@@ -113,10 +115,11 @@ class Stripe:
         if before is not None:
             asked.replayed = True
             return before
-        if failure == "slow":
-            time.sleep(_SLOW_SECONDS)
+        if failure == "late":
+            time.sleep(_LATE_SECONDS)
         if failure == "kill during":
             self.kill()
+            time.sleep(self.seconds_after_kill)
         refusal: RefusedError | None = None
         with self._lock:
             self.account.is_half_done = lambda: failure == "half"
@@ -134,7 +137,7 @@ class Stripe:
         return answer
 
     def _break(self, failure: Failure) -> None:
-        if failure.startswith("kill") and failure != "kill during":
+        if failure.startswith("kill"):
             self.kill()
         raise BrokenError
 
