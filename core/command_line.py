@@ -12,6 +12,7 @@ from types import FrameType
 from typing import NoReturn
 
 import click
+from pydantic import SecretStr
 
 from core.errors import ExtractError, Interrupted
 from core.settings import FileSettings
@@ -114,8 +115,9 @@ def show(text: str) -> None:
 
 def redacted(text: str, settings: FileSettings) -> str:
     """The text without the keys, in case the API echoed one."""
-    for key in (settings.api_key, settings.id_hash_key):
-        text = text if key is None else text.replace(key.get_secret_value(), "***")
+    for key in dict(settings).values():
+        if isinstance(key, SecretStr) and key.get_secret_value():
+            text = text.replace(key.get_secret_value(), "***")
     return text
 
 

@@ -110,34 +110,15 @@ class ApiSettings(FileSettings):
             raise ConfigurationError("MIOSA_API_KEY is not set: export the key of your MIOSA account in it")
         if not key.get_secret_value():
             raise ConfigurationError("MIOSA_API_KEY is empty: set it to the key of your MIOSA account")
-        if not all("!" <= character <= "~" for character in key.get_secret_value()):
-            raise ConfigurationError(
-                "MIOSA_API_KEY holds a blank, a line break or a character outside of ASCII: set it to the key alone"
-            )
+        check_header_key(key, "MIOSA_API_KEY")
         return key
 
     @field_validator("base_url")
     @classmethod
     def _complete_base_url(cls, given: str) -> str:
         """Complete the address, and refuse one over which the key would travel unencrypted or to a wrong place."""
-        text = given.strip()
-        try:
-            parts = urlsplit(text)
-            host, _ = parts.hostname, parts.port
-        except ValueError as error:
-            raise ConfigurationError("MIOSA_BASE_URL is not an address: use one like " + DEFAULT_BASE_URL) from error
-        if parts.scheme not in ("http", "https") or not host:
-            raise ConfigurationError("MIOSA_BASE_URL is not an address: use one like " + DEFAULT_BASE_URL)
-        if parts.username is not None or parts.password is not None or "@" in parts.netloc:
-            raise ConfigurationError("MIOSA_BASE_URL holds a user name or password: the key belongs into MIOSA_API_KEY")
-        if parts.query or parts.fragment or any(c.isspace() or not c.isprintable() for c in text):
-            raise ConfigurationError("MIOSA_BASE_URL holds more than an address: use one like " + DEFAULT_BASE_URL)
-        if parts.scheme == "http" and not is_loopback(host):
-            raise ConfigurationError(
-                f"MIOSA_BASE_URL sends the key to {host} unencrypted: use https:// (http:// only serves this machine)"
-            )
-        path = parts.path.rstrip("/")
-        return f"{parts.scheme}://{parts.netloc}{path if path.endswith(API_PATH) else path + API_PATH}"
+        address = checked_address(given, "MIOSA_BASE_URL", DEFAULT_BASE_URL, key_variable="MIOSA_API_KEY")
+        return address if address.endswith(API_PATH) else address + API_PATH
 
     @property
     def first_contact_tries(self) -> int:
@@ -167,6 +148,35 @@ def read_settings_as(kind: type[Kind], **options: Any) -> Kind:
         first = error.errors()[0]
         flag = f"--{str(first['loc'][0]).replace('_', '-')}"
         raise ConfigurationError(f"{flag} {first['msg'][0].lower()}{first['msg'][1:]}") from error
+
+
+def check_header_key(key: SecretStr, variable: str) -> None:
+    """Refuse a key that cannot stand in a header. Raises `ConfigurationError`."""
+    if not all("!" <= character <= "~" for character in key.get_secret_value()):
+        raise ConfigurationError(
+            f"{variable} holds a blank, a line break or a character outside of ASCII: set it to the key alone"
+        )
+
+
+def checked_address(given: str, variable: str, example: str, *, key_variable: str) -> str:
+    """An API's address without a slash at its end. Raises `ConfigurationError` if the key must not travel there."""
+    text = given.strip()
+    try:
+        parts = urlsplit(text)
+        host, _ = parts.hostname, parts.port
+    except ValueError as error:
+        raise ConfigurationError(f"{variable} is not an address: use one like {example}") from error
+    if parts.scheme not in ("http", "https") or not host:
+        raise ConfigurationError(f"{variable} is not an address: use one like {example}")
+    if parts.username is not None or parts.password is not None or "@" in parts.netloc:
+        raise ConfigurationError(f"{variable} holds a user name or password: the key belongs into {key_variable}")
+    if parts.query or parts.fragment or any(c.isspace() or not c.isprintable() for c in text):
+        raise ConfigurationError(f"{variable} holds more than an address: use one like {example}")
+    if parts.scheme == "http" and not is_loopback(host):
+        raise ConfigurationError(
+            f"{variable} sends the key to {host} unencrypted: use https:// (http:// only serves this machine)"
+        )
+    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
 
 
 def is_loopback(host: str) -> bool:

@@ -34,7 +34,11 @@ AMOUNT_COLUMNS = frozenset(
 COUNT_COLUMNS = frozenset({"max_sandboxes", "max_concurrent"})
 REQUIRED_COLUMNS = frozenset({"valid_from", "tier_from_credits", "unit_price", "price_per_credit", "exponent"})
 """Columns whose cells must not be empty."""
-KEYS = {"customers": ("external_user_id",), "issuer": ("issuer_id", "valid_from")}
+KEYS = {
+    "customers": ("external_user_id",),
+    "issuer": ("issuer_id", "valid_from"),
+    "stripe_customers": ("external_user_id",),
+}
 """Columns of seeds whose rows no model of errors compares: each is never empty, and no two rows share a value in it."""
 RESERVED_ID = "(unattributed)"
 """What marts call usage that belongs to nobody (rule 9)."""

@@ -32,6 +32,10 @@
             "workspace_id": "varchar", "sandbox_id": "varchar", "credits": "decimal(38, 9)", "usage_seconds": "bigint",
             "unit_price": "decimal(18, 9)", "currency": "varchar",
         },
+        "stripe_documents": {
+            "invoice_id": "varchar", "step": "varchar", "kind": "varchar", "stripe_id": "varchar", "stripe_customer_id": "varchar",
+            "currency": "varchar", "stripe_amount": "bigint", "checksum": "varchar", "noted_at_utc": "timestamp",
+        },
     }) }}
 {% endmacro %}
 
@@ -239,7 +243,9 @@
     {%- call statement("begin_restoring", auto_begin=True) -%}
         select 1
     {%- endcall -%}
-    {%- for table, columns in ledger_tables().items() if table != "closed_costs" or has_ledger_file(folder, table) -%}
+    {#- A backup of an earlier version has no file of a table that it did not know. -#}
+    {%- for table, columns in ledger_tables().items()
+        if table not in ("closed_costs", "stripe_documents") or has_ledger_file(folder, table) -%}
         {%- call statement("restore_" ~ table) -%}
             insert into ledger.{{ table }} ({{ columns | join(", ") }})
             select {{ ledger_columns_of_file(folder, table) | join(", ") }}

@@ -14,8 +14,9 @@ from publish.invoices.commands import invoices
 from publish.marts.commands import marts
 from publish.quotas.commands import quotas
 from publish.report.commands import report
+from publish.stripe.commands import stripe
 
-_STOPPED = "stopped; what was changed before stays changed, and raw.quota_changes lists it; run again to go on"
+_STOPPED = "stopped; what was changed before stays changed and is recorded; run again to go on"
 
 
 @click.group(no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
@@ -30,6 +31,7 @@ command.add_command(focus)
 command.add_command(quotas)
 command.add_command(report)
 command.add_command(excel)
+command.add_command(stripe)
 
 
 def outcome(arguments: Sequence[str] | None = None) -> tuple[int, str]:

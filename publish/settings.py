@@ -15,6 +15,15 @@ from core.settings import FileSettings
 _MONTH = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])")
 
 
+def checked_month(given: str) -> str:
+    """The month of `--period`. Raises `ConfigurationError` for anything else."""
+    if not given:
+        raise ConfigurationError("--period is missing: name the month, like --period 2026-10")
+    if not _MONTH.fullmatch(given):
+        raise ConfigurationError(f"--period {given[:20]!r} is not a month: write it like 2026-10")
+    return given
+
+
 class PublishSettings(FileSettings):
     """What a command needs that writes files."""
 
@@ -44,8 +53,4 @@ class PeriodSettings(PublishSettings):
     @classmethod
     def _check_period(cls, given: str) -> str:
         """Refuse what is no month."""
-        if not given:
-            raise ConfigurationError("--period is missing: name the month, like --period 2026-10")
-        if not _MONTH.fullmatch(given):
-            raise ConfigurationError(f"--period {given[:20]!r} is not a month: write it like 2026-10")
-        return given
+        return checked_month(given)

@@ -49,7 +49,11 @@ class CheckpointProcess:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
             # It needs none of our settings, least of all the key.
-            env={name: value for name, value in os.environ.items() if not name.startswith(("MIOSA_", "EXTRACT_"))},
+            env={
+                name: value
+                for name, value in os.environ.items()
+                if not name.startswith(("MIOSA_", "EXTRACT_", "STRIPE_"))
+            },
         )
 
     def checkpoint(self) -> None:

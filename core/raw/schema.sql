@@ -202,3 +202,38 @@ create table if not exists raw.billing_overviews (
     payload varchar,
     payload_normalized varchar
 );
+
+-- What was seen at Stripe (python -m publish stripe --send): one row each time that the document of an invoice differed from what was
+-- seen before. The newest row of an invoice is that with the highest read_number. Append-only.
+create table if not exists raw.stripe_documents (
+    read_number bigint not null,            -- 1, 2, 3 …: the order of reading
+    invoice_id varchar not null,            -- ours
+    kind varchar not null,                  -- invoice | credit: an invoice at Stripe, or a transaction of a customer's balance
+    stripe_id varchar,                      -- null: nothing stands there
+    stripe_customer_id varchar,
+    currency varchar,                       -- in capital letters
+    stripe_status varchar not null,         -- draft | open | paid | uncollectible | void | deleted; credited for a credit
+    stripe_amount bigint,                   -- the sum of its lines, in Stripe's minor units
+    line_count bigint,
+    difference varchar,                     -- how it differs from what was closed, in words; null if it does not
+    payload varchar,                        -- the object as Stripe's library read it, as JSON
+    seen_at_utc timestamp not null          -- by this machine's clock
+);
+
+-- What happened to these invoices at Stripe (python -m publish stripe --sync): one row per version of an object, and of an invoice also
+-- one per day on which it was read. The newest version of an object is that with the highest read_number. Append-only.
+create table if not exists raw.stripe_events (
+    read_number bigint not null,
+    invoice_id varchar not null,            -- ours
+    stripe_invoice_id varchar not null,
+    object varchar not null,                -- invoice | payment | refund | dispute
+    stripe_id varchar not null,
+    status varchar,                         -- Stripe's own word
+    currency varchar,                       -- in capital letters
+    stripe_amount bigint,                   -- in Stripe's minor units: an invoice's total, or what was paid, refunded or disputed
+    credited_amount bigint,                 -- invoice: covered by the customer's balance and by credit notes; else null
+    due_at_utc timestamp,                   -- invoice: when it is due, or was finalized if it is charged at once; else null
+    happened_at_utc timestamp,              -- when Stripe made the object, by Stripe's clock
+    payload varchar not null,               -- the object as Stripe's library read it, as JSON
+    seen_at_utc timestamp not null          -- by this machine's clock
+);

@@ -30,6 +30,22 @@
     }) }}
 {% endmacro %}
 
+{#- The raw tables of what was seen at Stripe. Spark is never given them: there they stay empty. -#}
+{% macro stripe_tables() %}
+    {{ return({
+        "stripe_documents": {
+            "read_number": "bigint", "invoice_id": "string", "kind": "string", "stripe_id": "string", "stripe_customer_id": "string",
+            "currency": "string", "stripe_status": "string", "stripe_amount": "bigint", "line_count": "bigint", "difference": "string",
+            "payload": "string", "seen_at_utc": "timestamp",
+        },
+        "stripe_events": {
+            "read_number": "bigint", "invoice_id": "string", "stripe_invoice_id": "string", "object": "string", "stripe_id": "string",
+            "status": "string", "currency": "string", "stripe_amount": "bigint", "credited_amount": "bigint", "due_at_utc": "timestamp",
+            "happened_at_utc": "timestamp", "payload": "string", "seen_at_utc": "timestamp",
+        },
+    }) }}
+{% endmacro %}
+
 {#- One external table over Parquet. partitions: whether its files are in one folder per month. -#}
 {% macro declare_parquet(table, columns, path, partitions) %}
     {%- do run_query("drop table if exists " ~ table) -%}
@@ -90,6 +106,9 @@
                 "create or replace view raw." ~ table ~ " as select " ~ columns | join(", ") ~ " from " ~ files
                 ~ (" left semi join raw_files.loads using (load_id)" if "load_id" in columns and table != "loads")
             ) -%}
+        {%- endfor -%}
+        {%- for table, columns in stripe_tables().items() -%}
+            {%- do declare_parquet("raw." ~ table, columns, none, false) -%}
         {%- endfor -%}
     {%- endif -%}
 {% endmacro %}

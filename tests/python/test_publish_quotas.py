@@ -617,7 +617,7 @@ def test_a_signal_ends_it_in_one_line(world: World, number: int, status: int) ->
         _, complained = process.communicate(timeout=30)
     assert process.returncode == status
     assert complained.splitlines() == [
-        "publish: stopped; what was changed before stays changed, and raw.quota_changes lists it; run again to go on"
+        "publish: stopped; what was changed before stays changed and is recorded; run again to go on"
     ]
 
 

@@ -65,7 +65,7 @@ def left(tmp_path_factory: pytest.TempPathFactory) -> Left:
         archive.extractall(folder, filter="data")
     left = Left(folder)
     # What the changelog asks of those who have a folder of seeds of their own.
-    for name in ("customers.csv", "issuer.csv", "vendor_prices.csv"):
+    for name in ("customers.csv", "issuer.csv", "stripe_customers.csv", "vendor_prices.csv"):
         shutil.copy(pipeline.ROOT / "seeds" / name, left.seeds)
     pipeline.build(left.warehouse, seeds=left.seeds)
     return left

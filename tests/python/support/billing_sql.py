@@ -32,7 +32,7 @@ _ALWAYS = -(62 * 10**15)
 
 SEEDS = (
     *("plans", "plan_prices", "plan_price_tiers", "user_plans", "currencies"),
-    *("plan_quotas", "user_quota_overrides", "customers", "issuer", "vendor_prices"),
+    *("plan_quotas", "user_quota_overrides", "customers", "issuer", "vendor_prices", "stripe_customers"),
 )
 
 # What the billing models read about usage: sums of the parts, as the models themselves are.

@@ -652,6 +652,13 @@ class VendorPrice(NamedTuple):
     currency: str
 
 
+class StripeCustomer(NamedTuple):
+    """A row of `stripe_customers.csv`. Histories charge nobody."""
+
+    external_user_id: str
+    stripe_customer_id: str
+
+
 NANO_COLUMNS = {
     "price_per_credit",
     *("monthly_fee", "included_credits", "minimum_charge", "tier_from_credits", "unit_price"),
@@ -679,6 +686,7 @@ def write_seeds(
         ("customers", Customer, ()),
         ("issuer", Issuer, ()),
         ("vendor_prices", VendorPrice, vendor_prices),
+        ("stripe_customers", StripeCustomer, ()),
     )
     for name, kind, rows in tables:
         with (folder / f"{name}.csv").open("w", encoding="utf-8", newline="") as file:
