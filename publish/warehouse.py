@@ -55,6 +55,12 @@ def open_marts(
         unproven = require_proven(database.query, settings.warehouse, allow_unproven=allow_unproven)
         if database.query(sql("has_marts")) != [(True,)]:
             raise WarehouseError(f"{settings.warehouse} has no marts: run `dbt build`")
-        rows = [] if unproven == "no build of it is recorded" else database.query(sql("newest_build"), [])
-        build_id, built_at = rows[0] if rows else ("-", datetime(1970, 1, 1))
+        has_build = unproven != "no build of it is recorded"
+        build_id, built_at = newest_build(database) if has_build else ("-", datetime(1970, 1, 1))
         yield Marts(database, build_id, built_at, unproven)
+
+
+def newest_build(database: Database) -> tuple[str, datetime]:
+    """The build that made the marts, of a warehouse or of a copy, and when it ended. There must be one."""
+    ((build_id, built_at),) = database.query(sql("newest_build"))
+    return build_id, built_at

@@ -15,10 +15,9 @@ from core.database.connection import Database
 from core.errors import WarehouseError
 from core.progress import Bars
 from core.sql_files import sql_files
-from publish.warehouse import Marts
+from publish.warehouse import Marts, newest_build
 
 sql = sql_files(__file__)
-_shared_sql = sql_files(str(Path(__file__).parent))
 
 STORAGE_VERSION = "v1.0.0"
 """Which DuckDB can read a copy: from 0.10.3 on. Newer versions of the format make no smaller files."""
@@ -105,7 +104,7 @@ def check_copy(marts: Marts, made: Sequence[Statements], counts: dict[str, int],
         ((mismatches,),) = copy.query(sql("mismatches"))
         if mismatches:
             wrong.append(f"{mismatches:,} comparisons in rpt_reconciliation do not add up")
-        if copy.query(_shared_sql("newest_build")) != [(marts.build_id, marts.built_at)]:
+        if newest_build(copy) != (marts.build_id, marts.built_at):
             wrong.append(f"rpt_builds does not name the build {marts.build_id}")
     if wrong:
         raise WarehouseError(f"the copy is not right, so it was not published: {'; '.join(wrong)}: please report this")

@@ -198,10 +198,11 @@ def test_the_bi_snippet_of_the_readme_reads_and_cannot_leave_the_file(
 ) -> None:
     snippet = next(block for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "read_only" in block)
     monkeypatch.chdir(demo.warehouse.parent)
-    Path("warehouse.duckdb").symlink_to(demo.warehouse)
+    Path("published").mkdir()
+    Path("published/marts.duckdb").symlink_to(demo.warehouse)
     names: dict[str, object] = {}
     exec(snippet, names)  # noqa: S102 - what the README tells people to run
-    connection = names["warehouse"]
+    connection = names["copy"]
     assert isinstance(connection, duckdb.DuckDBPyConnection)
     with connection, pytest.raises(duckdb.Error):
         connection.execute("select * from read_text('/etc/hostname')")
