@@ -1,7 +1,7 @@
 """The twelve questions of docs/finance.md on a warehouse with closes and adjustments, against figures worked out apart.
 
-The figures are the oracle's, or plain integers of the vendor's rows as they were landed. Nothing here knows a mart or its
-SQL but the questions themselves. Question 9, on limits, is in test_documents.py.
+The figures are the oracle's, or plain integers of the vendor's rows as they were landed. Nothing here knows a mart or
+its SQL but the questions themselves. Question 9, on limits, is in test_documents.py.
 """
 
 from __future__ import annotations
