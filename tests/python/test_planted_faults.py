@@ -506,6 +506,7 @@ ONE_REVENUE_DAY = (
 
 ONE_INVOICE = "unique_combination_fct_invoices_external_user_id__invoice_period__currency"
 ONE_INVOICE_ID = "unique_fct_invoices_invoice_id"
+ONE_SUM = "unique_combination_int_invoices_invoice_id"
 ONE_USAGE_ROW = "unique_combination_fct_invoice_line_usage_line_id__session_id__usage_date"
 ONE_RATED_USAGE_ROW = "unique_combination_int_rated_line_usage_line_id__session_id__usage_date"
 ONE_PRICE_PER_DAY = "unique_combination_int_session_days_with_plan_ref_int_pricing_errors___session_id__usage_date"
@@ -1525,6 +1526,12 @@ FAULTS = (
         "fct_invoice_lines_status_and_time_agree",
     ),
     fault(
+        "the mart hides why there is an adjustment",
+        "fct_invoice_lines",
+        "update {table} set adjustment_reasons = null" + line("dan", "adjustment"),
+        REASONS,
+    ),
+    fault(
         "the mart shows another text of a closed line",
         "fct_invoice_lines",
         "update {table} set description = description || '.'" + line("cid", "fee", "2026-09"),
@@ -2263,6 +2270,7 @@ FAULTS = (
         "update {table} set currency = 'USD'" + line("ben", "minimum"),
         *(LINES, ONE_INVOICE_ID),
         *(FOCUS_SUMS,),
+        ONE_SUM,
     ),
     fault(
         "a line is another user's",
@@ -2270,6 +2278,7 @@ FAULTS = (
         "update {table} set external_user_id = 'ann'" + line("ben", "usage"),
         *(LINES, SESSION_DAYS, OWN_STEPS, INVOICES, ONE_INVOICE, ONE_INVOICE_ID, REVENUE),
         *(FOCUS_SUMS,),
+        ONE_SUM,
     ),
     fault(
         "a line is for another period",
@@ -2284,6 +2293,7 @@ FAULTS = (
         + line("ben", "usage"),
         *(INVOICES, ONE_INVOICE, ONE_INVOICE_ID),
         *(FOCUS_SUMS,),
+        ONE_SUM,
     ),
     fault(
         "an adjustment is for the period that it is invoiced in",
@@ -2358,6 +2368,7 @@ FAULTS = (
         "update {table} set closed_at_utc = '2026-11-01'" + line("ben", "minimum"),
         *(INVOICES, ONE_INVOICE, ONE_INVOICE_ID, "fct_invoice_lines_status_and_time_agree"),
         *(FOCUS_SUMS,),
+        ONE_SUM,
     ),
     fault(
         "a closed line says something else",
@@ -2805,6 +2816,7 @@ FAULTS = (
             ONE_CHARGE,
             ONE_COST,
         ),
+        ONE_SUM,
     ),
     # The ledger: what is edited there is made good by an adjustment, so that all sums hold; its seal does not.
     fault(
@@ -2896,6 +2908,7 @@ FAULTS = (
             ONE_CHARGE,
             ONE_COST,
         ),
+        ONE_SUM,
     ),
     fault(
         "a closed period's figures are edited",
