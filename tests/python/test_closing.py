@@ -32,6 +32,7 @@ LEDGER = ("closed_periods", "closed_invoice_lines", "closed_line_usage")
 FROZEN_USAGE = (
     *("line_id", "session_id", "usage_date", "credits"),
     *("amount", "usage_seconds", "sandbox_id", "external_project_id", "workspace_id"),
+    *("change_reason", "change_load_id", "change_read_at_utc"),
 )
 
 SPAN = Span("2025-03", "2025-06")
