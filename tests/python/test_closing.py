@@ -445,7 +445,7 @@ def test_without_prices_nothing_is_closed_and_header_only_seeds_are_text(closed:
     }
     columns = {name: content.splitlines()[0].split(",") for name, content in SEEDS.items()}
     columns["currencies"] = ["currency", "exponent"]
-    for name in ("plan_quotas", "user_quota_overrides", "customers"):
+    for name in ("plan_quotas", "user_quota_overrides", "customers", "vendor_prices"):
         columns[name] = (pipeline.ROOT / "seeds" / f"{name}.csv").read_text(encoding="utf-8").strip().split(",")
     pipeline.write_seeds(billing.seeds, **{name: ",".join(names) + "\n" for name, names in columns.items()})
     shown = billing.rows("marts.fct_invoice_lines")

@@ -31,7 +31,9 @@ select
     {%- for part, types in {
         "fee": ["fee"], "usage": ["usage", "included"], "minimum": ["minimum"], "adjustment": ["adjustment"],
     }.items() %}
-    coalesce(sum(lines.amount) filter (where lines.line_type in ('{{ types | join("', '") }}')), 0)::decimal(38, 3) as {{ part }}_amount,
+    coalesce(
+        sum(lines.amount) filter (where lines.line_type in ('{{ types | join("', '") }}')), 0
+    )::decimal(38, 3) as {{ part }}_amount,
     {%- endfor %}
     coalesce(sum(-lines.amount) filter (where lines.amount < 0), 0)::decimal(38, 3) as given_back_amount
 from lines

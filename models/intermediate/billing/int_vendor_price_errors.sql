@@ -1,5 +1,5 @@
--- Purpose: what is wrong with vendor_prices.csv, in words: two prices on a day, a day with usage and no price, a currency that changes within
---          a month. A file without rows is right: then the variables hold.
+-- Purpose: what is wrong with vendor_prices.csv, in words: two prices on a day, a day with usage and no price, a currency that changes
+--          within a month. A file without rows is right: then the variables hold.
 -- Grain: one row per error (error_number).
 
 with

@@ -62,4 +62,4 @@ from periods
 inner join prices
     on
         periods.period_end > prices.valid_from
-        and (prices.valid_to is null or prices.valid_to > periods.period_start)
+        and periods.period_start < coalesce(prices.valid_to, periods.period_end)

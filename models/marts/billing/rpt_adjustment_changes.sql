@@ -1,7 +1,7 @@
--- Purpose: why an invoice corrects an earlier month: what was billed, what was known at the adjustment, which session or price list made the
---          difference, and when that became known.
--- Grain: one row per adjustment line, session and UTC day that changed, and one per line behind which are plans or prices, without a session
---        (line_id, session_id, usage_date).
+-- Purpose: why an invoice corrects an earlier month: what was billed, what was known at the adjustment, which session or price list made
+--          the difference, and when that became known.
+-- Grain: one row per adjustment line, session and UTC day that changed, and one without a session per line behind which are plans or
+--        prices (line_id, session_id, usage_date).
 {{ config(materialized="view") }}
 
 with

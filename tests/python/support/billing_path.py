@@ -426,8 +426,8 @@ _SHOWN = (
     " from marts.fct_invoice_lines"
     " where invoice_period = '{0}' and status = '{1}'",
     "select line_id, session_id, usage_date, credits, invoice_period, amount, usage_seconds, sandbox_id,"
-    " external_project_id, workspace_id from marts.fct_invoice_line_usage"
-    " where invoice_period = '{0}' and status = '{1}'",
+    " external_project_id, workspace_id, change_reason, change_load_id, change_read_at_utc"
+    " from marts.fct_invoice_line_usage where invoice_period = '{0}' and status = '{1}'",
     "select * exclude (status, closed_at_utc) from marts.fct_invoices where invoice_period = '{0}' and status = '{1}'",
     "select * exclude (status) from marts.fct_invoice_breakdown where invoice_period = '{0}' and status = '{1}'",
     "select * exclude (status) from marts.fct_revenue_days where recognized_in = '{0}' and status = '{1}'",

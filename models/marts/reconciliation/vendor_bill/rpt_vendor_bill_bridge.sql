@@ -122,7 +122,7 @@ judged as (
 
 rounded as (
 
-    -- A vendor's figure in whole credits may be rounded, once. Otherwise only costs that we rounded when we read them (rule 1) move anything.
+    -- A vendor's figure in whole credits may be rounded, once. Otherwise only costs that were rounded when read (rule 1) move anything.
     select
         judged.*,
         judged.rest_credits - judged.counted_rejected_credits as unrounded_credits,
