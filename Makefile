@@ -11,7 +11,7 @@ export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 # The makefile never needs the key of the real API; what it starts gets one of its own.
 unexport MIOSA_API_KEY
 
-.PHONY: help setup setup-dev demo monthly test test-spark test-metrics test-focus test-full lint audit bench-build bench-extract bench-forecast bench-pace bench-quotas backup-ledger restore-ledger docs lock clean
+.PHONY: help setup setup-dev demo monthly test test-spark test-metrics test-focus test-full lint audit bench-build bench-extract bench-forecast bench-invoices bench-pace bench-quotas backup-ledger restore-ledger docs lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{ printf "  make %-14s %s\n", $$1, $$2 }'
@@ -121,6 +121,9 @@ bench-build: setup benchmarks/.peers/.installed ## builds of up to 100,000,000 s
 
 bench-forecast: setup ## the forecast of credits against what then came, by its own SQL (a minute)
 	$(BIN)/python -m benchmarks.forecast
+
+bench-invoices: setup ## PDF and CSV files of 2,000 invoices (a minute)
+	$(BIN)/python -m benchmarks.invoices
 
 bench-pace: setup ## the extractor against limits of 60 and 600 requests per minute (9 minutes)
 	$(BIN)/python -m benchmarks.pace
