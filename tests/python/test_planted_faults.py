@@ -278,6 +278,11 @@ class Project:
             fillers = ", ".join(f"{FILLERS.get(kind, '0')}::{kind}" for _, kind, *_ in columns)
             connection.execute(f"insert into {relation} select {fillers}")
 
+    def open_up_view(self, relation: str) -> None:
+        """Make a view a plain table, so that a fault can be planted in it; a table stays as it is."""
+        if self._type_of(relation) == "view":
+            self.open_up(relation)
+
     @contextmanager
     def tampering(self) -> Iterator[None]:
         """Undo everything at the end."""
@@ -2988,7 +2993,9 @@ def test_dbt_fails_on_each_data_test(copy: Path) -> None:
         for check in broken.checks.values():
             if not any(plants(check)):
                 planted = in_place(broken, check)
-                connection.execute(planted.sql.format(table=broken.relation(planted.table)))
+                table = broken.relation(planted.table)
+                broken.open_up_view(table)
+                connection.execute(planted.sql.format(table=table))
         for check in broken.checks.values():
             for plant in plants(check):
                 plant(broken, check)
