@@ -26,12 +26,13 @@ AMOUNT_COLUMNS = frozenset(
         "minimum_charge",
         "tier_from_credits",
         "unit_price",
+        "price_per_credit",
         "max_storage_gb",
         "max_credit_cents",
     }
 )
 COUNT_COLUMNS = frozenset({"max_sandboxes", "max_concurrent"})
-REQUIRED_COLUMNS = frozenset({"valid_from", "tier_from_credits", "unit_price", "exponent"})
+REQUIRED_COLUMNS = frozenset({"valid_from", "tier_from_credits", "unit_price", "price_per_credit", "exponent"})
 """Columns whose cells must not be empty."""
 KEYS = {"customers": "external_user_id"}
 """The key of a seed whose rows no model of errors compares: never empty, and on one row only."""

@@ -53,9 +53,12 @@
     {{ return("close" if flags.WHICH == "build" and period_to_close() is not none else flags.WHICH) }}
 {% endmacro %}
 
+{#- Whether this run is recorded. `compile` and `docs generate` build nothing, and run all hooks at once, in no order. -#}
+{% macro is_recorded() %}{{ return(execute and keeps_history() and flags.WHICH not in ("compile", "generate")) }}{% endmacro %}
+
 {#- on-run-start, last: records that the run begins. What fails before has changed no table of a model. -#}
 {% macro record_start() %}
-    {%- if execute and keeps_history() -%}
+    {%- if is_recorded() -%}
         {%- call statement("record_start", auto_begin=True) -%}{{ insert_start(build_kind()) }}{%- endcall -%}
         {%- do adapter.commit() -%}
     {%- endif -%}
@@ -88,7 +91,7 @@
 
 {#- on-run-end, last: records how the run ended. A close that is refused records it itself (`refused`), because no later hook runs. -#}
 {% macro record_end(results, status="success") %}
-    {%- if execute and keeps_history() -%}
+    {%- if is_recorded() -%}
         {%- call statement("record_end", auto_begin=True) -%}{{ insert_end(results, status) }}{%- endcall -%}
         {%- do adapter.commit() -%}
     {%- endif -%}

@@ -16,12 +16,14 @@
             "service_period": "varchar", "line_type": "varchar", "plan_id": "varchar", "price_valid_from": "date",
             "tier_from_credits": "decimal(18, 9)", "quantity_credits": "decimal(38, 9)", "unit_price": "decimal(18, 9)",
             "amount_minor": "bigint", "amount": "decimal(18, 3)", "currency": "varchar", "currency_exponent": "integer",
-            "description": "varchar", "closed_at_utc": "timestamp", "service_day_mask": "bigint",
+            "description": "varchar", "closed_at_utc": "timestamp", "service_day_mask": "bigint", "plan_days_key": "varchar",
+            "adjustment_reasons": "varchar", "price_changes": "varchar",
         },
         "closed_line_usage": {
             "line_id": "varchar", "session_id": "varchar", "usage_date": "date", "credits": "decimal(38, 9)",
             "invoice_period": "varchar", "amount": "decimal(38, 9)", "usage_seconds": "bigint", "sandbox_id": "varchar",
-            "external_project_id": "varchar", "workspace_id": "varchar",
+            "external_project_id": "varchar", "workspace_id": "varchar", "change_reason": "varchar", "change_load_id": "bigint",
+            "change_read_at_utc": "timestamp",
         },
     }) }}
 {% endmacro %}
@@ -30,8 +32,11 @@
 {% macro later_ledger_columns() %}
     {{ return({
         "closed_periods": [],
-        "closed_invoice_lines": ["service_day_mask"],
-        "closed_line_usage": ["amount", "usage_seconds", "sandbox_id", "external_project_id", "workspace_id"],
+        "closed_invoice_lines": ["service_day_mask", "plan_days_key", "adjustment_reasons", "price_changes"],
+        "closed_line_usage": [
+            "amount", "usage_seconds", "sandbox_id", "external_project_id", "workspace_id", "change_reason", "change_load_id",
+            "change_read_at_utc",
+        ],
     }) }}
 {% endmacro %}
 

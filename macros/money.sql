@@ -63,8 +63,8 @@
 {%- endmacro %}
 
 {#- The cost of credits at the vendor's price, DECIMAL(38,9), rounded half away from zero. It is shown, never billed. -#}
-{% macro vendor_cost(credits) -%}
-    round({{ credits }} * {{ amount_variable("vendor_credit_price") }}, 9)::decimal(38, 9)
+{% macro vendor_cost(credits, price) -%}
+    round({{ credits }} * {{ price }}, 9)::decimal(38, 9)
 {%- endmacro %}
 
 {#- amount ÷ total of amounts in DECIMAL(38,3), rounded half away from zero to 6 decimals, DECIMAL(38,6). The amount may be negative;

@@ -4,6 +4,166 @@
 -#}
 
 {#-
+    The plan of each user on each billable day (rule 19), as CTEs up to `plan_segments`. Reads periods (billing_period, period_start,
+    period_end), user_plans (stg_billing__user_plans), user_periods (the periods in which users have credits: external_user_id,
+    billing_period, first_credits_date) and user_days (days with credits: external_user_id, billing_period, usage_date).
+-#}
+{% macro plan_segment_steps() -%}
+assigned as (
+
+    select
+        user_plans.external_user_id,
+        user_plans.plan_id,
+        periods.billing_period,
+        greatest(user_plans.valid_from, periods.period_start) as from_date,
+        least(coalesce(user_plans.valid_to, periods.period_end), periods.period_end) as to_date
+    from user_plans
+    inner join periods
+        on
+            user_plans.valid_from < periods.period_end
+            and coalesce(user_plans.valid_to, periods.period_end) > periods.period_start
+    where
+        user_plans.external_user_id is not null
+        and (user_plans.valid_to is null or user_plans.valid_from < user_plans.valid_to)
+
+),
+
+-- Days only have to be compared if no single assignment covers the whole period.
+partly_assigned as (
+
+    select
+        assigned.external_user_id,
+        assigned.billing_period
+    from assigned
+    inner join periods on assigned.billing_period = periods.billing_period
+    group by assigned.external_user_id, assigned.billing_period
+    having
+        not bool_or(
+            assigned.from_date = periods.period_start
+            and assigned.to_date = periods.period_end
+        )
+
+),
+
+used_unassigned as (
+
+    select
+        user_periods.external_user_id,
+        user_periods.billing_period,
+        user_periods.first_credits_date as usage_date
+    from user_periods
+    left join assigned
+        on
+            user_periods.external_user_id = assigned.external_user_id
+            and user_periods.billing_period = assigned.billing_period
+    where assigned.external_user_id is null
+    union all
+    select
+        user_days.external_user_id,
+        user_days.billing_period,
+        user_days.usage_date
+    from user_days
+    inner join partly_assigned
+        on
+            user_days.external_user_id = partly_assigned.external_user_id
+            and user_days.billing_period = partly_assigned.billing_period
+    left join assigned
+        on
+            user_days.external_user_id = assigned.external_user_id
+            and user_days.billing_period = assigned.billing_period
+            and user_days.usage_date >= assigned.from_date
+            and user_days.usage_date < assigned.to_date
+    where assigned.external_user_id is null
+
+),
+
+{{ default_day_steps() }},
+
+plan_segments as (
+
+    select
+        assigned.external_user_id,
+        assigned.billing_period,
+        assigned.from_date,
+        assigned.to_date,
+        assigned.plan_id,
+        false as is_default,
+        null::date as first_used_date
+    from assigned
+    union all
+    select
+        gaps.external_user_id,
+        gaps.billing_period,
+        gaps.from_date,
+        gaps.to_date,
+        {{ text_variable("default_plan_id") }} as plan_id,
+        true as is_default,
+        on_default.first_used_date
+    from gaps
+    inner join on_default
+        on
+            gaps.external_user_id = on_default.external_user_id
+            and gaps.billing_period = on_default.billing_period
+    where gaps.from_date < gaps.to_date
+
+)
+{%- endmacro %}
+
+{#- The days of plan_segment_steps() on the default plan, as CTEs up to `gaps`. Reads used_unassigned, assigned and periods. -#}
+{% macro default_day_steps() -%}
+-- Credits on a single unassigned day put all unassigned days of the period on the default plan.
+on_default as (
+
+    select
+        used_unassigned.external_user_id,
+        used_unassigned.billing_period,
+        min(used_unassigned.usage_date) as first_used_date
+    from used_unassigned
+    inner join periods on used_unassigned.billing_period = periods.billing_period
+    group by used_unassigned.external_user_id, used_unassigned.billing_period
+
+),
+
+taken as (
+
+    select
+        assigned.external_user_id,
+        assigned.billing_period,
+        assigned.from_date,
+        assigned.to_date
+    from assigned
+    inner join on_default
+        on
+            assigned.external_user_id = on_default.external_user_id
+            and assigned.billing_period = on_default.billing_period
+    union all
+    -- An empty run of days at the period's end, so that the gap after the last assignment is found like all others.
+    select
+        on_default.external_user_id,
+        on_default.billing_period,
+        periods.period_end as from_date,
+        periods.period_end as to_date
+    from on_default
+    inner join periods on on_default.billing_period = periods.billing_period
+
+),
+
+gaps as (
+
+    select
+        taken.external_user_id,
+        taken.billing_period,
+        lag(taken.to_date, 1, periods.period_start) over (
+            partition by taken.external_user_id, taken.billing_period order by taken.from_date, taken.to_date
+        ) as from_date,
+        taken.from_date as to_date
+    from taken
+    inner join periods on taken.billing_period = periods.billing_period
+
+)
+{%- endmacro %}
+
+{#-
     The price list on each day of plan_segments (external_user_id, billing_period, from_date, to_date, plan_id), as SQL of the
     same columns and price_valid_from (rule 18). Reads plan_prices (stg_billing__plan_prices).
 -#}
@@ -133,6 +293,37 @@ rating_periods as (
         terms.used_nano,
         least(terms.used_nano, terms.allowance_nano) as included_nano
     from terms
+
+)
+{%- endmacro %}
+
+{#-
+    One key per user and billing period of its plans and their days, as the CTE plan_days_keys: equal keys mean equal plans on every
+    day. Price lists are not part of it. Reads rating_periods.
+-#}
+{% macro plan_days_keys() -%}
+plan_day_masks as (
+
+    select
+        rating_periods.external_user_id,
+        rating_periods.billing_period,
+        rating_periods.plan_id,
+        sum(rating_periods.service_day_mask)::bigint as service_day_mask
+    from rating_periods
+    group by rating_periods.external_user_id, rating_periods.billing_period, rating_periods.plan_id
+
+),
+
+plan_days_keys as (
+
+    select
+        plan_day_masks.external_user_id,
+        plan_day_masks.billing_period,
+        md5({{ joined_texts(
+            text_key(["plan_day_masks.plan_id", "plan_day_masks.service_day_mask::string"]), "", "plan_day_masks.plan_id"
+        ) }}) as plan_days_key
+    from plan_day_masks
+    group by plan_day_masks.external_user_id, plan_day_masks.billing_period
 
 )
 {%- endmacro %}

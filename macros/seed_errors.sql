@@ -29,11 +29,11 @@
     select
         {{ rows ~ ".external_user_id" if "external_user_id" in keys else "null::string" }} as external_user_id,
         {{ rows ~ ".plan_id" if "plan_id" in keys else "null::string" }} as plan_id,
-        '{{ file }}: '
+        '{{ file }}{{ ": " if keys }}'
         {%- for key in keys %}
         || {{ label("user" if key == "external_user_id" else "plan", rows ~ "." ~ key) }} {{ "|| ', '" if not loop.last }}
         {%- endfor %}
-        || coalesce(' from ' || {{ quoted_for_message(rows ~ ".valid_from") }}, '') || ': {{ column }} '
+        || coalesce('{{ " from " if keys else ": from " }}' || {{ quoted_for_message(rows ~ ".valid_from") }}, '') || ': {{ column }} '
         || coalesce({{ quoted_for_message(cell) }}, '(empty)') || ' is not {{ expectations[kind] }}
         {%- if kind != "day" %}{% for word in words %}, or the word {{ word }}{% endfor %}{% endif %}' as message
     from {{ rows }}

@@ -32,6 +32,7 @@ LEDGER = ("closed_periods", "closed_invoice_lines", "closed_line_usage")
 FROZEN_USAGE = (
     *("line_id", "session_id", "usage_date", "credits"),
     *("amount", "usage_seconds", "sandbox_id", "external_project_id", "workspace_id"),
+    *("change_reason", "change_load_id", "change_read_at_utc"),
 )
 
 SPAN = Span("2025-03", "2025-06")
@@ -424,7 +425,7 @@ def test_without_prices_nothing_is_closed_and_header_only_seeds_are_text(closed:
     }
     columns = {name: content.splitlines()[0].split(",") for name, content in SEEDS.items()}
     columns["currencies"] = ["currency", "exponent"]
-    for name in ("plan_quotas", "user_quota_overrides"):
+    for name in ("plan_quotas", "user_quota_overrides", "customers", "vendor_prices"):
         columns[name] = (pipeline.ROOT / "seeds" / f"{name}.csv").read_text(encoding="utf-8").strip().split(",")
     pipeline.write_seeds(billing.seeds, **{name: ",".join(names) + "\n" for name, names in columns.items()})
     shown = billing.rows("marts.fct_invoice_lines")

@@ -28,6 +28,7 @@ from billing_oracle import Ledger, LineKey
 from billing_path import Table
 from histories import Outcome, Schedule, State
 from oracle import Mart
+from reason_oracle import Record, reason_differences
 from tenants import Span
 
 MONTHS = ("2026-01", "2026-02", "2026-03", "2026-04", "2026-05")
@@ -60,6 +61,8 @@ class Books:
     closed_to: str = ""
     newest: Outcome | None = None
     """The step that was lived through last."""
+    record: Record = field(default_factory=Record)
+    """What was known when, for the reasons of adjustments."""
     seen: Counter[str] = field(default_factory=Counter)
     """How often each thing that is worth testing came up."""
 
@@ -79,6 +82,7 @@ class Books:
         # A month more: a session that ends exactly where a run's windows do is not covered, so never void (rule 6).
         last = billing_oracle.next_period(self.months[-1])
         billing_path.land(state, self.warehouse, Span(self.months[0], last))
+        self.record.read(state)
         histories.write_seeds(state.prices, self.folder / "seeds")
         if previews or not closes:
             self.build(state, "--exclude-resource-type", "test", "unit_test")
@@ -87,6 +91,7 @@ class Books:
         if closes and period is not None:
             preview = billing_path.period_shown(self.warehouse, period, "open") if previews else None
             self.build(state, "--exclude-resource-type", "unit_test", close_period=period)
+            self.record.close(outcome.before, outcome.billing, outcome.parts)
             self.check(outcome, outcome.after)
             # Preview = close: identifiers, descriptions and all.
             frozen = billing_path.period_shown(self.warehouse, period, "closed")
@@ -109,6 +114,7 @@ class Books:
         marts = billing_path.read_billing(partial(billing_path.plain_rows, self.warehouse))
         found = billing_path.billing_differences(billing_path.expected_billing(state, parts, ledger, billing), marts)
         found += billing_path.broken_invariants(marts, parts, billing)
+        found += reason_differences(self.record, ledger, billing, parts, marts, self.steps_of_loads())
         found += pipeline.mart_differences(
             billing_path.closed_periods(ledger), billing_path.read_closed_periods(self.warehouse)
         )
@@ -117,6 +123,12 @@ class Books:
         self.closed_to = max(ledger.closed_periods, default="")
         self.closed = billing_path.closed_rows(self.warehouse, self.closed_to)
         self.count(marts)
+
+    def steps_of_loads(self) -> dict[int, int]:
+        """The step that each load belongs to: each step is one run of the extractor."""
+        loads = pipeline.query(self.warehouse, "select load_id, run_id from raw.loads order by load_id")
+        runs = list(dict.fromkeys(row["run_id"] for row in loads))
+        return {row["load_id"]: runs.index(row["run_id"]) for row in loads}
 
     def check_rebuild(self, state: State) -> None:
         """Everything but raw and ledger is lost, and built again: every table and mart is what it was, row for row.
@@ -225,6 +237,9 @@ def test_rules_18_to_31_hold_for_every_user_after_every_step_and_what_is_closed_
         "delete from ledger.closed_line_usage where line_id = {closed}",
         "update ledger.closed_line_usage set amount = amount + 0.000000001 where line_id = {closed}",
         "update ledger.closed_line_usage set external_project_id = 'another' where line_id = {closed}",
+        "update ledger.closed_line_usage set change_reason = 'moved' where change_reason = 'late'",
+        "update ledger.closed_line_usage set change_load_id = 1 where change_reason = 'late'",
+        "update ledger.closed_invoice_lines set adjustment_reasons = 'price' where adjustment_reasons = 'plan'",
         "update intermediate.int_invoice_lines set description = 'another' where line_id = {closed}",
         "update intermediate.int_usage_periods set closed_at_utc = closed_at_utc + interval 1 microsecond",
     ],

@@ -481,6 +481,8 @@ LEDGER = "assert_ledger_is_intact"
 DIMENSIONS = "assert_dimensions_know_every_key"
 BILL = "assert_vendor_bill_agrees"
 ROLLS = "assert_vendor_balance_rolls_forward"
+BRIDGE = "assert_vendor_bill_bridge_sums"
+REASONS = "fct_invoice_lines_open_adjustments_have_reasons"
 
 USAGE_CELLS = "fct_invoice_line_usage_never_null"
 LINE_OF_USAGE = "relationships_fct_invoice_line_usage_line_id__line_id__ref_fct_invoice_lines_"
@@ -493,6 +495,7 @@ ONE_REVENUE_DAY = (
 
 ONE_INVOICE = "unique_combination_fct_invoices_external_user_id__invoice_period__currency"
 ONE_INVOICE_ID = "unique_fct_invoices_invoice_id"
+ONE_SUM = "unique_combination_int_invoices_invoice_id"
 ONE_USAGE_ROW = "unique_combination_fct_invoice_line_usage_line_id__session_id__usage_date"
 ONE_RATED_USAGE_ROW = "unique_combination_int_rated_line_usage_line_id__session_id__usage_date"
 ONE_PRICE_PER_DAY = "unique_combination_int_session_days_with_plan_ref_int_pricing_errors___session_id__usage_date"
@@ -1505,6 +1508,12 @@ FAULTS = (
         "fct_invoice_lines_status_and_time_agree",
     ),
     fault(
+        "the mart hides why there is an adjustment",
+        "fct_invoice_lines",
+        "update {table} set adjustment_reasons = null" + line("dan", "adjustment"),
+        REASONS,
+    ),
+    fault(
         "the mart shows another text of a closed line",
         "fct_invoice_lines",
         "update {table} set description = description || '.'" + line("cid", "fee", "2026-09"),
@@ -2223,12 +2232,14 @@ FAULTS = (
         "int_invoice_lines",
         "update {table} set currency = 'USD'" + line("ben", "minimum"),
         *(LINES, ONE_INVOICE_ID),
+        ONE_SUM,
     ),
     fault(
         "a line is another user's",
         "int_invoice_lines",
         "update {table} set external_user_id = 'ann'" + line("ben", "usage"),
         *(LINES, SESSION_DAYS, OWN_STEPS, INVOICES, ONE_INVOICE, ONE_INVOICE_ID, REVENUE),
+        ONE_SUM,
     ),
     fault(
         "a line is for another period",
@@ -2242,6 +2253,7 @@ FAULTS = (
         "update {table} set invoice_id = (select any_value(invoice_id) from {table} where external_user_id = 'cid')"
         + line("ben", "usage"),
         *(INVOICES, ONE_INVOICE, ONE_INVOICE_ID),
+        ONE_SUM,
     ),
     fault(
         "an adjustment is for the period that it is invoiced in",
@@ -2256,6 +2268,55 @@ FAULTS = (
         "fct_invoice_lines_each_type_has_its_own_cells",
     ),
     fault(
+        "an adjustment does not say why it is there",
+        "int_invoice_lines",
+        "update {table} set adjustment_reasons = null" + line("dan", "adjustment"),
+        REASONS,
+    ),
+    fault(
+        "a fee has a reason of adjustments",
+        "int_invoice_lines",
+        "update {table} set adjustment_reasons = 'late'" + line("cid", "fee"),
+        REASONS,
+    ),
+    fault(
+        "a reason that nobody knows",
+        "int_usage_changes",
+        "update {table} set change_reason = 'lost'",
+        "accepted_values_int_usage_changes_change_reason__late__corrected__voided__moved__plan__price",
+    ),
+    fault(
+        "a fee counts as usage on the invoice",
+        "int_invoices",
+        "update {table} set usage_amount = usage_amount + fee_amount where fee_amount > 0",
+        INVOICES,
+    ),
+    fault(
+        "what an invoice gives back is lost",
+        "int_invoices",
+        "update {table} set given_back_amount = given_back_amount + 0.01",
+        INVOICES,
+    ),
+    fault(
+        "a step of the bridge to the vendor's bill is lost",
+        "rpt_vendor_bill_bridge",
+        "delete from {table} where step = 'rounding'",
+        BRIDGE,
+    ),
+    fault(
+        "a step of the bridge has a nano-credit more",
+        "rpt_vendor_bill_bridge",
+        "update {table} set credits = credits + 0.000000001 where step = 'unexplained'",
+        BRIDGE,
+    ),
+    fault(
+        "usage of nobody is called unexplained on the bridge",
+        "rpt_vendor_bill_bridge",
+        "update {table} set credits = credits + case step when 'unattributed' then 1 else -1 end"
+        " where step in ('unattributed', 'unexplained')",
+        BRIDGE,
+    ),
+    fault(
         "a closed line is called open",
         "int_invoice_lines",
         "update {table} set status = 'open'" + line("cid", "fee", "2026-09"),
@@ -2266,6 +2327,7 @@ FAULTS = (
         "int_invoice_lines",
         "update {table} set closed_at_utc = '2026-11-01'" + line("ben", "minimum"),
         *(INVOICES, ONE_INVOICE, ONE_INVOICE_ID, "fct_invoice_lines_status_and_time_agree"),
+        ONE_SUM,
     ),
     fault(
         "a closed line says something else",
@@ -2438,6 +2500,7 @@ FAULTS = (
         "fct_invoice_lines_each_type_has_its_own_cells",
         "unique_fct_invoice_lines_line_id",
         "unique_combination_int_invoice_lines_line_id",
+        ONE_SUM,
     ),
     # The ledger: what is edited there is made good by an adjustment, so that all sums hold; its seal does not.
     fault(
@@ -2511,6 +2574,7 @@ FAULTS = (
         "source_relationships_ledger_closed_invoice_lines_invoice_period__billing_period__"
         "source_ledger_closed_periods_",
         "unique_combination_int_invoice_lines_line_id",
+        ONE_SUM,
     ),
     fault(
         "a closed period's figures are edited",

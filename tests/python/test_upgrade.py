@@ -22,8 +22,11 @@ FILES = Path(__file__).parent / "fixtures" / "version_before.tgz"
 LEDGER = ("closed_periods", "closed_invoice_lines", "closed_line_usage")
 OLDER_NAMES = {"closed_line_usage": "closed_line_pieces", "usage_row_count": "piece_count"}
 LATER_COLUMNS = {
-    "closed_invoice_lines": ("service_day_mask",),
-    "closed_line_usage": ("amount", "usage_seconds", "sandbox_id", "external_project_id", "workspace_id"),
+    "closed_invoice_lines": ("service_day_mask", "plan_days_key", "adjustment_reasons", "price_changes"),
+    "closed_line_usage": (
+        *("amount", "usage_seconds", "sandbox_id", "external_project_id", "workspace_id"),
+        *("change_reason", "change_load_id", "change_read_at_utc"),
+    ),
 }
 """What the version before did not keep: null in what it closed."""
 OLDER_NAMES_BACK = {older: name for name, older in OLDER_NAMES.items()}
@@ -59,7 +62,8 @@ def left(tmp_path_factory: pytest.TempPathFactory) -> Left:
         archive.extractall(folder, filter="data")
     left = Left(folder)
     # What the changelog asks of those who have a folder of seeds of their own.
-    shutil.copy(pipeline.ROOT / "seeds" / "customers.csv", left.seeds)
+    for name in ("customers.csv", "vendor_prices.csv"):
+        shutil.copy(pipeline.ROOT / "seeds" / name, left.seeds)
     pipeline.build(left.warehouse, seeds=left.seeds)
     return left
 

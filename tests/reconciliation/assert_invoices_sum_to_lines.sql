@@ -1,4 +1,4 @@
--- Rule 3: an invoice's total is the sum of its lines, and each line is on one invoice.
+-- Rule 3: an invoice's total is the sum of its lines, and each line is on one invoice. Its parts sum to the total.
 with
 
 lines as (
@@ -11,7 +11,8 @@ lines as (
         count(*) as line_count,
         sum(quantity_credits) as credits,
         sum(amount_minor) as amount_minor,
-        sum(amount) as amount
+        sum(amount) as amount,
+        sum(case when amount < 0 then -amount else 0 end) as given_back_amount
     from {{ ref("fct_invoice_lines") }}
     group by external_user_id, invoice_period, currency, status
 
@@ -30,3 +31,6 @@ where
     or invoices.amount_minor is distinct from lines.amount_minor
     or invoices.amount is distinct from lines.amount
     or invoices.is_credit is distinct from (lines.amount_minor < 0)
+    or invoices.amount
+    is distinct from invoices.fee_amount + invoices.usage_amount + invoices.minimum_amount + invoices.adjustment_amount
+    or invoices.credit_amount is distinct from case when lines.amount_minor < 0 then 0 else lines.given_back_amount end

@@ -50,6 +50,7 @@ line_usage as (
         rated_line_usage.session_id,
         rated_line_usage.usage_date,
         rated_line_usage.nano_credits,
+        0::{{ wide_integer() }} as billed_nano_credits,
         rated_line_usage.usage_seconds,
         {%- for column in owner_columns %}
         rated_line_usage.{{ column }},
@@ -66,6 +67,7 @@ line_usage as (
         closed_usage.session_id,
         closed_usage.usage_date,
         -{{ credits_to_nano("closed_usage.credits") }} as nano_credits,
+        {{ credits_to_nano("closed_usage.credits") }} as billed_nano_credits,
         -closed_usage.usage_seconds as usage_seconds,
         {%- for column in owner_columns %}
         closed_usage.{{ column }},
@@ -87,7 +89,8 @@ select
     {%- endfor %}
     -- Unknown if a period was closed before the ledger had seconds.
     case when count(*) = count(line_usage.usage_seconds) then sum(line_usage.usage_seconds)::bigint end as usage_seconds,
-    sum(line_usage.nano_credits)::{{ wide_integer() }} as nano_credits
+    sum(line_usage.nano_credits)::{{ wide_integer() }} as nano_credits,
+    sum(line_usage.billed_nano_credits)::{{ wide_integer() }} as billed_nano_credits
 from line_usage
 group by
     line_usage.external_user_id,

@@ -8,6 +8,7 @@
 {%- set line_columns = [
     "line_id", "external_user_id", "currency", "status", "invoice_period", "service_period",
 ] + session_columns + ["nano_credits"] %}
+{%- set change_columns = ["change_reason", "change_load_id", "change_read_at_utc"] %}
 
 with
 
@@ -30,9 +31,9 @@ adjustments as (
 
 ),
 
-adjustment_usage as (
+usage_changes as (
 
-    select * from {{ ref("int_adjustment_usage") }}
+    select * from {{ ref("int_usage_changes") }}
 
 ),
 
@@ -53,26 +54,29 @@ unshared as (
     -- Open adjustments, and lines closed before the ledger had shares. Few rows, so they are shared here.
     select
         {{ invoice_line_id(
-            "adjustment_usage.external_user_id", "periods.billing_period", "adjustment_usage.service_period", "'adjustment'",
-            "adjustment_usage.currency", "null::string", "null::date", "null::decimal(18, 9)",
+            "usage_changes.external_user_id", "periods.billing_period", "usage_changes.service_period", "'adjustment'",
+            "usage_changes.currency", "null::string", "null::date", "null::decimal(18, 9)",
         ) }} as line_id,
-        adjustment_usage.external_user_id,
-        adjustment_usage.currency,
+        usage_changes.external_user_id,
+        usage_changes.currency,
         'open' as status,
         periods.billing_period as invoice_period,
-        adjustment_usage.service_period,
+        usage_changes.service_period,
         {%- for column in session_columns %}
-        adjustment_usage.{{ column }},
+        usage_changes.{{ column }},
         {%- endfor %}
-        adjustment_usage.nano_credits,
+        usage_changes.nano_credits,
+        {%- for column in change_columns %}
+        usage_changes.{{ column }},
+        {%- endfor %}
         {{ minor_to_nano("adjustments.amount_minor", "adjustments.currency_exponent") }} as line_nano_amount
-    from adjustment_usage
+    from usage_changes
     -- Left joins, so that usage whose line is lost does not vanish with it.
     left join adjustments
         on
-            adjustment_usage.external_user_id = adjustments.external_user_id
-            and adjustment_usage.service_period = adjustments.service_period
-            and adjustment_usage.currency = adjustments.currency
+            usage_changes.external_user_id = adjustments.external_user_id
+            and usage_changes.service_period = adjustments.service_period
+            and usage_changes.currency = adjustments.currency
     inner join periods on periods.is_first_open
     union all
     select
@@ -86,6 +90,9 @@ unshared as (
         closed_usage.{{ column }},
         {%- endfor %}
         {{ credits_to_nano("closed_usage.credits") }} as nano_credits,
+        {%- for column in change_columns %}
+        closed_usage.{{ column }},
+        {%- endfor %}
         {{ credits_to_nano("closed_lines.amount") }} as line_nano_amount
     from closed_usage
     left join closed_lines on closed_usage.line_id = closed_lines.line_id
@@ -142,7 +149,10 @@ select
     rated_line_usage.{{ column }},
     {%- endfor %}
     rated_line_usage.nano_credits,
-    rated_line_usage.nano_amount
+    rated_line_usage.nano_amount,
+    null::string as change_reason,
+    null::bigint as change_load_id,
+    null::timestamp as change_read_at_utc
 from rated_line_usage
 inner join periods on rated_line_usage.billing_period = periods.billing_period
 union all
@@ -152,7 +162,10 @@ select
     {%- endfor %}
     {{ share_of_money(
         "running.line_nano_amount", "(running.weight_to - running.weight)", "running.weight_to", "running.total_weight",
-    ) }} as nano_amount
+    ) }} as nano_amount,
+    {%- for column in change_columns %}
+    running.{{ column }}{{ "," if not loop.last }}
+    {%- endfor %}
 from running
 union all
 select
@@ -166,7 +179,10 @@ select
     closed_usage.{{ column }},
     {%- endfor %}
     {{ credits_to_nano("closed_usage.credits") }} as nano_credits,
-    {{ credits_to_nano("closed_usage.amount") }} as nano_amount
+    {{ credits_to_nano("closed_usage.amount") }} as nano_amount,
+    {%- for column in change_columns %}
+    closed_usage.{{ column }}{{ "," if not loop.last }}
+    {%- endfor %}
 from closed_usage
 left join closed_lines on closed_usage.line_id = closed_lines.line_id
 where closed_usage.amount is not null

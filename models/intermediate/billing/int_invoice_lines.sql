@@ -4,7 +4,8 @@
 {%- set columns = [
     "line_id", "invoice_id", "external_user_id", "invoice_period", "service_period", "line_type", "plan_id",
     "price_valid_from", "tier_from_credits", "quantity_credits", "unit_price", "amount_minor", "amount", "currency",
-    "status", "closed_at_utc", "description", "currency_exponent", "service_day_mask",
+    "status", "closed_at_utc", "description", "currency_exponent", "service_day_mask", "plan_days_key", "adjustment_reasons",
+    "price_changes",
 ] %}
 
 with
@@ -25,6 +26,18 @@ rated_lines as (
 adjustments as (
 
     select * from {{ ref("int_adjustments") }}
+
+),
+
+adjustment_reasons as (
+
+    select * from {{ ref("int_adjustment_reasons") }}
+
+),
+
+plan_days as (
+
+    select * from {{ ref("int_plan_days") }}
 
 ),
 
@@ -51,9 +64,16 @@ open_lines as (
         rated_lines.currency,
         rated_lines.currency_exponent,
         rated_lines.description,
-        rated_lines.service_day_mask
+        rated_lines.service_day_mask,
+        null::string as adjustment_reasons,
+        null::string as price_changes,
+        plan_days.plan_days_key
     from rated_lines
     inner join periods on rated_lines.billing_period = periods.billing_period
+    left join plan_days
+        on
+            rated_lines.external_user_id = plan_days.external_user_id
+            and rated_lines.billing_period = plan_days.billing_period
     union all
     select
         {{ invoice_line_id(
@@ -73,9 +93,17 @@ open_lines as (
         adjustments.currency,
         adjustments.currency_exponent,
         'Adjustment of ' || adjustments.service_period as description,
-        null::bigint as service_day_mask
+        null::bigint as service_day_mask,
+        adjustment_reasons.adjustment_reasons,
+        adjustment_reasons.price_changes,
+        adjustment_reasons.plan_days_key
     from adjustments
     inner join periods on periods.is_first_open
+    left join adjustment_reasons
+        on
+            adjustments.external_user_id = adjustment_reasons.external_user_id
+            and adjustments.service_period = adjustment_reasons.service_period
+            and adjustments.currency = adjustment_reasons.currency
 
 ),
 
@@ -102,7 +130,11 @@ lines as (
         null::timestamp as closed_at_utc,
         open_lines.description,
         open_lines.currency_exponent,
-        open_lines.service_day_mask
+        open_lines.service_day_mask,
+        -- Not null without a plan, too: null is what earlier versions closed.
+        coalesce(open_lines.plan_days_key, 'none') as plan_days_key,
+        open_lines.adjustment_reasons,
+        open_lines.price_changes
     from open_lines
     union all
     select

@@ -11,7 +11,7 @@ errors as (
 
     {% for relation in [
         "int_unreadable_price_cells", "int_price_list_errors", "int_assignment_errors", "int_price_overlap_errors",
-        "int_unpriced_day_errors",
+        "int_unpriced_day_errors", "int_vendor_price_errors",
     ] %}
     select
         error,

@@ -21,6 +21,12 @@ tier_rows as (
 
 ),
 
+vendor_price_rows as (
+
+    select * from {{ ref("vendor_prices") }}
+
+),
+
 user_plan_rows as (
 
     select * from {{ ref("user_plans") }}
@@ -46,6 +52,9 @@ unreadable as (
         ]),
         ("tier_rows", "plan_price_tiers.csv", ["plan_id"], [
             ("valid_from", "day", false), ("tier_from_credits", "amount", false), ("unit_price", "amount", false),
+        ]),
+        ("vendor_price_rows", "vendor_prices.csv", [], [
+            ("valid_from", "day", false), ("valid_to", "day", true), ("price_per_credit", "amount", false),
         ]),
         ("user_plan_rows", "user_plans.csv", ["external_user_id", "plan_id"], [
             ("valid_from", "day", false), ("valid_to", "day", true),

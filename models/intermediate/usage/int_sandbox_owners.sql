@@ -54,6 +54,7 @@ ranges as (
     select
         changes.sandbox_id,
         changes.external_user_id,
+        changes.load_id,
         -- Earlier than any session.
         case when changes.is_first then timestamp '0001-01-01 00:00:00' else changes.seen_from_utc end as valid_from_utc,
         min(changes.seen_from_utc) over (
@@ -69,7 +70,8 @@ select
     ranges.sandbox_id,
     ranges.external_user_id,
     ranges.valid_from_utc,
-    ranges.valid_to_utc
+    ranges.valid_to_utc,
+    ranges.load_id
 from ranges
 -- If a clock went back between loads, an owner may have been replaced before it was seen. Such an owner never counted.
 where ranges.valid_to_utc is null or ranges.valid_from_utc < ranges.valid_to_utc

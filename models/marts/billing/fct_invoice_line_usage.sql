@@ -20,5 +20,10 @@ select
     invoice_line_usage.currency,
     invoice_line_usage.status,
     invoice_line_usage.invoice_period,
-    invoice_line_usage.service_period
+    {{ period_start_date("invoice_line_usage.invoice_period") }} as invoice_period_start_date,
+    invoice_line_usage.service_period,
+    {{ period_start_date("invoice_line_usage.service_period") }} as service_period_start_date,
+    invoice_line_usage.change_reason,
+    invoice_line_usage.change_load_id,
+    invoice_line_usage.change_read_at_utc
 from {{ ref("int_invoice_line_usage") }} as invoice_line_usage

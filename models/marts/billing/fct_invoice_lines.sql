@@ -23,5 +23,8 @@ select
     invoice_lines.closed_at_utc,
     invoice_lines.description,
     invoice_lines.currency_exponent,
-    invoice_lines.service_day_mask
+    invoice_lines.service_day_mask,
+    invoice_lines.adjustment_reasons,
+    invoice_lines.price_changes,
+    invoice_lines.plan_days_key
 from {{ ref("int_invoice_lines") }} as invoice_lines

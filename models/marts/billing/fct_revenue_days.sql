@@ -14,6 +14,7 @@ select
     revenue_days.external_project_id,
     revenue_days.service_date,
     revenue_days.service_period,
+    {{ period_start_date("revenue_days.service_period") }} as service_period_start_date,
     revenue_days.recognized_in,
     revenue_days.status,
     revenue_days.is_elapsed,

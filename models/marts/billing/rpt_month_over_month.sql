@@ -4,9 +4,9 @@
 
 with
 
-lines as (
+invoices as (
 
-    select * from {{ ref("int_invoice_lines") }}
+    select * from {{ ref("int_invoices") }}
 
 ),
 
@@ -16,27 +16,13 @@ periods as (
 
 ),
 
-invoices as (
-
-    select
-        lines.external_user_id,
-        lines.invoice_period,
-        lines.currency,
-        sum(lines.quantity_credits)::decimal(38, 9) as credits,
-        sum(lines.amount)::decimal(38, 3) as amount
-    from lines
-    group by lines.external_user_id, lines.invoice_period, lines.currency
-
-),
-
--- A user who only gets an adjustment of an earlier period is no customer of this one.
 billed_users as (
 
     select distinct
-        lines.external_user_id,
-        lines.invoice_period
-    from lines
-    where lines.line_type <> 'adjustment'
+        invoices.external_user_id,
+        invoices.invoice_period
+    from invoices
+    where invoices.has_lines_of_its_period
 
 ),
 
@@ -91,6 +77,7 @@ totals as (
 select
     totals.external_user_id,
     totals.invoice_period,
+    {{ period_start_date("totals.invoice_period") }} as invoice_period_start_date,
     totals.currency,
     case when periods.is_closed then 'closed' else 'open' end as status,
     totals.credits,

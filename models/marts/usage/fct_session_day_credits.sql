@@ -9,6 +9,7 @@ select
     session_days.session_id,
     session_days.usage_date,
     session_days.billing_period,
+    {{ period_start_date("session_days.billing_period") }} as period_start_date,
     session_days.external_user_id,
     session_days.external_project_id,
     session_days.workspace_id,

@@ -20,5 +20,8 @@ select
     closed_invoice_lines.currency_exponent,
     closed_invoice_lines.description,
     closed_invoice_lines.closed_at_utc,
-    closed_invoice_lines.service_day_mask
+    closed_invoice_lines.service_day_mask,
+    closed_invoice_lines.plan_days_key,
+    closed_invoice_lines.adjustment_reasons,
+    closed_invoice_lines.price_changes
 from {{ source("ledger", "closed_invoice_lines") }} as closed_invoice_lines

@@ -12,5 +12,8 @@ select
     closed_line_usage.usage_seconds,
     closed_line_usage.sandbox_id,
     closed_line_usage.external_project_id,
-    closed_line_usage.workspace_id
+    closed_line_usage.workspace_id,
+    closed_line_usage.change_reason,
+    closed_line_usage.change_load_id,
+    closed_line_usage.change_read_at_utc
 from {{ source("ledger", "closed_line_usage") }} as closed_line_usage

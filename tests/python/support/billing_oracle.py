@@ -605,18 +605,35 @@ def _unique(rows: Iterable[tuple[Any, dict[str, Any]]]) -> Mart:
     return mart
 
 
+PARTS = {"fee": "fee", "included": "usage", "usage": "usage", "minimum": "minimum", "adjustment": "adjustment"}
+"""Which part of an invoice's total each type of line belongs to."""
+
+
 def invoices(ledger: Ledger, billing: Billing) -> Mart:
-    """Rules 3 and 31: an invoice is a user, a period and a currency; its total is the sum of its lines."""
+    """Rules 3 and 31: an invoice is a user, a period and a currency; its total is the sum of its lines.
+
+    Its parts by type of line, what negative lines give back (nothing where the whole invoice is a credit), and the
+    total of the month before, are in minor units.
+    """
     mart: Mart = {}
     for key, line in fct_invoice_lines(ledger, billing).items():
         row = mart.setdefault(
-            (key[0], key[1], key[4]), {"credits": 0, "amount_minor": 0, "line_count": 0, "status": line["status"]}
+            (key[0], key[1], key[4]),
+            {
+                **{"credits": 0, "amount_minor": 0, "line_count": 0, "status": line["status"], "credit": 0},
+                **dict.fromkeys(PARTS.values(), 0),
+            },
         )
+        row[PARTS[key[3]]] += line["amount_minor"]
+        row["credit"] += max(0, -line["amount_minor"])
         row["credits"] += line["quantity_credits"]
         row["amount_minor"] += line["amount_minor"]
         row["line_count"] += 1
-    for row in mart.values():
+    for (user, period, currency), row in mart.items():
         row["is_credit"] = row["amount_minor"] < 0
+        row["credit"] = 0 if row["is_credit"] else row["credit"]
+        before = mart.get((user, month_name(month_number(period) - 1), currency))
+        row["previous"] = None if before is None else before["amount_minor"]
     return mart
 
 

@@ -118,6 +118,12 @@ def expected_billing(state: State, parts: list[DayPart], ledger: Ledger, billing
     for rows in (invoices, margin):
         for key, row in rows.items():
             row["amount"] = billing_oracle.thousandths(row["amount_minor"], exponents[key[2]])
+    for key, row in invoices.items():
+        for part in (*billing_oracle.PARTS.values(), "credit", "previous"):
+            if part in row:
+                minor = row.pop(part)
+                amount = None if minor is None else billing_oracle.thousandths(minor, exponents[key[2]])
+                row[f"{part}_amount"] = amount
     for key, row in margin.items():
         row["vendor_cost"], row["vendor_currency"] = vendor_cost(row["credits"]), VENDOR_CURRENCY
         profit = row["amount"] * 10**6 - row["vendor_cost"]
@@ -393,8 +399,8 @@ _SHOWN = (
     " from marts.fct_invoice_lines"
     " where invoice_period = '{0}' and status = '{1}'",
     "select line_id, session_id, usage_date, credits, invoice_period, amount, usage_seconds, sandbox_id,"
-    " external_project_id, workspace_id from marts.fct_invoice_line_usage"
-    " where invoice_period = '{0}' and status = '{1}'",
+    " external_project_id, workspace_id, change_reason, change_load_id, change_read_at_utc"
+    " from marts.fct_invoice_line_usage where invoice_period = '{0}' and status = '{1}'",
     "select * exclude (status, closed_at_utc) from marts.fct_invoices where invoice_period = '{0}' and status = '{1}'",
     "select * exclude (status) from marts.fct_invoice_breakdown where invoice_period = '{0}' and status = '{1}'",
     "select * exclude (status) from marts.fct_revenue_days where recognized_in = '{0}' and status = '{1}'",

@@ -22,13 +22,17 @@ import duckdb
 import histories
 import pipeline
 from billing_oracle import DayPart, Prices
+from reason_oracle import Record
 
 FIRST_PERIOD, DEFAULT_PLAN, AS_OF_DAY = "9998-11", "a plan that stands for the variable", "9998-10-31"
 """What the models are compiled with, in place of the variables' values, which change from step to step."""
 
+_ALWAYS = -(62 * 10**15)
+"""Earlier than any session: the start of year 5, in microseconds since 1970."""
+
 SEEDS = (
     *("plans", "plan_prices", "plan_price_tiers", "user_plans", "currencies"),
-    *("plan_quotas", "user_quota_overrides", "customers"),
+    *("plan_quotas", "user_quota_overrides", "customers", "vendor_prices"),
 )
 
 # What the billing models read about usage: sums of the parts, as the models themselves are.
@@ -49,11 +53,25 @@ select
 from {database}.intermediate.int_session_days group by all;
 -- Later than all usage, so that no part lies beyond the newest load's month (rule 37).
 create or replace table {database}.staging.stg_miosa__loads as
-select timestamp '9999-12-31' as started_at_utc, 'usage_sessions' as resource;
-create or replace table {database}.intermediate.int_sandbox_owners (sandbox_id varchar, external_user_id varchar);
-create or replace table {database}.staging.stg_miosa__usage_sessions (
-    external_user_id varchar, started_at_utc timestamp, cost_nano_credits bigint, rejection_reason varchar
-);
+select 1000000::bigint as load_id, timestamp '9999-12-31' as started_at_utc, 'usage_sessions' as resource
+union all
+select load_id, timestamp '2026-10-01', 'usage_sessions' from range(1000) as steps (load_id);
+create or replace table {database}.staging.stg_miosa__session_loads as
+select session_id, load_id from versions;
+create or replace table {database}.staging.stg_miosa__usage_sessions as
+select
+    session_id, max(load_id) as load_id, session_id not in (select session_id from sessions) as is_void,
+    null::varchar as external_user_id, null::timestamp as started_at_utc, null::bigint as cost_nano_credits,
+    null::varchar as rejection_reason
+from versions group by session_id;
+create or replace table {database}.intermediate.int_sessions as
+select
+    session_id, external_user_id, sandbox_id, make_timestamp(start) as started_at_utc, is_owned_by_sandbox
+from sessions;
+create or replace table {database}.intermediate.int_sandbox_owners as
+select sandbox_id, external_user_id, load_id, make_timestamp(valid_from) as valid_from_utc,
+    make_timestamp(valid_to) as valid_to_utc
+from owners where valid_to is null or valid_from < valid_to;
 """
 
 
@@ -77,7 +95,8 @@ class CompiledModels:
         """Name and SQL of each model that is built from the seeds, the ledger or the parts."""
         given = {
             *("int_session_days", "int_user_days", "int_user_periods"),
-            *("stg_miosa__loads", "stg_miosa__usage_sessions", "int_sandbox_owners"),
+            *("stg_miosa__loads", "stg_miosa__usage_sessions", "stg_miosa__session_loads"),
+            *("int_sessions", "int_sandbox_owners"),
         }
         models = {name for name, node in self._models.items() if {"billing", "ledger"} & set(node["fqn"])}
         assert {parent for name in models for parent in self._parents(name)} >= given
@@ -138,9 +157,9 @@ class BillingWarehouse:
         self.models = models
         self.connection = models.empty_warehouse()
 
-    def build(self, prices: Prices, parts: Iterable[DayPart], folder: Path) -> None:
+    def build(self, prices: Prices, parts: Iterable[DayPart], folder: Path, record: Record) -> None:
         """Load a state and run every model. Raises `AssertionError` where the prices have faults."""
-        self._load(prices, parts, folder)
+        self._load(prices, parts, folder, record)
         for relation, sql in self.models.statements:
             self.connection.execute(f"create or replace table {relation} as {with_variables(sql, prices)}")
             if relation.endswith('"int_pricing_errors"'):
@@ -149,7 +168,7 @@ class BillingWarehouse:
 
     def faults(self, prices: Prices, parts: Iterable[DayPart], folder: Path) -> list[dict[str, Any]]:
         """Load a state, run the models up to the list of what is wrong with the prices, and give its rows."""
-        self._load(prices, parts, folder)
+        self._load(prices, parts, folder, Record())
         for relation, sql in self.models.statements:
             self.connection.execute(f"create or replace table {relation} as {with_variables(sql, prices)}")
             if relation.endswith('"int_pricing_errors"'):
@@ -159,8 +178,9 @@ class BillingWarehouse:
     def _faults(self) -> list[dict[str, Any]]:
         return self.rows("select * from intermediate.int_pricing_errors order by error_number")
 
-    def _load(self, prices: Prices, parts: Iterable[DayPart], folder: Path) -> None:
+    def _load(self, prices: Prices, parts: Iterable[DayPart], folder: Path, record: Record) -> None:
         execute = self.connection.execute
+        self._load_record(record)
         histories.write_seeds(prices, folder)
         load_seeds(self.connection, folder)
         execute(
@@ -174,8 +194,43 @@ class BillingWarehouse:
             execute("insert into parts select " + ", ".join("unnest(?)" for _ in cells), cells)
         execute(USAGE.format(database=self.models.database))
 
-    def close(self, period: str) -> None:
-        """Append the open lines and pieces of a period, as the closing does."""
+    def _load_record(self, record: Record) -> None:
+        """What is known of sessions and owners, each step as a load of its number."""
+        owners = {} if record.state is None else record.state.owners
+        tables: dict[str, tuple[str, list[tuple[Any, ...]]]] = {
+            "versions": (
+                "session_id varchar, load_id bigint",
+                [(session_id, step) for session_id, steps in record.versions.items() for step in steps],
+            ),
+            "sessions": (
+                "session_id varchar, external_user_id varchar, sandbox_id varchar, start bigint,"
+                " is_owned_by_sandbox boolean",
+                [
+                    (own.session_id, record.owner_of(own), own.sandbox, own.start, own.user is None)
+                    for own in record.sessions.values()
+                ],
+            ),
+            "owners": (
+                "sandbox_id varchar, external_user_id varchar, load_id bigint, valid_from bigint, valid_to bigint",
+                [
+                    (
+                        *(sandbox, owner, record.owners[sandbox][place], at if place else _ALWAYS),
+                        min((later for later, _ in changes[place + 1 :]), default=None),
+                    )
+                    for sandbox, changes in owners.items()
+                    for place, (at, owner) in enumerate(changes)
+                ],
+            ),
+        }
+        for name, (columns, rows) in tables.items():
+            self.connection.execute(f"create or replace temp table {name} ({columns})")
+            if rows:
+                cells = list(map(list, zip(*rows, strict=True)))
+                unnested = ", ".join("unnest(?)" for _ in cells)
+                self.connection.execute(f"insert into {name} select {unnested}", cells)
+
+    def close(self, period: str, step: int) -> None:
+        """Append the open lines and pieces of a period, as the closing does, when this step was the newest one."""
         execute = self.connection.execute
         now = "timestamp '2026-11-01 00:00:00'"
         execute(
@@ -191,7 +246,10 @@ class BillingWarehouse:
             "from marts.fct_invoice_line_usage where status = 'open' and invoice_period = ?",
             [period],
         )
-        execute(f"insert into ledger.closed_periods (billing_period, closed_at_utc) values (?, {now})", [period])
+        execute(
+            f"insert into ledger.closed_periods (billing_period, closed_at_utc, newest_load_id) values (?, {now}, ?)",
+            [period, step],
+        )
 
     def rows(self, sql: str) -> list[dict[str, Any]]:
         """Rows of a query, in the oracle's units."""

@@ -16,6 +16,7 @@ import pytest
 import billing_path
 import histories
 import pipeline
+from histories import Outcome
 from tenants import Span
 
 FIRST, SECOND, OPEN = MONTHS = ("2026-02", "2026-03", "2026-04")
@@ -43,10 +44,15 @@ def copy_of(warehouse: Path, folder: Path) -> Path:
     return Path(shutil.copy(warehouse, folder / warehouse.name))
 
 
-def _build(warehouse: Path) -> None:
+def outcomes() -> list[Outcome]:
+    """What the oracle says of each of its steps: the second one closes the second period."""
     schedule = replace(histories.make_schedule(5, 2, MONTHS, FIRST), closes=(True, True))
     several = [histories.make_history(5000 + number, schedule, number, changes=5) for number in range(12)]
-    for outcome, period in zip(histories.replay(histories.merge(several)), (FIRST, SECOND), strict=True):
+    return list(histories.replay(histories.merge(several)))
+
+
+def _build(warehouse: Path) -> None:
+    for outcome, period in zip(outcomes(), (FIRST, SECOND), strict=True):
         billing_path.land(outcome.step.state, warehouse, Span(MONTHS[0], MONTHS[-1]))
         seeds = warehouse.parent / "seeds"
         histories.write_seeds(outcome.step.state.prices, seeds)

@@ -629,16 +629,30 @@ class Customer(NamedTuple):
     reference: str
 
 
+class VendorPrice(NamedTuple):
+    """A row of `vendor_prices.csv`."""
+
+    valid_from: str
+    valid_to: str | None
+    price_per_credit: int
+    currency: str
+
+
 NANO_COLUMNS = {
+    "price_per_credit",
     *("monthly_fee", "included_credits", "minimum_charge", "tier_from_credits", "unit_price"),
     *oracle.QUOTAS.values(),
 }
 
 
 def write_seeds(
-    prices: Prices, folder: Path, plan_quotas: Sequence[PlanQuota] = (), overrides: Sequence[QuotaOverride] = ()
+    prices: Prices,
+    folder: Path,
+    plan_quotas: Sequence[PlanQuota] = (),
+    overrides: Sequence[QuotaOverride] = (),
+    vendor_prices: Sequence[VendorPrice] = (),
 ) -> None:
-    """The seeds as CSV files; those without rows have their header. Histories set no quotas."""
+    """The seeds as CSV files; those without rows have their header. Histories set no quotas and no vendor's prices."""
     folder.mkdir(parents=True, exist_ok=True)
     tables: tuple[tuple[str, type[NamedTuple], Sequence[NamedTuple]], ...] = (
         ("plans", Plan, prices.plans),
@@ -649,6 +663,7 @@ def write_seeds(
         ("plan_quotas", PlanQuota, plan_quotas),
         ("user_quota_overrides", QuotaOverride, overrides),
         ("customers", Customer, ()),
+        ("vendor_prices", VendorPrice, vendor_prices),
     )
     for name, kind, rows in tables:
         with (folder / f"{name}.csv").open("w", encoding="utf-8", newline="") as file:

@@ -1,0 +1,43 @@
+-- Purpose: what each user owes for each billing period, by currency: the sums of the lines, in all and by their type.
+-- Grain: one row per invoice (invoice_id), that is, per user, billing period and currency with a line (rule 31).
+
+with
+
+lines as (
+
+    select * from {{ ref("int_invoice_lines") }}
+
+)
+
+select
+    lines.invoice_id,
+    lines.external_user_id,
+    lines.invoice_period,
+    lines.currency,
+    lines.status,
+    lines.closed_at_utc,
+    count(*) as line_count,
+    -- A user who only gets an adjustment of an earlier period is no customer of this one.
+    bool_or(lines.line_type <> 'adjustment') as has_lines_of_its_period,
+    sum(lines.quantity_credits)::decimal(38, 9) as credits,
+    {{ within_money_range(
+        "sum(lines.amount_minor)", "any_value(lines.currency_exponent)",
+        "'the invoice of user ' || " ~ quoted_for_message("lines.external_user_id") ~ " || ' for ' || lines.invoice_period",
+    ) }} as amount_minor,
+    sum(lines.amount)::decimal(38, 3) as amount,
+    {%- for part, types in {
+        "fee": ["fee"], "usage": ["usage", "included"], "minimum": ["minimum"], "adjustment": ["adjustment"],
+    }.items() %}
+    coalesce(
+        sum(lines.amount) filter (where lines.line_type in ('{{ types | join("', '") }}')), 0
+    )::decimal(38, 3) as {{ part }}_amount,
+    {%- endfor %}
+    coalesce(sum(-lines.amount) filter (where lines.amount < 0), 0)::decimal(38, 3) as given_back_amount
+from lines
+group by
+    lines.invoice_id,
+    lines.external_user_id,
+    lines.invoice_period,
+    lines.currency,
+    lines.status,
+    lines.closed_at_utc
