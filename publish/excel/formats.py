@@ -43,6 +43,8 @@ class Formats:
             return self.indented
         if kind == "date":
             return self._number("yyyy-mm-dd", "left")
+        if kind == "month":
+            return self._number("yyyy-mm", "left")
         if kind == "time":
             return self._number("yyyy-mm-dd hh:mm", "left")
         return self._number(_NUMBERS[kind]) if kind in _NUMBERS else None

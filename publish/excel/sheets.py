@@ -32,6 +32,7 @@ _WIDTHS = {
     "count": 11,
     "seconds": 11,
     "date": 12,
+    "month": 14,
     "time": 17,
     "flag": 10,
     "ratio": 11,

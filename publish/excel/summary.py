@@ -23,6 +23,8 @@ _CREDIT_DECIMALS = 6
 """Decimals to which sums of credits are rounded: a sum of doubles is not exact beyond them."""
 
 _LONGEST_CODE = 30
+_TEXTS = ("Currency", "Quota", "Sheet", "Reasons", "Check")
+"""Labels of columns of texts."""
 
 
 class Summary:
@@ -54,6 +56,7 @@ class Summary:
         amounts = self._figures.read("amounts_by_currency").records
         self._currencies(amounts)
         self._line_types([record["currency"] for record in amounts if record["invoice_count"]])
+        self._adjustments()
         self._usage()
         self._quotas()
         self._checks()
@@ -143,6 +146,22 @@ class Summary:
             self._row += 1
         self._note(currencies, "No invoice in this month.")
 
+    def _adjustments(self) -> None:
+        """Adjustments of earlier months, by currency and reason."""
+        self._heading("Adjustments of earlier months", ("Currency", "Reasons", "Adjustments", "Amount"))
+        figure = self._figures.read("adjustments_by_reason").records
+        sheets = self._sheets["Adjustments"]
+        for record in figure:
+            currency = record["currency"]
+            self._text(0, currency)
+            self._text(1, words(record["adjustment_reasons"]))
+            criteria = [("Currency", cell(self._row, 0)), ("Reasons", cell(self._row, 1))]
+            self._formula(2, _count(sheets, criteria), record["line_count"], "count")
+            total = f"ROUND({_sum(sheets, 'Amount', criteria)},{self._formats.decimals(currency)})"
+            self._formula(3, total, record["amount"], "amount", currency)
+            self._row += 1
+        self._note(figure, "No earlier month is adjusted.")
+
     def _usage(self) -> None:
         """Sessions and credits of the month, whoever is billed for them."""
         state = self._figures.read("period").records[0]
@@ -218,7 +237,7 @@ class Summary:
         self._row += 1
         self._sheet.write_string(self._row, 0, title, self._formats.heading)
         for place, label in enumerate(labels):
-            is_text = place == 0 or label == "Check"
+            is_text = not label or label in _TEXTS
             header = self._formats.header if is_text else self._formats.number_header
             self._sheet.write_string(self._row + 1, place, label, header)
         self._row += 2

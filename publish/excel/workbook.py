@@ -21,6 +21,12 @@ _BLUE, _LIGHT_BLUE, _YELLOW, _GREEN, _GREY = "#1F4E79", "#2E75B6", "#BF8F00", "#
 SHEETS = {
     "Invoices": ("invoices", _BLUE, "One row per invoice: user, month and currency."),
     "Lines": ("lines", _BLUE, "One row per invoice line. The lines of an invoice sum to it."),
+    "Adjustments": ("adjustments", _BLUE, "One row per adjustment of an earlier month, with its reasons."),
+    "Changed usage": (
+        "adjustment_changes",
+        _BLUE,
+        "What is behind each adjustment: sessions by day, plans and prices.",
+    ),
     "Usage by project": ("usage_by_project", _LIGHT_BLUE, "One row per project, workspace and user: what was used."),
     "Billed by project": (
         "billed_by_project",
@@ -34,6 +40,7 @@ SHEETS = {
         "One row per check: does each step agree with the last?",
     ),
     "Differences": ("differences", _GREEN, "Every comparison that does not agree; without a user, all users together."),
+    "Bridge": ("bridge", _GREEN, "From what is invoiced to users to what the vendor counts, step by step."),
     "Not billed": ("unbilled_usage", _GREY, "Usage that is on no invoice, with the reason and the vendor's price."),
 }
 """The sheets that are tables: their figure, the colour of their tab, and what they hold."""

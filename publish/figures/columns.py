@@ -19,12 +19,13 @@ Kind = Literal[
     "value",  # a limit, or what is counted against it
     "seconds",
     "date",
+    "month",  # its first day
     "time",
     "flag",
 ]
 
 
-TEXT_KINDS: tuple[Kind, ...] = ("id", "code", "currency", "date", "time", "flag")
+TEXT_KINDS: tuple[Kind, ...] = ("id", "code", "currency", "date", "month", "time", "flag")
 """Kinds that are no numbers: they stand on the left."""
 
 
@@ -46,13 +47,25 @@ COLUMNS: dict[str, Column] = {
     "line_id": Column("Line", "id"),
     "plan_id": Column("Plan", "id"),
     "description": Column("Description", "id"),
-    "invoice_period_start_date": Column("Invoice month", "date"),
-    "service_period_start_date": Column("Service month", "date"),
+    "invoice_period_start_date": Column("Invoice month", "month"),
+    "service_period_start_date": Column("Service month", "month"),
     "price_valid_from": Column("Price valid from", "date"),
     "day_of_month": Column("Day", "count"),
     "status": Column("Status", "code"),
     "closed_at_utc": Column("Closed (UTC)", "time"),
     "is_credit": Column("Credit note", "flag"),
+    "adjustment_reasons": Column("Reasons", "code"),
+    "price_changes": Column("Changed prices", "id"),
+    "change_reason": Column("Reason", "code"),
+    "change_read_at_utc": Column("Known since (UTC)", "time"),
+    "session_id": Column("Session", "id"),
+    "usage_date": Column("Day", "date"),
+    "billed_credits": Column("Billed before", "credits"),
+    "known_credits": Column("Known now", "credits"),
+    "step_number": Column("#", "count"),
+    "step": Column("Step", "code"),
+    "is_total": Column("Total", "flag"),
+    "note": Column("Note", "id"),
     "line_type": Column("Line type", "code"),
     "remark": Column("Remark", "code"),
     "invoice_count": Column("Invoices", "count"),
@@ -124,6 +137,11 @@ WORDS = {
     "ok": "OK",
     "warning": "near",
     "unattributed": "belongs to nobody",
+    "invoiced_users": "invoiced to users",
+    "before_first_period": "before the first invoiced month",
+    "crossing_sessions": "sessions across the month's end",
+    "rejected": "rejected rows",
+    "vendor": "the vendor's figure",
 }
 """Our own words where the word itself, without its underscores, is not plain enough."""
 

@@ -67,6 +67,7 @@ class Blocks:
             self.invoices(),
             self.quotas(),
             self.reconciliation(),
+            self.bridge(),
             self.unbilled(),
         ]
         return blocks if self.state["has_ended"] else [*blocks, self.accrued()]
@@ -223,7 +224,30 @@ class Blocks:
 
     def adjustments(self) -> Block:
         """Corrections of closed months, with their reasons."""
-        return Block("adjustments", "Adjustments")
+        reasons = self._figures.read("adjustments_by_reason")
+        if not reasons.rows:
+            return Block("adjustments", "Adjustments", ["No earlier month is adjusted."])
+        count = sum(record["line_count"] for record in reasons.records)
+        figure = self._figures.read("largest_adjustments", TOP)
+        columns = ["external_user_id", "service_period_start_date", "adjustment_reasons", "credits", "amount"]
+        if any(record["price_changes"] for record in figure.records):
+            columns.insert(3, "price_changes")
+        tables = [
+            *self._tables(
+                reasons,
+                ("adjustment_reasons", "line_count", "credits", "amount"),
+                "Adjustments by reason",
+            ),
+            *self._tables(
+                figure,
+                tuple(columns),
+                "The largest adjustments",
+                rest=lambda record: counted(record["line_count"], "other adjustment"),
+            ),
+        ]
+        known = "was known at the close" if self.state["is_closed"] else "is known today"
+        sentence = f"{counted(count, 'adjustment')} of earlier months, by what {known} of sessions, plans and prices."
+        return Block("adjustments", "Adjustments", [sentence], [], tables)
 
     def invoices(self) -> Block:
         """The largest invoices."""
@@ -316,6 +340,22 @@ class Blocks:
             no_id="all users",
         )
         return Block("reconciliation", "Does it add up?", sentences, [], tables)
+
+    def bridge(self) -> Block:
+        """From what is invoiced to users to what the vendor counts."""
+        figure = self._figures.read("bridge")
+        title = "Bridge to the vendor's bill"
+        if not figure.rows:
+            text = "There is no bridge while the month is not complete, or without a figure of the vendor's."
+            return Block("bridge", title, [text])
+        steps = [record for record in figure.records if record["credits"]]
+        sentence = "From what is invoiced to users to what the vendor counts, in credits."
+        drawn = []
+        if len(steps) > charts.LEAST_STEPS:
+            alternative = "; ".join(f"{words(step['step'])} {credits_text(step['credits'])}" for step in steps)
+            drawn.append(Chart(charts.bridge(figure), f"{sentence} {alternative}."))
+        tables = self._tables(figure, ("step", "credits", "note"), "From our invoices to the vendor's figure")
+        return Block("bridge", title, [sentence], drawn, tables)
 
     def unbilled(self) -> Block:
         """Usage that nobody is billed for, and rows that could not be used."""

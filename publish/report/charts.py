@@ -26,6 +26,9 @@ OUTSTANDING = 4
 _MOST_OUTSTANDING = 3
 _NUMBER_AXIS = {"title": None, "format": "~s", "tickCount": 5, "ticks": False, "domain": False}
 _SPARK_SCALE = {"paddingInner": 0.3, "paddingOuter": 0}
+_ROOM = {WIDE: 1.15, NARROW: 1.5}
+"""How much longer than its longest bar a chart is, for the figure at the end of that bar."""
+
 _NAME = {WIDE: 30, NARROW: 14}
 _FONT = "system-ui, sans-serif"
 _CONFIG: dict[str, Any] = {
@@ -193,7 +196,7 @@ def projects(figure: Figure) -> tuple[Markup, Markup]:
                     "type": "quantitative",
                     "axis": None,
                     # Room for the figures at the ends of the bars.
-                    "scale": {"domain": [0, largest * (1.15 if width == WIDE else 1.5) or 1], "nice": False},
+                    "scale": {"domain": [0, largest * _ROOM[width] or 1], "nice": False},
                 },
             },
             "layer": [
@@ -264,6 +267,78 @@ def quota_states(figure: Figure) -> tuple[Markup, Markup]:
                         }
                     },
                 }
+            ],
+        }
+
+    return both(spec)
+
+
+LEAST_STEPS = 2
+"""Steps of a bridge that need no chart: ours and theirs."""
+
+
+def bridge(figure: Figure) -> tuple[Markup, Markup]:
+    """The steps from our credits to the vendor's: each bar begins where the one before ended, the last one at zero."""
+    steps, reached = [], Decimal(0)
+    for record in figure.records:
+        begin = Decimal(0) if record["is_total"] else reached
+        reached = record["credits"] if record["is_total"] else reached + record["credits"]
+        if record["credits"]:
+            steps.append((record, begin, reached))
+
+    def spec(width: int) -> dict[str, Any]:
+        values = [
+            {
+                "step": words(record["step"])[: _NAME[width] + 4],
+                "from": float(begin),
+                "to": float(end),
+                "end": float(max(begin, end)),
+                "text": credits_text(record["credits"]),
+                "side": record["is_total"] or record["step_number"] == 1,
+            }
+            for record, begin, end in steps
+        ]
+        largest = max(value["end"] for value in values)
+        return {
+            "width": width,
+            "height": {"step": 26},
+            "autosize": {"type": "fit-x", "contains": "padding"},
+            "data": {"values": values},
+            "encoding": {
+                "y": {
+                    "field": "step",
+                    "type": "ordinal",
+                    "sort": None,
+                    "axis": {
+                        "title": None,
+                        "ticks": False,
+                        "domain": False,
+                        "labelLimit": 0,
+                        "minExtent": 12 + 8 * max(len(str(value["step"])) for value in values),
+                    },
+                },
+            },
+            "layer": [
+                {
+                    "mark": {"type": "bar", "height": {"band": 0.7}},
+                    "encoding": {
+                        "x": {
+                            "field": "from",
+                            "type": "quantitative",
+                            "axis": None,
+                            "scale": {"domainMax": largest * _ROOM[width] or 1, "nice": False},
+                        },
+                        "x2": {"field": "to"},
+                        "color": {
+                            "condition": {"test": "datum.side", "value": "var(--accent)"},
+                            "value": "var(--before-line)",
+                        },
+                    },
+                },
+                {
+                    "mark": {"type": "text", "align": "left", "dx": 5, "fontSize": 12, "color": "var(--ink)"},
+                    "encoding": {"text": {"field": "text"}, "x": {"field": "end", "type": "quantitative"}},
+                },
             ],
         }
 

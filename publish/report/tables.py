@@ -23,6 +23,9 @@ from publish.figures.texts import (
 LONGEST_ID = 64
 """Characters of an id or a name on the page. The workbook has all of it."""
 
+LONGEST_TEXT = 240
+"""Characters of other texts from outside."""
+
 _TONES = {
     "ok": "good",
     "warning": "warn",
@@ -103,9 +106,10 @@ def cell(name: str, record: Mapping[str, Any], exponents: Mapping[str, int], *, 
     if name == "external_user_id" and value is not None:
         return user_cell(str(value), record.get("display_name"))
     if value is None:
-        return Cell(no_id if kind == "id" else "", "none" if kind == "id" else "empty")
+        is_id = kind == "id" and name.endswith("_id")
+        return Cell(no_id if is_id else "", "none" if is_id else "empty")
     if kind == "id":
-        return Cell(visible(str(value), LONGEST_ID), "id")
+        return Cell(visible(str(value), LONGEST_ID if name.endswith("_id") else LONGEST_TEXT), "id")
     if kind == "code":
         return Cell(words(str(value)), "code", tone=_TONES.get(str(value), "") if name.endswith("status") else "")
     currency = record.get("currency") or record.get("vendor_currency") or ""
@@ -134,6 +138,8 @@ def _number_cell(kind: Kind, value: Any, exponent: int) -> tuple[str, str, str |
         return hours_text(value), "number", None
     if kind == "count":
         return f"{value:,}", "number", str(value)
+    if kind == "month":
+        return f"{value:%Y-%m}", "text", None
     if kind == "time":
         return time_text(value), "text", None
     return str(value), "text", None
