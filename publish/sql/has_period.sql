@@ -1,4 +1,4 @@
 -- Whether the marts have a billing period. One row.
 select count(*) > 0
 from marts.dim_billing_periods
-where billing_period = ?
+where billing_period = $1

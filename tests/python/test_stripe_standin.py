@@ -1,4 +1,4 @@
-"""The stand-in for Stripe, as Stripe's own library sees it: pages, keys, searches that lag, what is refused, what fails."""
+"""The stand-in for Stripe, as Stripe's own library sees it: pages, keys, searches that lag, refusals, failures."""
 
 from __future__ import annotations
 

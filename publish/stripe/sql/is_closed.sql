@@ -1,4 +1,4 @@
 -- Whether a billing period is closed. One row; none if there is no such period.
 select is_closed
 from marts.dim_billing_periods
-where billing_period = ?
+where billing_period = $1

@@ -4,7 +4,7 @@ select
     reconciliation.stripe_id
 from marts.rpt_stripe_reconciliation as reconciliation
 where
-    reconciliation.invoice_period = ?
+    reconciliation.invoice_period = $1
     and reconciliation.stripe_id is not null
     and reconciliation.expected_amount >= 0
     and reconciliation.status <> 'missing'
