@@ -6,8 +6,9 @@ SPARK_VENV := .venv-spark
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
-# The makefile never needs the key of the real API; what it starts gets one of its own.
+# The makefile never needs the keys of real APIs; what it starts gets one of its own.
 unexport MIOSA_API_KEY
+unexport STRIPE_API_KEY
 
 .PHONY: help setup setup-dev demo test test-spark test-full lint audit bench-build bench-extract bench-forecast bench-pace bench-quotas backup-ledger restore-ledger docs lock clean
 

@@ -2368,7 +2368,7 @@ FAULTS = (
         "a closed invoice is called open",
         "fct_invoices",
         "update {table} set status = 'open' where status = 'closed'",
-        *(INVOICES,),
+        *(INVOICES, STRIPE_LINES),
     ),
     fault(
         "an invoice is lost",

@@ -6,6 +6,7 @@ import csv
 import re
 import shutil
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,11 @@ import charges
 import delivered as delivery
 import pipeline
 from charges import PERIOD, Month, Run, customers_at, query, run, standing, standing_at
+from core.settings import read_settings_as
+from publish.stripe.commands import link_to
+from publish.stripe.documents import Document
+from publish.stripe.notes import Reading
+from publish.stripe.settings import StripeSettings
 from simulator.stripe.account import Account
 from simulator.stripe.app import TEST_KEY, Failure, Stripe, serve_stripe
 
@@ -105,9 +111,25 @@ def test_what_is_shown_before_and_after(small: World) -> None:
         "USD": ["2", "2", "470.49", "0", "0", "1", "0", "2"],
     }
     assert "1 credits wait for --finalize" in sent.out
-    assert re.search(r"https://dashboard\.stripe\.com/test/invoices/in_\d+", sent.out)
+    assert re.search(r"^  ada  draft  in_\d+$", sent.out, re.MULTILINE)
     assert sent.err.count("\n") == 1
     assert "has no customer at Stripe: name one in stripe_customers.csv" in sent.err
+
+
+@pytest.mark.parametrize(
+    ("key", "is_credit", "link"),
+    [
+        ("sk_test_x", False, "https://dashboard.stripe.com/test/invoices/in_1"),
+        ("rk_live_x", False, "https://dashboard.stripe.com/invoices/in_1"),
+        ("sk_live_x", True, "https://dashboard.stripe.com/customers/cus_1"),
+    ],
+)
+def test_a_link_leads_to_the_dashboard(monkeypatch: pytest.MonkeyPatch, key: str, is_credit: bool, link: str) -> None:
+    monkeypatch.setenv("STRIPE_API_KEY", key)
+    monkeypatch.delenv("STRIPE_API_BASE", raising=False)
+    settings = read_settings_as(StripeSettings, period=PERIOD)
+    document = Document("i", "ada", "EUR", 2, "cus_1", "ok", datetime(2026, 4, 2), is_credit, [])
+    assert link_to(document, Reading("open", "in_1", "cus_1"), settings) == link
 
 
 # --- Usage and configuration ----------------------------------------------------------------------------------------

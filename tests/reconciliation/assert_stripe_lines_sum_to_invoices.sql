@@ -21,7 +21,9 @@ sums as (
     select
         lines.invoice_id,
         sum(lines.amount_minor) as amount_minor,
-        sum(lines.stripe_amount * case lines.stripe_exponent when 0 then 1000 when 1 then 100 when 2 then 10 else 1 end)::bigint as thousandths,
+        sum(
+            lines.stripe_amount * case lines.stripe_exponent when 0 then 1000 when 1 then 100 when 2 then 10 else 1 end
+        )::bigint as thousandths,
         max(case when lines.currency = 'MGA' then 1000 when lines.stripe_exponent = 3 then 10 else 1 end)::bigint as unit
     from lines
     group by lines.invoice_id
@@ -42,10 +44,10 @@ compared as (
 
 )
 
-select *
+select compared.*
 from compared
 where
     compared.lines_amount_minor is distinct from compared.amount_minor
     or compared.thousandths is distinct from
-    sign(compared.invoice_thousandths)
+    case when compared.invoice_thousandths < 0 then -1 else 1 end
     * {{ whole_quotient("(abs(compared.invoice_thousandths) * 2 + compared.unit)", "(2 * compared.unit)") }} * compared.unit

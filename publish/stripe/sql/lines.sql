@@ -1,4 +1,5 @@
 -- The lines that the invoices of a period have to have at Stripe, in the order of users, invoices and lines. Grain: one row per line.
+-- $1: billing period.
 select
     lines.invoice_id,
     lines.external_user_id,

@@ -1,4 +1,5 @@
 -- The invoices of a period that were made at Stripe. Grain: one row per invoice.
+-- $1: billing period.
 select
     reconciliation.invoice_id,
     reconciliation.stripe_id

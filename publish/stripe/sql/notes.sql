@@ -1,4 +1,5 @@
 -- What was noted about the invoices of a period. Grain: one row per note.
+-- $1: billing period.
 select
     notes.invoice_id,
     notes.step,
