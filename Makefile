@@ -8,8 +8,9 @@ FOCUS_VENV := .venv-focus
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
-# The makefile never needs the key of the real API; what it starts gets one of its own.
+# The makefile never needs the keys of real APIs; what it starts gets one of its own.
 unexport MIOSA_API_KEY
+unexport STRIPE_API_KEY
 
 .PHONY: help setup setup-dev demo monthly test test-spark test-metrics test-focus test-full lint audit bench-build bench-extract bench-forecast bench-invoices bench-pace bench-quotas backup-ledger restore-ledger docs lock clean
 

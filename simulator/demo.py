@@ -4,6 +4,7 @@ Of the last three whole months two are closed; then the vendor corrects a sessio
 the invoices is shown. In the month that runs, a user close to his limits upgrades, the quota is set at the API, and his
 alerts are gone. That month is the real one because a limit counts from when it was first seen: a month that has ended
 keeps the one it had.
+At the end, the second closed month is charged at a stand-in for Stripe, and read back.
 Leaves `demo.duckdb` in the repository's root, beside a warehouse of the user's own, which it never touches.
 """
 
@@ -28,6 +29,7 @@ from rich.table import Table
 from simulator.app import Options
 from simulator.generate import generate_tenant
 from simulator.server import serve
+from simulator.stripe.app import TEST_KEY, serve_stripe
 from simulator.tenant import Tenant
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -231,6 +233,20 @@ from marts.rpt_platform_runway
 order by expires_at_utc
 """
 
+CHARGED = """
+select
+    external_user_id,
+    currency,
+    expected_amount,
+    actual_amount,
+    stripe_id,
+    stripe_status,
+    status
+from marts.rpt_stripe_reconciliation
+where invoice_period = ?
+order by external_user_id, currency
+"""
+
 REJECTED = """
 select source, reason, count(*), any_value(row_id)
 from marts.rpt_rejected_rows
@@ -297,6 +313,26 @@ def main() -> int:
     _show_alerts(console, f"The alerts of {UPGRADED_USER} after that: none")
     with duckdb.connect(WAREHOUSE, read_only=True) as connection:
         _show(console, connection)
+    charge = [sys.executable, "-m", "publish", "stripe", "--period", CLOSED[-1]]
+    with serve_stripe() as stripe:
+        environment |= {"STRIPE_API_KEY": TEST_KEY, "STRIPE_API_BASE": stripe.base}
+        for title, command, expected in [
+            (f"What would be charged for {CLOSED[-1]} (publish stripe)", charge, 3),
+            (
+                "Charge it at a stand-in for Stripe (publish stripe --send --finalize)",
+                [*charge, "--send", "--finalize", "--create-customers"],
+                0,
+            ),
+        ]:
+            if status := run(title, command, expected):
+                return status
+    with duckdb.connect(WAREHOUSE, read_only=True) as connection:
+        _table(
+            console,
+            f"The invoices of {CLOSED[-1]} at Stripe, read back (amounts in minor units)",
+            ["user", "currency", "ours", "Stripe's", "id", "it is", "status"],
+            connection.execute(CHARGED, [CLOSED[-1]]).fetchall(),
+        )
     console.print(f"\nDone in {time.monotonic() - started:.0f} s. Where to go next:\n", style="bold")
     for suggestion, what in [
         (f"export WAREHOUSE_PATH=demo.duckdb SEEDS_PATH={SEEDS}", "what dbt works on from here"),

@@ -26,8 +26,8 @@ from core.settings import read_settings_as
 from core.sql_files import sql_files
 from publish.builds import allow_unproven_option
 from publish.stripe.documents import Document, plain, read_documents
-from publish.stripe.notes import Notes
-from publish.stripe.settings import StripeSettings
+from publish.stripe.notes import Notes, Reading
+from publish.stripe.settings import DEFAULT_BASE, StripeSettings
 from publish.warehouse import open_marts
 
 if TYPE_CHECKING:
@@ -212,13 +212,22 @@ def _outcome(settings: StripeSettings, charged: Charged) -> str:
         lines.append(f"{len(charged.waiting):,} credits wait for --finalize.")
     if any(document.is_below_minimum for document, _ in charged.done):
         lines.append("Stripe carries invoices below its minimum over to the customer's next one.")
-    site = "https://dashboard.stripe.com" + ("" if settings.is_live else "/test")
     for document, reading in charged.done[:_SHOWN_LINKS]:
-        place = f"customers/{reading.customer}" if document.is_credit else f"invoices/{reading.stripe_id}"
-        lines.append(f"  {quoted_id(document.external_user_id)}  {reading.status}  {site}/{place}")
+        lines.append(
+            f"  {quoted_id(document.external_user_id)}  {reading.status}  {link_to(document, reading, settings)}"
+        )
     if len(charged.done) > _SHOWN_LINKS:
         lines.append(f"  and {len(charged.done) - _SHOWN_LINKS:,} more: marts.rpt_stripe_reconciliation lists them all")
     return "\n".join(lines)
+
+
+def link_to(document: Document, reading: Reading, settings: StripeSettings) -> str:
+    """Where a document is in Stripe's dashboard; only its id if this is not Stripe itself."""
+    if settings.stripe_base != DEFAULT_BASE:
+        return str(reading.stripe_id)
+    site = "https://dashboard.stripe.com" + ("" if settings.is_live else "/test")
+    # The dashboard shows a customer's balance, but no page for one transaction of it.
+    return f"{site}/customers/{reading.customer}" if document.is_credit else f"{site}/invoices/{reading.stripe_id}"
 
 
 def _say_undone(document: Document, why: str, settings: StripeSettings) -> None:

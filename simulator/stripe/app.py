@@ -161,6 +161,8 @@ class Stripe:
         except BrokenError:
             # uvicorn's own connection: ASGI has no word for a connection that breaks.
             receive.__self__.transport.abort()  # type: ignore[attr-defined]
+            while (await receive())["type"] != "http.disconnect":
+                pass
             return
         if status == 500:
             headers = {**headers, "Stripe-Should-Retry": "false"}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import re
 import shutil
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,13 @@ import pytest
 
 import charges
 import delivered as delivery
+import pipeline
 from charges import PERIOD, Month, Run, customers_at, query, run, standing, standing_at
+from core.settings import read_settings_as
+from publish.stripe.commands import link_to
+from publish.stripe.documents import Document
+from publish.stripe.notes import Reading
+from publish.stripe.settings import StripeSettings
 from simulator.stripe.account import Account
 from simulator.stripe.app import TEST_KEY, Failure, Stripe, serve_stripe
 
@@ -103,9 +111,25 @@ def test_what_is_shown_before_and_after(small: World) -> None:
         "USD": ["2", "2", "470.49", "0", "0", "1", "0", "2"],
     }
     assert "1 credits wait for --finalize" in sent.out
-    assert re.search(r"https://dashboard\.stripe\.com/test/invoices/in_\d+", sent.out)
+    assert re.search(r"^  ada  draft  in_\d+$", sent.out, re.MULTILINE)
     assert sent.err.count("\n") == 1
     assert "has no customer at Stripe: name one in stripe_customers.csv" in sent.err
+
+
+@pytest.mark.parametrize(
+    ("key", "is_credit", "link"),
+    [
+        ("sk_test_x", False, "https://dashboard.stripe.com/test/invoices/in_1"),
+        ("rk_live_x", False, "https://dashboard.stripe.com/invoices/in_1"),
+        ("sk_live_x", True, "https://dashboard.stripe.com/customers/cus_1"),
+    ],
+)
+def test_a_link_leads_to_the_dashboard(monkeypatch: pytest.MonkeyPatch, key: str, is_credit: bool, link: str) -> None:
+    monkeypatch.setenv("STRIPE_API_KEY", key)
+    monkeypatch.delenv("STRIPE_API_BASE", raising=False)
+    settings = read_settings_as(StripeSettings, period=PERIOD)
+    document = Document("i", "ada", "EUR", 2, "cus_1", "ok", datetime(2026, 4, 2), is_credit, [])
+    assert link_to(document, Reading("open", "in_1", "cus_1"), settings) == link
 
 
 # --- Usage and configuration ----------------------------------------------------------------------------------------
@@ -440,3 +464,48 @@ def test_payments_refunds_and_disputes_take_and_restore_exactly_their_amounts(sm
     assert receivables()["ada"] == (1200, 1200, 500, 0, 500)
     assert "0 new rows" in small.run("--sync").out
     assert query(small.warehouse, "select count(*) from raw.stripe_events where object = 'dispute'") == [(3,)]
+
+
+# --- Through dbt ----------------------------------------------------------------------------------------------------
+
+
+def test_a_closed_month_is_charged_and_its_record_survives_a_full_refresh_and_a_restore(
+    stripe: Stripe, delivered: Path, tmp_path: Path
+) -> None:
+    """The ledger as dbt closed it, the seed through staging, a whole build, a backup and a restore."""
+    warehouse = delivery.copy_of(delivered, tmp_path / "whole")
+    charged = run(stripe, warehouse, *ALL)
+    assert charged.status == 0, charged.err
+    notes = "select * from ledger.stripe_documents order by all"
+    noted = query(warehouse, notes)
+    seeds = shutil.copytree(delivered.parent / "seeds", tmp_path / "seeds")
+    with (seeds / "stripe_customers.csv").open("a", encoding="utf-8", newline="") as file:
+        rows = csv.writer(file, lineterminator="\n")
+        for customer in stripe.account.customers.values():
+            rows.writerow((customer["metadata"]["miosa_external_user_id"], customer["id"]))
+    variables = {"default_plan_id": "standard", "first_billing_period": delivery.FIRST}
+    built = pipeline.build(warehouse, "--full-refresh", variables=variables, seeds=seeds)
+    assert "assert_stripe_agrees" not in built.stdout.partition("Completed")[2]
+    assert query(warehouse, notes) == noted
+    without = "select count(*) from marts.fct_stripe_lines where stripe_customer_id is null"
+    assert query(warehouse, f"{without} and invoice_period = '{PERIOD}'") == [(0,)]
+    writes = len(stripe.writes)
+    assert run(stripe, warehouse).status == 0
+    assert run(stripe, warehouse, *ALL).status == 0
+    assert len(stripe.writes) == writes
+    assert query(
+        warehouse,
+        "select status, count(*) = (select count(*) from marts.fct_invoices where status = 'closed'"
+        f" and invoice_period = '{PERIOD}') from marts.rpt_stripe_reconciliation"
+        f" where invoice_period = '{PERIOD}' group by status",
+    ) == [("ok", True)]
+
+    folder = tmp_path / "backup"
+    folder.mkdir()
+    environment = {"LEDGER_FOLDER": str(folder)}
+    assert pipeline.dbt(warehouse, "run-operation", "backup_ledger", environment=environment).returncode == 0
+    tables = ("closed_periods", "closed_invoice_lines", "closed_line_usage", "stripe_documents")
+    charges.change(warehouse, *(f"delete from ledger.{table}" for table in tables))
+    restored = pipeline.dbt(warehouse, "run-operation", "restore_ledger", environment=environment)
+    assert restored.returncode == 0, restored.stdout
+    assert query(warehouse, notes) == noted

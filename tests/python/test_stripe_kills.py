@@ -18,7 +18,7 @@ from simulator.stripe.app import Asked, Failure, Stripe, serve_stripe
 
 ALL = ("--send", "--finalize", "--create-customers")
 MOMENTS: tuple[Failure, ...] = ("kill before", "kill during", "kill after")
-SAMPLE = 9
+SAMPLE = 7
 
 
 def requests_of(month: Month, built: Path, folder: Path) -> list[Asked]:

@@ -24,7 +24,7 @@ customers as (
 counted as (
 
     select
-        *,
+        invoice_lines.*,
         count(*) over (partition by invoice_lines.invoice_id) > {{ most_lines }} as is_grouped,
         sum(invoice_lines.amount_minor) over (partition by invoice_lines.invoice_id) as invoice_amount_minor
     from invoice_lines
@@ -71,7 +71,7 @@ lines as (
 numbered as (
 
     select
-        *,
+        lines.*,
         row_number() over (
             partition by lines.invoice_id
             order by
@@ -85,7 +85,7 @@ numbered as (
 summed as (
 
     select
-        *,
+        numbered.*,
         sum(numbered.amount_minor) over (
             partition by numbered.invoice_id order by numbered.line_number rows between unbounded preceding and current row
         ) as amount_until
@@ -96,7 +96,7 @@ summed as (
 in_stripe_units as (
 
     select
-        *,
+        summed.*,
         {{ stripe_amount("summed.amount_until", "summed.currency", "summed.currency_exponent") }}
         - {{ stripe_amount("(summed.amount_until - summed.amount_minor)", "summed.currency", "summed.currency_exponent") }} as stripe_amount
     from summed

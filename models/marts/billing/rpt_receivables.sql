@@ -87,6 +87,7 @@ balances as (
 select
     balances.invoice_id,
     owners.invoice_period,
+    {{ period_start_date("owners.invoice_period") }} as invoice_period_start_date,
     owners.external_user_id,
     balances.currency,
     balances.stripe_id,

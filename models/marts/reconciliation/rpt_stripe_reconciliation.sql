@@ -54,6 +54,7 @@ made as (
 select
     invoices.invoice_id,
     invoices.invoice_period,
+    invoices.invoice_period_start_date,
     invoices.external_user_id,
     invoices.currency,
     coalesce(expected.stripe_amount, 0) as expected_amount,

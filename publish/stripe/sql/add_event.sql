@@ -2,7 +2,7 @@
 -- At most one row. $1 to $11: from invoice_id to payload; $12: time.
 insert into raw.stripe_events
 select
-    (select coalesce(max(read_number), 0) + 1 from raw.stripe_events) as read_number,
+    (select coalesce(max(rows_before.read_number), 0) + 1 from raw.stripe_events as rows_before) as read_number,
     seen.*
 from (
     select

@@ -2,7 +2,7 @@
 -- $1 to $9: from invoice_id to difference; $10: payload; $11: time.
 insert into raw.stripe_documents
 select
-    (select coalesce(max(read_number), 0) + 1 from raw.stripe_documents) as read_number,
+    (select coalesce(max(rows_before.read_number), 0) + 1 from raw.stripe_documents as rows_before) as read_number,
     seen.*,
     $10::varchar as payload,
     $11::timestamp as seen_at_utc
@@ -24,7 +24,11 @@ where
         from raw.stripe_documents as before
         where
             before.invoice_id = seen.invoice_id
-            and before.read_number = (select max(read_number) from raw.stripe_documents where invoice_id = $1)
+            and before.read_number = (
+                select max(newest.read_number)
+                from raw.stripe_documents as newest
+                where newest.invoice_id = $1
+            )
             and before.stripe_id is not distinct from seen.stripe_id
             and before.stripe_customer_id is not distinct from seen.stripe_customer_id
             and before.currency is not distinct from seen.currency

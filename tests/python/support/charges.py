@@ -167,7 +167,9 @@ def warehouse_of(month: Month, built: Path, folder: Path, customer_ids: Mapping[
 
 REFRESH = (
     "delete from marts.fct_stripe_lines",
-    "insert into marts.fct_stripe_lines by name select * from intermediate.int_stripe_lines",
+    "insert into marts.fct_stripe_lines by name select *, strptime(invoice_period, '%Y-%m')::date as"
+    " invoice_period_start_date, strptime(service_period, '%Y-%m')::date as service_period_start_date"
+    " from intermediate.int_stripe_lines",
 )
 """Make the mart from its view again, as a build does."""
 
