@@ -1,6 +1,6 @@
 -- What makes the copy of each mart, from the contract as the warehouse's own catalog has it: names, types, NOT NULL and comments, so
 -- that neither dbt nor its manifest is needed. A view has no constraints in the catalog; there the column's description says
--- "Never null". The vendor's rows as they came are left null, as with the variable show_payloads: false.
+-- "Never null". The vendor's rows as they came are left null, as with the variable show_payloads: false; so are customers' addresses.
 -- Variable: unproven, why the marts are not proven, or null.
 -- Grain: one row per mart.
 with
@@ -30,7 +30,10 @@ columns as (
         data_type,
         -- What only says so must hold, too, where the marts are proven.
         not is_nullable or (getvariable('unproven') is null and regexp_matches(comment, '\b[Nn]ever null([.,;:]|$)')) as is_never_null,
-        column_name in ('payload', 'answer') as is_payload,
+        (
+            column_name in ('payload', 'answer')
+            or (table_name = 'dim_customers' and column_name not in ('external_user_id', 'customer_name'))
+        ) as is_left_out,
         comment
     from duckdb_columns()
     where database_name = 'warehouse' and schema_name = 'marts'
@@ -43,9 +46,9 @@ described as (
         mart,
         column_index,
         name,
-        name || ' ' || data_type || case when is_never_null and not is_payload then ' not null' else '' end as definition,
-        case when is_payload then 'null' else name end as value,
-        case when is_payload then 'Null in this copy. In the warehouse: ' else '' end || coalesce(comment, '') as comment
+        name || ' ' || data_type || case when is_never_null and not is_left_out then ' not null' else '' end as definition,
+        case when is_left_out then 'null' else name end as value,
+        case when is_left_out then 'Null in this copy. In the warehouse: ' else '' end || coalesce(comment, '') as comment
     from columns
 
 ),
