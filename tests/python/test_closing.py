@@ -295,7 +295,7 @@ def test_closing_freezes_what_was_shown_and_shows_it_closed(empty_closed: Billin
     described = closed.rows("duckdb_columns()", "table_name = 'fct_invoices' and schema_name = 'marts'")
     assert all(column["comment"] for column in described)
     nullable = {column["column_name"] for column in described if column["is_nullable"]}
-    assert nullable == {"closed_at_utc", *NUMBERS}
+    assert nullable == {"closed_at_utc", "previous_amount", *NUMBERS}
     assert len(closed.rows("marts.dim_billing_periods", "is_closed")) == 2
     assert [row["billing_period"] for row in closed.rows("intermediate.int_billing_periods", "is_first_open")] == [
         "2025-05"
