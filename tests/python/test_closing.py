@@ -28,7 +28,7 @@ from test_planted_faults import row
 
 Row = dict[str, Any]
 
-LEDGER = ("closed_periods", "closed_invoice_lines", "closed_line_usage")
+LEDGER = ("closed_periods", "closed_invoice_lines", "closed_line_usage", "closed_costs", "stripe_documents")
 FROZEN_USAGE = (
     *("line_id", "session_id", "usage_date", "credits"),
     *("amount", "usage_seconds", "sandbox_id", "external_project_id", "workspace_id"),
@@ -174,6 +174,9 @@ class Billing:
         shutil.copytree(self.warehouse.parent, directory / "copy")
         return Billing(directory / "copy" / self.warehouse.name)
 
+
+ONLY_CLOSED = ("fct_stripe_lines", "rpt_stripe_reconciliation", "rpt_receivables")
+"""Marts that hold closed invoices alone."""
 
 NUMBERS = ("issuer_id", "document_sequence", "document_number")
 """What a close gives to the lines of an invoice."""
@@ -355,9 +358,12 @@ def test_what_comes_to_light_later_is_an_adjustment_and_a_rebuild_from_nothing_a
     old, new = corrected.marts(), rebuilt.marts()
     assert old.keys() == new.keys()
     # The review is of the first open month, which is the next one now.
-    for name in old.keys() - {"rpt_close_review"}:
-        columns = told_of_closing.get(name, ())
-        assert without(new[name], *columns) == without(old[name], *columns), name
+    differing = [
+        name
+        for name in sorted(old.keys() - {"rpt_close_review", *ONLY_CLOSED})
+        if without(new[name], *told_of_closing.get(name, ())) != without(old[name], *told_of_closing.get(name, ()))
+    ]
+    assert differing == []
     assert {line["status"] for line in rebuilt.lines("2025-05", "closed")} == {"closed"}
     assert rebuilt.lines("2025-05", "open") == []
 
@@ -445,7 +451,7 @@ def test_without_prices_nothing_is_closed_and_header_only_seeds_are_text(closed:
     }
     columns = {name: content.splitlines()[0].split(",") for name, content in SEEDS.items()}
     columns["currencies"] = ["currency", "exponent"]
-    for name in ("plan_quotas", "user_quota_overrides", "customers", "vendor_prices"):
+    for name in ("plan_quotas", "user_quota_overrides", "customers", "stripe_customers", "vendor_prices"):
         columns[name] = (pipeline.ROOT / "seeds" / f"{name}.csv").read_text(encoding="utf-8").strip().split(",")
     pipeline.write_seeds(billing.seeds, **{name: ",".join(names) + "\n" for name, names in columns.items()})
     shown = billing.rows("marts.fct_invoice_lines")

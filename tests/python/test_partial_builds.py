@@ -200,7 +200,8 @@ def test_a_month_is_built_and_tested_and_a_fault_in_changed_rows_is_caught(wareh
             having=f"anti join ({changed}) using (external_user_id, billing_period) where billing_period < '2023-04'",
         ),
     )
-    pipeline.build(apart)
+    # Of all tests, one compares all open periods: FOCUS charges are views, so it has nothing to go by.
+    pipeline.build(apart, "--exclude", "assert_focus_sums_equal_the_marts")
     # Rows that a month did not change are read by `dbt test`, and by a closing, which builds everything again.
     tested = pipeline.build(apart, "--select", "assert_parts_sum_to_their_session", command="test", check=False)
     assert "assert_parts_sum_to_their_session" in tested.stdout

@@ -2,6 +2,7 @@
 -- the credits of the cost over all billing periods sum to those of the user's days, unattributed usage included (rule 10). A partial
 -- build compares open periods, and there, credits without corrections.
 -- noqa: disable=CP02
+-- depends_on: {{ ref("int_billing_periods") }}
 with
 
 invoices as (
