@@ -67,7 +67,8 @@ def test_every_unit_test_passes(demo: Run, tmp_path: Path) -> None:
     copy = demo.copy(tmp_path)
     done = dbt(copy.warehouse, "test", "--select", "test_type:unit", "--write-json")
     assert done.returncode == 0, done.stdout[-6000:]
-    assert results(copy) == dict.fromkeys(manifest()["unit_tests"], "pass")
+    statuses = {key: status for key, status in results(copy).items() if not key.startswith("operation.")}
+    assert statuses == dict.fromkeys(manifest()["unit_tests"], "pass")
 
 
 def test_there_are_five_questions_and_twelve_of_a_months_end() -> None:

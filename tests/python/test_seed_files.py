@@ -169,7 +169,7 @@ def test_names_arrive_as_they_were_written(tmp_path: Path) -> None:
     )
     seeds = pipeline.write_seeds(tmp_path / "seeds")
     (seeds / "customers.csv").write_bytes(saved.getvalue().encode())
-    create_database(tmp_path / "usage.duckdb").close()
+    create_database(tmp_path / "usage.duckdb")
     done = pipeline.dbt(tmp_path / "usage.duckdb", "seed", seeds=seeds)
     assert done.returncode == 0, done.stdout
     read = "select external_user_id, customer_name, address, email from seeds.customers"
