@@ -1,4 +1,4 @@
-"""Makes docs/invoice.png from the demo: `make demo`, then `python -m tools.invoice_picture`.
+"""Makes docs/invoice.png from the demo: `make demo`, then `python -m publish.invoices.picture`.
 
 The page is what `publish invoices` writes as PDF: the closed invoice with the most lines of a customer with a name.
 """
@@ -16,7 +16,7 @@ from publish.invoices.typesetting import Typesetter
 from publish.settings import PublishSettings
 from publish.warehouse import open_marts
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 PICTURE = ROOT / "docs" / "invoice.png"
 LONGEST = """
 select invoices.invoice_period, invoices.external_user_id
