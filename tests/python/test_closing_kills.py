@@ -48,7 +48,7 @@ TEARS = 6
 
 POLL_SECONDS = 0.0003
 
-DIGESTS = {"closed_at_utc", "invocation_id", "checksum"}
+DIGESTS = {"closed_at_utc", "invocation_id", "checksum", "cost_checksum"}
 """What differs from close to close: the time, the run, and the checksum over both."""
 
 AGREEING = (

@@ -286,7 +286,7 @@ def with_variables(sql: str, prices: Prices) -> str:
 def read_ledger_columns() -> dict[str, str]:
     """The ledger's tables as `macros/ledger.sql` declares them."""
     text = (pipeline.ROOT / "macros" / "ledger.sql").read_text()
-    tables = re.findall(r'"(closed_\w+)": \{(.*?)\}', text, flags=re.S)
+    tables = re.findall(r'"(closed_\w+|stripe_documents)": \{(.*?)\}', text, flags=re.S)
     return {
         table: ", ".join(f"{name} {kind}" for name, kind in re.findall(r'"(\w+)": "([^"]+)"', columns))
         for table, columns in tables
