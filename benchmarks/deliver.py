@@ -1,4 +1,4 @@
-"""The report and the workbook of a month with 100,000 users, made by the commands themselves on a copy of the demo's marts.
+"""The report and the workbook of a month with 100,000 users, made by the commands on a copy of the demo's marts.
 
 Run `make demo` first, then `make bench-deliver`. WAREHOUSE_PATH names another built warehouse.
 """
@@ -36,7 +36,8 @@ def copy_marts(warehouse: Path, path: Path) -> Path:
         connection.execute(f"attach '{warehouse}' as {name} (read_only)")
         connection.execute("create schema marts")
         marts = connection.execute(
-            "select table_name from information_schema.tables where table_catalog = ? and table_schema = 'marts'", [name]
+            "select table_name from information_schema.tables where table_catalog = ? and table_schema = 'marts'",
+            [name],
         ).fetchall()
         for (mart,) in marts:
             connection.execute(f"create table marts.{mart} as from {name}.marts.{mart}")
