@@ -12,7 +12,7 @@ export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 unexport MIOSA_API_KEY
 unexport STRIPE_API_KEY
 
-.PHONY: help setup setup-dev demo monthly test test-spark test-metrics test-focus test-full lint audit bench-build bench-extract bench-forecast bench-invoices bench-pace bench-quotas backup-ledger restore-ledger docs lock clean
+.PHONY: help setup setup-dev demo monthly test test-spark test-metrics test-focus test-full lint audit bench-build bench-deliver bench-extract bench-forecast bench-invoices bench-pace bench-quotas backup-ledger restore-ledger docs lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{ printf "  make %-14s %s\n", $$1, $$2 }'
@@ -119,6 +119,9 @@ benchmarks/.peers/.installed: benchmarks/requirements-peers.lock
 
 bench-build: setup benchmarks/.peers/.installed ## builds of up to 100,000,000 sessions beside hand-written statements (hours, 60 GB of disk)
 	$(BIN)/python -m benchmarks.build
+
+bench-deliver: setup ## the report and the workbook of 100,000 users, on copies of the demo's marts (minutes)
+	$(BIN)/python -m benchmarks.deliver
 
 bench-forecast: setup ## the forecast of credits against what then came, by its own SQL (a minute)
 	$(BIN)/python -m benchmarks.forecast

@@ -34,6 +34,7 @@ from simulator.tenant import Tenant
 
 ROOT = Path(__file__).resolve().parents[1]
 WAREHOUSE = ROOT / "demo.duckdb"
+REPORTS = ROOT / "published"
 SEEDS = "target/demo_seeds"
 """A copy of the demo's seeds, with its months in place of those that are typed there."""
 
@@ -301,12 +302,14 @@ def main() -> int:
         console.print(f"\n{UPGRADED_USER} goes from starter to team today (user_plans.csv).", style="bold")
         _upgrade()
         publish = [sys.executable, "-m", "publish", "quotas"]
+        report = [sys.executable, "-m", "publish", "report", "--period", CLOSED[-1], "--to", str(REPORTS)]
         for title, command, expected in [
             ("Extract again: one row has changed", extract, 0),
             ("Build again (dbt build)", build, 0),
             ("Limits at the vendor that differ from the desired ones (publish quotas diff)", [*publish, "diff"], 3),
             ("Set the desired limits (publish quotas apply)", [*publish, "apply", "--yes"], 0),
             ("Build again, with the limits that were read back (dbt build)", build, 0),
+            (f"A page about {CLOSED[-1]} (publish report)", report, 0),
         ]:
             if status := run(title, command, expected):
                 return status
@@ -350,12 +353,14 @@ def main() -> int:
         ),
         (f".venv/bin/python -m publish invoices --period {CLOSED[1]}", "a PDF and a CSV of each invoice, in published"),
         (".venv/bin/python -m publish marts", "a copy for dashboards and notebooks: published/marts.duckdb"),
+        (f".venv/bin/python -m publish excel --period {CLOSED[-1]}", "the same month as a workbook, in published"),
         ("make docs", "a site that says what each column means"),
         ("make test", "see all of it proven"),
     ]:
         console.print(f"  {suggestion}", highlight=False, soft_wrap=True)
         console.print(f"      {what}", style="dim", highlight=False)
     console.print("\nThe month end against the real API, and seven finance questions with their SQL: README.md")
+    console.print(f"The report of {CLOSED[-1]}, for a browser: {REPORTS / f'report-{CLOSED[-1]}.html'}", soft_wrap=True)
     return 0
 
 

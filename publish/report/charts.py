@@ -51,7 +51,10 @@ _CONFIG: dict[str, Any] = {
 
 
 def draw(spec: dict[str, Any]) -> Markup:
-    """A specification as SVG to stand in the page."""
+    """A specification as SVG to stand in the page.
+
+    No rounded corners: Vega cuts them with clip paths, whose ids count on from one drawing to the next.
+    """
     return Markup(vl_convert.vegalite_to_svg(json.dumps({**spec, "config": _CONFIG})))  # noqa: S704 - Vega escapes texts
 
 
@@ -69,7 +72,7 @@ def months(records: Sequence[tuple[str, Decimal]], period: str) -> Markup:
             "height": 48,
             "padding": 0,
             "data": {"values": values},
-            "mark": {"type": "bar", "cornerRadiusEnd": 1},
+            "mark": "bar",
             "encoding": {
                 "x": {
                     "field": "month",
@@ -201,7 +204,7 @@ def projects(figure: Figure) -> tuple[Markup, Markup]:
             },
             "layer": [
                 {
-                    "mark": {"type": "bar", "cornerRadiusEnd": 2, "height": {"band": 0.7}},
+                    "mark": {"type": "bar", "height": {"band": 0.7}},
                     "encoding": {
                         "color": {
                             "condition": {"test": "datum.rest", "value": "var(--before)"},
