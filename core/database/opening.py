@@ -178,6 +178,8 @@ def _open(
                 process.checkpoint()
             connection = connect()
         connection.execute("set TimeZone = 'UTC'")
+        # DuckDB would draw a bar of its own on standard output where a query takes longer than two seconds.
+        connection.execute("set enable_progress_bar = false")
     except duckdb.Error as error:
         raise database_error(error, path) from error
     return connection

@@ -67,8 +67,8 @@ class Stripe:
     asked: list[Asked] = field(default_factory=list)
     failures: Callable[[Asked], Failure | None] = lambda asked: None
     kill: Callable[[], None] = lambda: None
-    seconds_after_kill: float = 0.0
-    """How long the work of a killed client's request still takes, while its key is in use."""
+    hold: Callable[[], None] = lambda: None
+    """Called while the work of a killed client's request goes on, and its key is in use: returns when it is done."""
     versions: set[str] = field(default_factory=set)
     """Each `Stripe-Version` that was asked for."""
     base: str = ""
@@ -119,7 +119,7 @@ class Stripe:
             time.sleep(_LATE_SECONDS)
         if failure == "kill during":
             self.kill()
-            time.sleep(self.seconds_after_kill)
+            self.hold()
         refusal: RefusedError | None = None
         with self._lock:
             self.account.is_half_done = lambda: failure == "half"

@@ -8,6 +8,7 @@ at every write of the month of sixty users, one after the other.
 from __future__ import annotations
 
 import random
+import time
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,7 @@ def requests_of(month: Month, built: Path, folder: Path) -> list[Asked]:
 def kill_once(month: Month, built: Path, folder: Path, at: int, moment: Failure, *, forgets: bool) -> None:
     """Kill a run at one request, run again, and look; a third run changes nothing."""
     with serve_stripe() as stripe:
-        stripe.seconds_after_kill = 0.3
+        stripe.hold = lambda: time.sleep(0.3)
         warehouse = charges.warehouse_of(month, built, folder, customers_at(stripe.account, month))
         assert run_killed(stripe, warehouse, *ALL, at=at, moment=moment).status == -9
         if forgets:
@@ -91,7 +92,7 @@ def test_a_month_killed_at_each_of_its_writes_is_as_it_should_be(
     """Sixty users: each run is killed at its next write, at one moment after the other, until one comes to its end."""
     month, chance = charges.large_month(), random.Random(7)
     with serve_stripe() as stripe:
-        stripe.seconds_after_kill = 0.3
+        stripe.hold = lambda: time.sleep(0.3)
         warehouse = charges.warehouse_of(month, delivered, tmp_path / "large", customers_at(stripe.account, month))
         kills = 0
         while True:

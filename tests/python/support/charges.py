@@ -32,7 +32,7 @@ PERIOD = delivered.SECOND
 
 EXPONENTS = {"USD": 2, "EUR": 2, "JPY": 0, "KWD": 3, "ISK": 0}
 MOST_LINES = 250
-RUN_SECONDS = 120
+RUN_SECONDS = 900
 
 
 class ClosedLine(NamedTuple):
