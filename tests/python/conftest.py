@@ -22,6 +22,7 @@ LONGEST = (
     "test_quota_sql.py",
     "test_billing_sql.py",
     "test_publish_quotas.py",
+    "test_publish_report.py",
     "test_clocks.py",
     "test_owners.py",
     "test_close_review.py",
