@@ -13,7 +13,8 @@ from typing import Any, Literal
 
 import duckdb
 import pytest
-from playwright.sync_api import Browser, Request, sync_playwright
+from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Page as BrowserPage
 
 from benchmarks.deliver import fill
 from delivered import OPEN, SECOND
@@ -235,12 +236,10 @@ def test_the_page_in_a_browser(hostile: Path, tmp_path: Path, browser: Browser) 
         path = publish("report", running, tmp_path, period)
         for width, scheme in itertools.product((390, 1280), SCHEMES):
             context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
-            page, told, asked = context.new_page(), list[object](), list[Request]()
-            page.on("console", told.append)
-            page.on("pageerror", told.append)
-            page.on("request", asked.append)
+            page, told, asked = context.new_page(), list[str](), list[str]()
+            _listen(page, told, asked)
             page.goto(path.as_uri())
-            assert ([str(each) for each in told], [each.url for each in asked]) == ([], [path.as_uri()])
+            assert (told, asked) == ([], [path.as_uri()])
             assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), (period, width)
             # The style sheet applies, and the drawings take their colours from it.
             assert page.locator("svg:visible").count() > 5
@@ -254,6 +253,13 @@ def test_the_page_in_a_browser(hostile: Path, tmp_path: Path, browser: Browser) 
             assert page.eval_on_selector_all("svg", inside)
             assert page.locator("details:visible").count() == 0
             context.close()
+
+
+def _listen(page: BrowserPage, told: list[str], asked: list[str]) -> None:
+    """Note what the browser says on its console, and what it requests."""
+    page.on("console", lambda message: told.append(message.text))
+    page.on("pageerror", lambda error: told.append(str(error)))
+    page.on("request", lambda request: asked.append(request.url))
 
 
 def test_the_page_can_be_read_aloud(marts: Path, tmp_path: Path) -> None:
