@@ -122,7 +122,8 @@ class Summary:
             self._formula(6, change, "" if ratio is None else ratio, "ratio_change")
             of_lines = f"ROUND({_sum(lines, 'Amount', by_currency)},{decimals})"
             self._formula(7, of_lines, record["amount"], "amount", currency)
-            self._formula(8, f'IF({cell(row, 3)}={cell(row, 7)},"OK","differs")', "OK", "currency")  # as a text beside a number
+            # Set off from the number before it, as a currency is.
+            self._formula(8, f'IF({cell(row, 3)}={cell(row, 7)},"OK","differs")', "OK", "currency")
             self._row += 1
         self._note(amounts, "No invoice in this month or the one before.")
 
