@@ -39,7 +39,7 @@ _WIDTHS = {
     "price": 14,
 }
 _NUMBER_WIDTH = 17
-_WIDEST = 46
+_WIDEST = 60
 _ROWS_LOOKED_AT = 2_000
 """Rows whose ids decide how wide a column is."""
 

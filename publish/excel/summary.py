@@ -122,7 +122,8 @@ class Summary:
             self._formula(6, change, "" if ratio is None else ratio, "ratio_change")
             of_lines = f"ROUND({_sum(lines, 'Amount', by_currency)},{decimals})"
             self._formula(7, of_lines, record["amount"], "amount", currency)
-            self._formula(8, f'IF({cell(row, 3)}={cell(row, 7)},"OK","differs")', "OK")
+            # Set off from the number before it, as a currency is.
+            self._formula(8, f'IF({cell(row, 3)}={cell(row, 7)},"OK","differs")', "OK", "currency")
             self._row += 1
         self._note(amounts, "No invoice in this month or the one before.")
 
@@ -239,6 +240,8 @@ class Summary:
         for place, label in enumerate(labels):
             is_text = not label or label in _TEXTS
             header = self._formats.header if is_text else self._formats.number_header
+            if is_text and place > 1:
+                header = self._formats.indented_header
             self._sheet.write_string(self._row + 1, place, label, header)
         self._row += 2
 

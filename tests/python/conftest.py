@@ -23,6 +23,7 @@ LONGEST = (
     "test_billing_sql.py",
     "test_publish_quotas.py",
     "test_publish_marts.py",
+    "test_publish_report.py",
     "test_clocks.py",
     "test_owners.py",
     "test_close_review.py",

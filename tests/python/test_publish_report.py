@@ -9,11 +9,12 @@ from collections import defaultdict
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import duckdb
 import pytest
 from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Page as BrowserPage
 
 from benchmarks.deliver import fill
 from delivered import OPEN, SECOND
@@ -26,6 +27,7 @@ from publish.report.tables import LONGEST_ID
 from report_page import Page
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 EMPTY, LARGE = "2026-06", "2026-05"
 RUNS = (
     f"update marts.dim_billing_periods set has_ended = false, is_complete = false where billing_period = '{OPEN}'",
@@ -232,12 +234,10 @@ def test_the_page_in_a_browser(hostile: Path, tmp_path: Path, browser: Browser) 
     running = changed(hostile, tmp_path, *RUNS)
     for period in (SECOND, OPEN):
         path = publish("report", running, tmp_path, period)
-        for width, scheme in itertools.product((390, 1280), ("light", "dark")):
-            context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)  # type: ignore[arg-type]
-            page, told, asked = context.new_page(), [], []
-            page.on("console", lambda message, told=told: told.append(message.text))  # type: ignore[misc]
-            page.on("pageerror", lambda error, told=told: told.append(str(error)))  # type: ignore[misc]
-            page.on("request", lambda request, asked=asked: asked.append(request.url))  # type: ignore[misc]
+        for width, scheme in itertools.product((390, 1280), SCHEMES):
+            context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
+            page, told, asked = context.new_page(), list[str](), list[str]()
+            _listen(page, told, asked)
             page.goto(path.as_uri())
             assert (told, asked) == ([], [path.as_uri()])
             assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), (period, width)
@@ -253,6 +253,13 @@ def test_the_page_in_a_browser(hostile: Path, tmp_path: Path, browser: Browser) 
             assert page.eval_on_selector_all("svg", inside)
             assert page.locator("details:visible").count() == 0
             context.close()
+
+
+def _listen(page: BrowserPage, told: list[str], asked: list[str]) -> None:
+    """Note what the browser says on its console, and what it requests."""
+    page.on("console", lambda message: told.append(message.text))
+    page.on("pageerror", lambda error: told.append(str(error)))
+    page.on("request", lambda request: asked.append(request.url))
 
 
 def test_the_page_can_be_read_aloud(marts: Path, tmp_path: Path) -> None:
