@@ -22,6 +22,7 @@ FILES = Path(__file__).parent / "fixtures" / "version_before.tgz"
 LEDGER = ("closed_periods", "closed_invoice_lines", "closed_line_usage")
 OLDER_NAMES = {"closed_line_usage": "closed_line_pieces", "usage_row_count": "piece_count"}
 LATER_COLUMNS = {
+    "closed_periods": ("cost_row_count", "cost_credits", "cost_checksum"),
     "closed_invoice_lines": ("service_day_mask",),
     "closed_line_usage": ("amount", "usage_seconds", "sandbox_id", "external_project_id", "workspace_id"),
 }
