@@ -189,7 +189,7 @@ def test_dbt_refuses_a_customer_on_two_rows_in_one_line(tmp_path: Path) -> None:
 def test_the_line_names_files_and_counts_what_it_leaves_out(tmp_path: Path) -> None:
     shutil.copy(ROOT / "dbt_project.yml", tmp_path)
     (tmp_path / "mine").mkdir()
-    with pytest.raises(SeedError, match=r"mine/currencies\.csv is missing: .*; and 3 more") as raised:
+    with pytest.raises(SeedError, match=r"mine/currencies\.csv is missing: .*; and 4 more") as raised:
         check_seeds(tmp_path, {"SEEDS_PATH": "mine"})
     assert "\n" not in str(raised.value)
 
