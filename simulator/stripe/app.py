@@ -55,6 +55,7 @@ class Asked:
     parameters: dict[str, Any]
     key: str | None
     replayed: bool = False
+    has_killed: bool = False
 
 
 @dataclass
@@ -98,14 +99,14 @@ class Stripe:
         if failure in ("429", "409", "402"):
             raise _refusal(failure)
         if failure in ("kill before", "lost before"):
-            self._break(failure)
+            self._break(asked, failure)
         if method != "POST" or not asked.key:
             with self._lock:
                 answer = 200, deepcopy(self._carry_out(asked))
         else:
             answer = self._once(asked, asked.key, failure)
         if failure in ("kill after", "kill during", "lost after"):
-            self._break(failure)
+            self._break(asked, failure)
         return *answer, {"Idempotent-Replayed": "true"} if asked.replayed else {}
 
     def _once(self, asked: Asked, key: str, failure: Failure | None) -> tuple[int, Object]:
@@ -118,6 +119,7 @@ class Stripe:
         if failure == "late":
             time.sleep(_LATE_SECONDS)
         if failure == "kill during":
+            asked.has_killed = True
             self.kill()
             self.hold()
         refusal: RefusedError | None = None
@@ -136,8 +138,9 @@ class Stripe:
             self.keys.end(key, answer if refusal is None or refusal.is_saved else None)
         return answer
 
-    def _break(self, failure: Failure) -> None:
-        if failure.startswith("kill"):
+    def _break(self, asked: Asked, failure: Failure) -> None:
+        # Only once: the client may be another one by now.
+        if failure.startswith("kill") and not asked.has_killed:
             self.kill()
         raise BrokenError
 
