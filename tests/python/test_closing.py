@@ -594,9 +594,10 @@ def test_a_ledger_is_only_restored_into_an_empty_one(closed: Billing, backup: Pa
         ("closed_invoice_lines", "select * replace (amount_minor + 1 as amount_minor) from lines"),
         ("closed_line_usage", "from lines where credits <> (select max(credits) from lines)"),
         ("closed_line_usage", "select * replace (null::decimal(38, 9) as amount) from lines"),
+        ("closed_costs", "select * replace (unit_price * 2 as unit_price) from lines"),
         ("closed_periods", "from lines where billing_period <> '2025-04'"),
     ],
-    ids=["another amount", "a piece is gone", "shares are gone", "a period is gone"],
+    ids=["another amount", "a piece is gone", "shares are gone", "another price", "a period is gone"],
 )
 def test_a_backup_that_was_tampered_with_is_not_restored(
     landed: Billing, backup: Path, tmp_path: Path, table: str, change: str
