@@ -28,11 +28,11 @@ select
     {%- for part, types in {
         "fee": ["fee"], "usage": ["usage", "included"], "minimum": ["minimum"], "adjustment": ["adjustment"],
     }.items() %}
-    coalesce(
-        sum(lines.amount) filter (where lines.line_type in ('{{ types | join("', '") }}')), 0
+    sum(
+        case when lines.line_type in ('{{ types | join("', '") }}') then lines.amount else 0 end
     )::decimal(38, 3) as {{ part }}_amount,
     {%- endfor %}
-    coalesce(sum(-lines.amount) filter (where lines.amount < 0), 0)::decimal(38, 3) as given_back_amount
+    sum(case when lines.amount < 0 then -lines.amount else 0 end)::decimal(38, 3) as given_back_amount
 from lines
 group by
     lines.invoice_id,
