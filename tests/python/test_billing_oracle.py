@@ -304,6 +304,7 @@ def test_zero_usage_with_a_fee() -> None:
     assert billing_oracle.invoices(Ledger(), billing) == {
         ("u", OCTOBER, "EUR"): {
             "credits": 0, "amount_minor": 2999, "line_count": 1, "status": "open", "is_credit": False,
+            "fee": 2999, "usage": 0, "minimum": 0, "adjustment": 0, "credit": 0, "previous": None,
         }
     }  # fmt: skip
 
@@ -364,6 +365,7 @@ def test_rule_31_a_refund_larger_than_the_month() -> None:
     invoice = billing_oracle.invoices(ledger, billing)["u", NOVEMBER, "EUR"]
     assert invoice == {
         "credits": -nano("95"), "amount_minor": -8500, "line_count": 3, "status": "open", "is_credit": True,
+        "fee": 1000, "usage": 500, "minimum": 0, "adjustment": -10000, "credit": 0, "previous": 11000,
     }  # fmt: skip
     assert billing_oracle.margin(ledger, billing) == {
         ("u", OCTOBER, "EUR"): {"credits": 0, "amount_minor": 1000},

@@ -28,14 +28,11 @@ select
         "'the invoice of user ' || " ~ quoted_for_message("lines.external_user_id") ~ " || ' for ' || lines.invoice_period",
     ) }} as amount_minor,
     sum(lines.amount)::decimal(38, 3) as amount,
-    {%- for part, types in {
-        "fee": ["fee"], "usage": ["usage", "included"], "minimum": ["minimum"], "adjustment": ["adjustment"],
-    }.items() %}
-    coalesce(
-        sum(lines.amount) filter (where lines.line_type in ('{{ types | join("', '") }}')), 0
-    )::decimal(38, 3) as {{ part }}_amount,
-    {%- endfor %}
-    coalesce(sum(-lines.amount) filter (where lines.amount < 0), 0)::decimal(38, 3) as given_back_amount
+    sum(case when lines.line_type = 'fee' then lines.amount else 0 end)::decimal(38, 3) as fee_amount,
+    sum(case when lines.line_type in ('usage', 'included') then lines.amount else 0 end)::decimal(38, 3) as usage_amount,
+    sum(case when lines.line_type = 'minimum' then lines.amount else 0 end)::decimal(38, 3) as minimum_amount,
+    sum(case when lines.line_type = 'adjustment' then lines.amount else 0 end)::decimal(38, 3) as adjustment_amount,
+    sum(case when lines.amount < 0 then -lines.amount else 0 end)::decimal(38, 3) as given_back_amount
 from lines
 group by
     lines.invoice_id,

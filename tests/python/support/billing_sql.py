@@ -57,7 +57,7 @@ select 1000000::bigint as load_id, timestamp '9999-12-31' as started_at_utc, 'us
 union all
 select load_id, timestamp '2026-10-01', 'usage_sessions' from range(1000) as steps (load_id);
 create or replace table {database}.staging.stg_miosa__session_loads as
-select session_id, load_id from versions;
+select session_id, load_id, true as has_session_id from versions;
 create or replace table {database}.staging.stg_miosa__usage_sessions as
 select
     session_id, max(load_id) as load_id, session_id not in (select session_id from sessions) as is_void,
