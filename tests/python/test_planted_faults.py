@@ -2327,7 +2327,7 @@ FAULTS = (
     fault(
         "a period was closed out of order",
         "ledger.closed_periods",
-        "insert into {table} select * replace ('2026-11' as billing_period, 0 as invoice_count, 0 as line_count,"
+        "insert into {table} select * replace ('2098-11' as billing_period, 0 as invoice_count, 0 as line_count,"
         " 0 as usage_row_count, 0 as credits, '' as amounts_minor, sha256('') as checksum) from {table}",
         *(
             LEDGER,
