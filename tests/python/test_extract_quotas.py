@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -14,7 +14,6 @@ import pytest
 from starlette.requests import Request
 
 import pipeline
-from core.clock import utc_now
 from core.errors import ConfigurationError
 from simulator.quotas import QuotaOptions, quota_answer
 from simulator.server import Server
@@ -201,12 +200,14 @@ class Built:
 def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     """Every user's quota in a shape of its own; between two readings a sandbox goes, and another one comes."""
     warehouse = tmp_path_factory.mktemp("quotas") / "usage.duckdb"
-    month = f"{utc_now():%Y-%m}"
+    now = datetime.now(UTC)
+    month = f"{now:%Y-%m}"
     rows = [row(f"s-{user}", f"{month}-01T00:00:00Z", user=user) for user in ANSWERS]
     owned = [{"id": f"b{n}", "external_user_id": "nested", "created_at": "2026-01-01T00:00:00Z"} for n in range(2)]
     owned.append({"id": "b2", "external_user_id": "nested"})
     for sandboxes in (owned[:2], owned[1:]):
-        with serve(Tenant.from_rows(rows, sandboxes), Options(), in_every_shape) as server:
+        # A tenant's own clock stands in November 2026: sessions of a later month would not count in its figures.
+        with serve(Tenant.from_rows(rows, sandboxes, now=now), Options(), in_every_shape) as server:
             land(server, warehouse, first_month=month, look_back_days=0, look_ahead_days=0)
         pipeline.build(warehouse, "--exclude-resource-type", "test", "unit_test")
         if sandboxes == owned[:2]:
