@@ -21,3 +21,9 @@
         * case when {{ currency }} in ('ISK', 'UGX') then 100 when {{ exponent }} = 3 and {{ currency }} <> 'MGA' then 10 else 1 end
     )::bigint
 {%- endmacro %}
+
+
+{#- Number of decimals of Stripe's minor unit of a currency. exponent: that of ours, 0 to 3. -#}
+{% macro stripe_exponent(currency, exponent) -%}
+    case when {{ currency }} in ('ISK', 'UGX') then 2 when {{ currency }} = 'MGA' then 0 else {{ exponent }} end
+{%- endmacro %}

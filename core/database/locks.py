@@ -18,8 +18,8 @@ from core.errors import WarehouseError
 Opened = TypeVar("Opened")
 
 _POLL_SECONDS = 0.25
-# A query in a reader is often over sooner, so shorter waits are not announced.
-_SILENT_SECONDS = 0.2
+# Most files are free again sooner, so shorter waits are not announced.
+_SILENT_SECONDS = 1.0
 
 
 def is_held(error: BaseException | None) -> bool:
@@ -48,7 +48,7 @@ def holder(error: BaseException | None) -> str:
 def open_when_free(
     connect: Callable[[], Opened], path: Path, seconds: float, announce: Callable[[str], object]
 ) -> Opened:
-    """Open a file, waiting up to `seconds` for another process that holds it, which is announced once, almost at once.
+    """Open a file, waiting up to `seconds` for another process that holds it. Waits over a second are announced once.
 
     Raises what the last call of `connect` raises.
     """

@@ -46,15 +46,15 @@ class FocusSettings(PeriodSettings):
 
 @dataclass(frozen=True)
 class Format:
-    """How a file is written: its ending, the statement whose rows it holds, and options of DuckDB's `copy`."""
+    """How a file is written: its ending, the SQL whose rows it holds, and options of DuckDB's `copy`."""
 
     ending: str
-    statement: str
+    rows: str
     options: str
 
 
-CSV = Format("csv", "csv", "format csv, header")
-JSON_LINES = Format("jsonl", "json_lines", "format json")
+CSV = Format("csv", sql("csv"), "format csv, header")
+JSON_LINES = Format("jsonl", sql("json_lines"), "format json")
 
 
 @click.command()
@@ -92,7 +92,7 @@ def write_charges(marts: Marts, settings: FocusSettings) -> list[str]:
             name = f"focus-{dataset}-{settings.period}"
             for each in formats:
                 partial = files.enter_context(whole_file(settings.to / f"{name}.{each.ending}"))
-                marts.database.copy_to(sql(each.statement), [], partial, each.options)
+                marts.database.copy_to(each.rows, [], partial, each.options)
             endings = ", ".join(f".{each.ending}" for each in formats)
             report.append(f"{settings.to / name}: {charges:,} charges ({endings}; FOCUS {settings.focus_version})")
     return report
@@ -101,17 +101,18 @@ def write_charges(marts: Marts, settings: FocusSettings) -> list[str]:
 def _collect(marts: Marts, dataset: str, settings: FocusSettings) -> int:
     """Put the charges of a dataset into a temporary table that all formats read. Returns their number."""
     database = marts.database
-    database.execute(sql(dataset), [settings.period])
-    for statement in _statements(f"version_{settings.focus_version.replace('.', '_')}"):
+    database.execute(sql(f"{dataset}_charges"), [settings.period])
+    version = settings.focus_version.replace(".", "_")
+    for statement in _statements(sql(f"version_{version}")):
         database.execute(statement)
     if marts.unproven is not None:
         database.execute(sql("mark_unproven"), [marts.unproven])
     return int(database.query(sql("count"))[0][0])
 
 
-def _statements(name: str) -> Iterator[str]:
-    """The statements of a file, one by one."""
-    yield from (each for each in sql(name).split(";\n") if each.strip())
+def _statements(script: str) -> Iterator[str]:
+    """The statements of a script, one by one."""
+    yield from (each for each in script.split(";\n") if each.strip())
 
 
 def _parquet(marts: Marts, version: str) -> Format:
@@ -122,4 +123,4 @@ def _parquet(marts: Marts, version: str) -> Format:
         "built_at_utc": f"{marts.built_at:%Y-%m-%dT%H:%M:%SZ}",
     }
     pairs = ", ".join(f"{name}: '{value}'" for name, value in metadata.items())
-    return Format("parquet", "parquet", f"format parquet, compression zstd, kv_metadata {{{pairs}}}")
+    return Format("parquet", sql("parquet"), f"format parquet, compression zstd, kv_metadata {{{pairs}}}")

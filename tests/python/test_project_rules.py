@@ -11,7 +11,19 @@ import pytest
 import yaml
 
 import pipeline
-from planted_project import Manifest, Node, column, data_test, exposure, macro, manifest, model, seed, source
+from planted_project import (
+    Manifest,
+    Node,
+    column,
+    data_test,
+    exposure,
+    macro,
+    manifest,
+    model,
+    seed,
+    semantic_model,
+    source,
+)
 from tools import lint_project
 
 RULES = lint_project.RULES.read_text("utf-8")
@@ -131,7 +143,7 @@ def many_parents() -> list[Node]:
 
 def fanout() -> list[Node]:
     hub = model("intermediate/int_hub", USAGE["unique_id"])
-    return [hub, *(model(f"intermediate/int_leaf_{letter}", hub["unique_id"]) for letter in "abcd")]
+    return [hub, *(model(f"intermediate/int_leaf_{letter}", hub["unique_id"]) for letter in "abcdefghij")]
 
 
 def rejoined() -> list[Node]:
@@ -271,6 +283,7 @@ PLANTED: dict[tuple[str, str], list[Node]] = {
     ("check_model_access", "fct_private"): shown(
         model("marts/usage/fct_private", USAGE["unique_id"], access="private")
     ),
+    ("check_model_has_group", "fct_unowned"): shown(model("marts/usage/fct_unowned", USAGE["unique_id"], group=None)),
     ("check_model_contract_enforced_for_public_model", "fct_unbound"): shown(
         model("marts/usage/fct_unbound", USAGE["unique_id"], contract={"enforced": False})
     ),
@@ -282,6 +295,7 @@ PLANTED: dict[tuple[str, str], list[Node]] = {
         private := model("marts/usage/fct_hidden", USAGE["unique_id"], access="private"),
         exposure("of_private", private["unique_id"]),
     ],
+    ("check_semantic_model_based_on_non_public_models", "of_protected"): [semantic_model("of_protected", USAGE)],
     ("check_exposure_reads_tables", "of_view_of_view"): shown_as("of_view_of_view", USAGE, "below", "fct_view"),
     ("check_exposure_reads_marts", "of_source"): [
         exposure("of_source", MART["unique_id"], SOURCE["unique_id"]),

@@ -118,11 +118,7 @@ select
     case when in_stripe_units.is_grouped then in_stripe_units.lines_checksum end as lines_checksum,
     in_stripe_units.amount_minor::bigint as amount_minor,
     in_stripe_units.stripe_amount,
-    case
-        when in_stripe_units.currency in ('ISK', 'UGX') then 2
-        when in_stripe_units.currency = 'MGA' then 0
-        else in_stripe_units.currency_exponent
-    end as stripe_exponent,
+    {{ stripe_exponent("in_stripe_units.currency", "in_stripe_units.currency_exponent") }} as stripe_exponent,
     left(
         case
             when in_stripe_units.is_grouped

@@ -1,13 +1,13 @@
 -- Purpose: what is paid, refunded, disputed and outstanding of each invoice at Stripe, as `publish stripe --sync` last read it.
 -- Grain: one row per closed invoice that was read at Stripe (invoice_id).
--- A view, so that it shows what was just read. Days are counted up to that reading, not up to today.
+-- A view, so that it shows what was just read.
 {{ config(materialized="view") }}
 
 with
 
-events as (
+receivables as (
 
-    select * from {{ ref("stg_stripe__events") }}
+    select * from {{ ref("int_receivables") }}
 
 ),
 
@@ -25,88 +25,24 @@ owners as (
         invoice_lines.invoice_period
     from invoice_lines
 
-),
-
--- A payment that is not settled, a refund that failed, a dispute that was won and an inquiry have taken nothing.
-sums as (
-
-    select
-        events.invoice_id,
-        coalesce(sum(events.stripe_amount) filter (where events.object = 'payment' and events.status = 'paid'), 0)::bigint as paid_amount,
-        coalesce(
-            sum(events.stripe_amount) filter (where events.object = 'refund' and events.status not in ('failed', 'canceled')), 0
-        )::bigint as refunded_amount,
-        coalesce(
-            sum(events.stripe_amount) filter (
-                where events.object = 'dispute' and events.status in ('needs_response', 'under_review', 'lost')
-            ),
-            0
-        )::bigint as disputed_amount,
-        max(events.seen_at_utc) as last_changed_at_utc
-    from events
-    group by events.invoice_id
-
-),
-
-newest_reading as (
-
-    select max(events.seen_at_utc) as read_at_utc from events
-
-),
-
-invoices as (
-
-    select
-        events.invoice_id,
-        events.stripe_id,
-        events.status,
-        events.currency,
-        events.due_at_utc,
-        case when events.status = 'void' then 0 else events.stripe_amount end as invoiced_amount,
-        case when events.status = 'void' then 0 else events.credited_amount end as credited_amount
-    from events
-    where events.object = 'invoice'
-
-),
-
-balances as (
-
-    select
-        invoices.*,
-        sums.paid_amount,
-        sums.refunded_amount,
-        sums.disputed_amount,
-        sums.last_changed_at_utc,
-        invoices.invoiced_amount - invoices.credited_amount - sums.paid_amount + sums.refunded_amount
-        + sums.disputed_amount as outstanding_amount
-    from invoices
-    inner join sums on invoices.invoice_id = sums.invoice_id
-
 )
 
 select
-    balances.invoice_id,
+    receivables.invoice_id,
     owners.invoice_period,
     {{ period_start_date("owners.invoice_period") }} as invoice_period_start_date,
     owners.external_user_id,
-    balances.currency,
-    balances.stripe_id,
-    balances.status as stripe_status,
-    balances.invoiced_amount,
-    balances.credited_amount,
-    balances.paid_amount,
-    balances.refunded_amount,
-    balances.disputed_amount,
-    balances.outstanding_amount,
-    balances.due_at_utc,
-    case
-        when balances.outstanding_amount > 0 and balances.due_at_utc is not null and balances.status in ('open', 'paid', 'uncollectible')
-            then
-                greatest(
-                    {{ days_between("date_trunc('day', balances.due_at_utc)", "date_trunc('day', newest_reading.read_at_utc)") }}, 0
-                )
-    end as overdue_days,
-    balances.last_changed_at_utc
-from balances
-inner join owners on balances.invoice_id = owners.invoice_id
-cross join newest_reading
+    receivables.currency,
+    receivables.stripe_id,
+    receivables.stripe_status,
+    receivables.invoiced_amount,
+    receivables.credited_amount,
+    receivables.paid_amount,
+    receivables.refunded_amount,
+    receivables.disputed_amount,
+    receivables.outstanding_amount,
+    receivables.due_at_utc,
+    receivables.overdue_days,
+    receivables.last_changed_at_utc
+from receivables
+inner join owners on receivables.invoice_id = owners.invoice_id

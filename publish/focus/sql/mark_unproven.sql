@@ -1,4 +1,4 @@
--- Says on every row why the figures are not proven. Value: the reason.
+-- Says on every row why the figures are not proven. $1: the reason.
 -- noqa: disable=CP02
 create or replace temp table charges as
 select

@@ -33,6 +33,7 @@ columns as (
         (
             column_name in ('payload', 'answer')
             or (table_name = 'dim_customers' and column_name not in ('external_user_id', 'customer_name'))
+            or (table_name = 'billing__line_item_enhanced' and column_name in ('customer_email', 'customer_country'))
         ) as is_left_out,
         comment
     from duckdb_columns()

@@ -156,7 +156,9 @@ def warehouse_of(month: Month, built: Path, folder: Path, customer_ids: Mapping[
             "insert into marts.fct_invoices by name select invoice_id, external_user_id, invoice_period, currency,"
             " strptime(invoice_period, '%Y-%m')::date as invoice_period_start_date, 0 as credits, 0 as amount,"
             " sum(amount_minor)::bigint as amount_minor, count(*) as line_count, 'closed' as status,"
-            " any_value(closed_at_utc) as closed_at_utc, sum(amount_minor) < 0 as is_credit from added group by all"
+            " any_value(closed_at_utc) as closed_at_utc, sum(amount_minor) < 0 as is_credit, 0 as fee_amount,"
+            " 0 as usage_amount, 0 as minimum_amount, 0 as adjustment_amount, 0 as credit_amount"
+            " from added group by all"
         )
         for user, customer in month.customers.items():
             file.execute("insert into seeds.stripe_customers values (?, ?)", [user, customer_ids[customer]])

@@ -40,7 +40,7 @@ ROOT = Path(__file__).resolve().parents[3]
 DECIMALS = {
     "utilization": 6,
     **dict.fromkeys(("amount", "difference_amount", "current_amount", "upgrade_amount"), 3),
-    **dict.fromkeys(("previous_amount", "amount_difference", "credit_amount"), 3),
+    **dict.fromkeys(("previous_amount", "amount_difference", "credit_amount", "starting_amount", "retained_amount"), 3),
     **dict.fromkeys(("fee_amount", "usage_amount", "minimum_amount", "adjustment_amount"), 3),
     **dict.fromkeys(("amount_change_ratio", "amount_share", "net_retention", "gross_retention"), 6),
 }

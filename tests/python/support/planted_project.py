@@ -36,6 +36,7 @@ def model(path: str, *parents: str, columns: list[Node] | None = None, **changes
         "raw_code": "select rows.row_id from {{ ref('rows') }} as rows where rows.row_id > 0",
         "description": "What a row is.",
         "access": "public" if is_mart else "protected",
+        "group": "usage" if is_mart else None,
         "contract": {"enforced": is_mart},
         "config": {"materialized": "table", "enabled": True, "contract": {"enforced": is_mart}},
         "columns": {item["name"]: item for item in columns or [column("row_id")]},
@@ -111,6 +112,22 @@ def exposure(name: str, *parents: str, **changes: Any) -> Node:
     } | changes
 
 
+def semantic_model(name: str, of: Node) -> Node:
+    """A semantic model."""
+    return {
+        "unique_id": f"semantic_model.{PACKAGE}.{name}",
+        "resource_type": "semantic_model",
+        "name": name,
+        "model": f"ref('{of['name']}')",
+        "package_name": PACKAGE,
+        "path": "semantic/_models.yml",
+        "original_file_path": "models/semantic/_models.yml",
+        "fqn": [PACKAGE, "semantic", name],
+        "node_relation": {"alias": of["name"], "schema_name": of["schema"]},
+        "depends_on": {"nodes": [of["unique_id"]], "macros": []},
+    }
+
+
 def data_test(of: Node, kind: str, **arguments: Any) -> Node:
     """A generic test of a model."""
     return {
@@ -173,7 +190,7 @@ def manifest(*nodes: Node, untested: frozenset[str] = frozenset()) -> Manifest:
     """A manifest of these nodes. Each model has a unit test and a tested key, but for the untested."""
     models = [node for node in nodes if node["resource_type"] == "model" and node["name"] not in untested]
     tests = [data_test(each, "unique_combination", columns=["row_id", "row_number"]) for each in models]
-    kinds = ("model", "seed", "test", "source", "exposure", "macro")
+    kinds = ("model", "seed", "test", "source", "exposure", "macro", "semantic_model")
     by_kind: dict[str, dict[str, Node]] = {kind: {} for kind in kinds}
     for node in [*nodes, *tests]:
         by_kind[node["resource_type"]][node["unique_id"]] = node
@@ -188,7 +205,8 @@ def manifest(*nodes: Node, untested: frozenset[str] = frozenset()) -> Manifest:
         "sources": by_kind["source"],
         "exposures": by_kind["exposure"],
         "macros": by_kind["macro"],
+        "semantic_models": by_kind["semantic_model"],
         "unit_tests": {test["unique_id"]: test for test in map(unit_test, models)},
         **{name: {} for name in ("docs", "metrics", "groups", "selectors", "disabled", "parent_map", "child_map")},
-        **{name: {} for name in ("group_map", "saved_queries", "semantic_models")},
+        **{name: {} for name in ("group_map", "saved_queries")},
     }

@@ -1,4 +1,4 @@
-"""Whether sources and staging models lie in the folder that has the source's name."""
+"""Whether sources and staging models lie in the folder that has the source's name, and marts are in a group."""
 
 from pathlib import PurePath
 from typing import Any
@@ -23,3 +23,10 @@ def check_staging_model_folder(model: Any) -> None:
         folder = PurePath(model.original_file_path).parent
         if kind == "source" and folder != PurePath("models", "staging", names[0]):
             fail(f"`{model.name}` reads the source `{names[0]}`, but lies in `{folder}`.")
+
+
+@check
+def check_model_has_group(model: Any) -> None:
+    """A model belongs to a group, so that its owner is known."""
+    if not model.group:
+        fail(f"`{model.name}` is in no group: `dbt_project.yml` gives each folder of marts one.")

@@ -1,4 +1,4 @@
--- What end users are billed for a period, as a table for all formats. Value: the billing period.
+-- What end users are billed for a period, as a table for all formats. $1: the billing period.
 -- noqa: disable=CP02
 create or replace temp table charges as
 select * exclude (x_BillingPeriod, x_ExternalUserId)
