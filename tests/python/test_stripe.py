@@ -518,7 +518,7 @@ def test_a_closed_month_is_charged_and_its_record_survives_a_full_refresh_and_a_
     folder.mkdir()
     environment = {"LEDGER_FOLDER": str(folder)}
     assert pipeline.dbt(warehouse, "run-operation", "backup_ledger", environment=environment).returncode == 0
-    tables = ("closed_periods", "closed_invoice_lines", "closed_line_usage", "stripe_documents")
+    tables = ("closed_periods", "closed_invoice_lines", "closed_line_usage", "closed_costs", "stripe_documents")
     charges.change(warehouse, *(f"delete from ledger.{table}" for table in tables))
     restored = pipeline.dbt(warehouse, "run-operation", "restore_ledger", environment=environment)
     assert restored.returncode == 0, restored.stdout

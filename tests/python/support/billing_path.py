@@ -422,25 +422,32 @@ def closed_rows(warehouse: Path, last_period: str) -> dict[str, Table]:
 
 
 _SHOWN = (
-    "select * exclude (status, closed_at_utc, invoice_period_start_date, service_period_start_date)"
-    " from marts.fct_invoice_lines"
+    "select * exclude (status, closed_at_utc, document_sequence, document_number, invoice_period_start_date,"
+    " service_period_start_date) from marts.fct_invoice_lines"
     " where invoice_period = '{0}' and status = '{1}'",
     "select line_id, session_id, usage_date, credits, invoice_period, amount, usage_seconds, sandbox_id,"
     " external_project_id, workspace_id, change_reason, change_load_id, change_read_at_utc"
     " from marts.fct_invoice_line_usage where invoice_period = '{0}' and status = '{1}'",
-    "select * exclude (status, closed_at_utc) from marts.fct_invoices where invoice_period = '{0}' and status = '{1}'",
+    "select * exclude (status, closed_at_utc, document_sequence, document_number) from marts.fct_invoices"
+    " where invoice_period = '{0}' and status = '{1}'",
     "select * exclude (status) from marts.fct_invoice_breakdown where invoice_period = '{0}' and status = '{1}'",
     "select * exclude (status) from marts.fct_revenue_days where recognized_in = '{0}' and status = '{1}'",
 )
 
 
 def period_shown(warehouse: Path, period: str, status: str) -> list[Table]:
-    """The lines, pieces and invoices that the marts show as open or closed with a period: what a preview is of."""
+    """The lines, pieces and invoices that the marts show as open or closed with a period: what a preview is of.
+
+    But for the number of a document, which only a closed invoice has.
+    """
     return [table_rows(warehouse, sql.format(period, status)) for sql in _SHOWN]
 
 
 def period_frozen(warehouse: Path, period: str) -> list[Table]:
     """The lines and pieces that the ledger holds of a period, in the shape in which the marts show them."""
-    lines = f"select * exclude (closed_at_utc) from ledger.closed_invoice_lines where invoice_period = '{period}'"
+    lines = (
+        "select * exclude (closed_at_utc, document_sequence, document_number) from ledger.closed_invoice_lines"
+        f" where invoice_period = '{period}'"
+    )
     pieces = f"select * from ledger.closed_line_usage where invoice_period = '{period}'"
     return [table_rows(warehouse, lines), table_rows(warehouse, pieces)]
