@@ -1,7 +1,7 @@
 -- Purpose: every line of every invoice, in the shape that Fivetran's billing packages give to lines of all billing systems, so that
 --          dashboards made for that shape work here. docs/bi.md says what each column holds.
 -- Grain: one row per invoice line (header_id, line_item_index from 1), and one per invoice with a refund (line_item_index 0).
--- Names and order of the columns are those of the shape, not ours. A refund belongs to no line, so it has a row of its own, and sums stay right.
+-- Names and order of the columns are those of the shape, not ours. A refund belongs to no line, so it has a row of its own.
 {{ config(materialized="view") }}
 {%- set type_order = "case lines.line_type when 'fee' then 1 when 'included' then 2 when 'usage' then 3 when 'minimum' then 4 else 5 end" %}
 {%- set columns = [
@@ -120,14 +120,14 @@ from line_items
 union all
 select
     {%- for column in columns %}
-    {% if column in null_on_headers -%} null::{{ null_on_headers[column] }}
-    {%- elif column == "line_item_index" -%} 0
-    {%- elif column == "record_type" -%} 'header'
-    {%- elif column == "transaction_type" -%} 'refund'
-    {%- elif column == "total_amount" -%} 0.000::decimal(38, 3)
-    {%- elif column == "refund_amount" -%} line_items.invoice_refund_amount
+    {% if column in null_on_headers -%} null::{{ null_on_headers[column] }} as {{ column }}
+    {%- elif column == "line_item_index" -%} 0 as line_item_index
+    {%- elif column == "record_type" -%} 'header' as record_type
+    {%- elif column == "transaction_type" -%} 'refund' as transaction_type
+    {%- elif column == "total_amount" -%} 0.000::decimal(38, 3) as total_amount
+    {%- elif column == "refund_amount" -%} line_items.invoice_refund_amount as refund_amount
     {%- else -%} line_items.{{ column }}
-    {%- endif %} as {{ column }}{{ "," if not loop.last }}
+    {%- endif %}{{ "," if not loop.last }}
     {%- endfor %}
 from line_items
 where line_items.line_item_index = 1 and line_items.invoice_refund_amount > 0

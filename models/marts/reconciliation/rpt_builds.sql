@@ -1,4 +1,4 @@
--- Purpose: which runs of dbt the marts come from, and whether what they show is proven: `publish` reads it before it sends or shows anything.
+-- Purpose: which runs of dbt the marts come from, and whether what they show is proven: `publish` reads it before it sends anything.
 -- Grain: one row per kind of run, for the newest run of that kind (build_kind).
 -- A view on views, so that it counts a run as soon as it ended, and a load as soon as it was landed.
 {{ config(materialized="view") }}
