@@ -359,7 +359,9 @@ def main() -> int:
     ]:
         console.print(f"  {suggestion}", highlight=False, soft_wrap=True)
         console.print(f"      {what}", style="dim", highlight=False)
-    console.print("\nThe month end against the real API: README.md. Twelve questions of finance with their SQL: docs/finance.md")
+    console.print(
+        "\nThe month end against the real API: README.md. Twelve questions of finance with their SQL: docs/finance.md"
+    )
     console.print(f"The report of {CLOSED[-1]}, for a browser: {REPORTS / f'report-{CLOSED[-1]}.html'}", soft_wrap=True)
     return 0
 

@@ -531,7 +531,36 @@ class Run:
         for name, mart in self.expected.by_name.items():
             found += [f"{name} {line}" for line in mart_differences(mart, self.marts[name])]
         found += rejected_differences(self.expected.rejected, self.warehouse)
-        return found + self.reconciliation_differences()
+        return found + self.reconciliation_differences() + self.bridge_differences()
+
+    def bridge_differences(self) -> list[str]:
+        """Where `rpt_vendor_bill_bridge` does not lead from the oracle's credits to the vendor's figure."""
+        attributed: Counter[str] = Counter()
+        nobodys: Counter[str] = Counter()
+        for (_, period), row in self.expected.by_name["fct_user_period_credits"].items():
+            (attributed if row["is_attributed"] else nobodys)[period] += row["credits"]
+        vendor = self.answers[-1].vendor_nano
+        told = {period for period, _ in vendor}
+        periods = self.expected.by_name["dim_billing_periods"].items()
+        complete = {period for (period,), row in periods if row["is_complete"] and period in told}
+        bridges: dict[str, dict[str, int]] = defaultdict(dict)
+        for row in query(self.warehouse, "select * from marts.rpt_vendor_bill_bridge where vendor_source = 'summary'"):
+            bridges[row["billing_period"]][row["step"]] = scaled(row["credits"], oracle.COST_DECIMALS)
+        found = [f"rpt_vendor_bill_bridge {period}: missing or extra" for period in sorted(complete ^ bridges.keys())]
+        for period in sorted(complete & bridges.keys()):
+            steps = bridges[period]
+            users = steps["invoiced_users"] + steps["before_first_period"], attributed[period]
+            rest = sum(steps[name] for name in ("crossing_sessions", "rejected", "rounding", "unexplained"))
+            total = vendor.get((period, None), 0)
+            for name, figure, expected in (
+                ("users", *users),
+                ("unattributed", steps["unattributed"], nobodys[period]),
+                ("the steps between", rest, total - attributed[period] - nobodys[period]),
+                ("vendor", steps["vendor"], total),
+            ):
+                if figure != expected:
+                    found.append(f"rpt_vendor_bill_bridge {period}: {name}: {figure}, expected {expected}")
+        return found
 
     def reconciliation_differences(self) -> list[str]:
         """Where `rpt_reconciliation` is not what the oracle's figures and the vendor's say."""
