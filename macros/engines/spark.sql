@@ -5,6 +5,9 @@
 
 {% macro spark__keeps_history() -%}{{ return(false) }}{%- endmacro %}
 
+{#- Hive's metastore keeps at most 32,672 characters of a view. -#}
+{% macro spark__long_view() -%}{{ return("table") }}{%- endmacro %}
+
 {% macro spark__wide_integer() -%}decimal(38, 0){%- endmacro %}
 
 {#- In Spark a sum of BIGINT is a BIGINT; a sum of decimals is ten digits wider. -#}

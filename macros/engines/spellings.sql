@@ -10,6 +10,10 @@
 {% macro keeps_history() -%}{{ return(adapter.dispatch("keeps_history")()) }}{%- endmacro %}
 {% macro default__keeps_history() -%}{{ return(true) }}{%- endmacro %}
 
+{#- How a view is materialized whose SQL is long on Spark, where dividing wide integers takes many words. -#}
+{% macro long_view() -%}{{ return(adapter.dispatch("long_view")()) }}{%- endmacro %}
+{% macro default__long_view() -%}{{ return("view") }}{%- endmacro %}
+
 {#- The type of whole numbers of up to 38 digits. -#}
 {% macro wide_integer() -%}{{ return(adapter.dispatch("wide_integer")()) }}{%- endmacro %}
 {% macro default__wide_integer() -%}hugeint{%- endmacro %}

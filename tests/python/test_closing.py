@@ -353,6 +353,7 @@ def test_what_comes_to_light_later_is_an_adjustment_and_a_rebuild_from_nothing_a
         "fct_invoice_lines": ("status", "closed_at_utc", *NUMBERS),
         "fct_invoices": ("status", "closed_at_utc", *NUMBERS),
         "dim_billing_periods": ("is_closed", "closed_at_utc"),
+        "billing__line_item_enhanced": ("header_status",),
         **dict.fromkeys(("fct_invoice_line_usage", "fct_invoice_breakdown", "fct_revenue_days"), ("status",)),
         **dict.fromkeys(("rpt_month_over_month", "rpt_revenue_retention", "rpt_adjustment_changes"), ("status",)),
     }

@@ -2936,6 +2936,12 @@ FAULTS = (
         *(STRIPE,),
     ),
     fault(
+        "a line in the shape of other billing systems has no id",
+        "billing__line_item_enhanced",
+        "update {table} set line_item_id = null where line_item_index = 1",
+        *("billing__line_item_enhanced_lines_and_headers_are_apart",),
+    ),
+    fault(
         "a closed period's figures are edited",
         "ledger.closed_periods",
         "update {table} set amounts_minor = 'EUR 1'",

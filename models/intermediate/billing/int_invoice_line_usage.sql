@@ -1,7 +1,7 @@
 -- Purpose: the sessions and days whose credits each invoice line bills, each with its share of the line's amount (rules 29 and 39).
 -- Grain: one row per invoice line, session and UTC day (line_id, session_id, usage_date).
 {{ config(
-    materialized="view",
+    materialized=long_view(),
     meta={"changes": "int_user_periods_changed_by_lines", "changed_keys": ["line_id"], "changed_through": "int_rated_lines"},
 ) }}
 {%- set session_columns = ["session_id", "usage_date", "sandbox_id", "external_project_id", "workspace_id", "usage_seconds"] %}

@@ -3,7 +3,7 @@
 --        (line_type, external_user_id, plan_id, currency, external_project_id, service_date, recognized_in).
 -- Spread amounts are worked out on reading, because they have a row for each user and day.
 {{ config(
-    materialized="view",
+    materialized=long_view(),
     meta={"changes": "int_user_periods_changed_by_lines", "changed_keys": ["external_user_id", "service_period"]},
 ) }}
 {%- set columns = [

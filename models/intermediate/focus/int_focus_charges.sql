@@ -3,7 +3,7 @@
 -- Grain: one row per invoice, line, category, first day, project, workspace and sandbox
 --        (invoice_id, line_id, charge_category, from_date, external_project_id, workspace_id, sandbox_id).
 --        line_id is null on the charge that takes the fees and minimums of a day without usage.
-{{ config(materialized="view", meta={"changes": "open_periods", "changed_keys": ["invoice_period"]}) }}
+{{ config(materialized=long_view(), meta={"changes": "open_periods", "changed_keys": ["invoice_period"]}) }}
 {%- set group_columns = ["external_project_id", "workspace_id", "sandbox_id"] %}
 {%- set line_columns = [
     "invoice_id", "line_id", "external_user_id", "invoice_period", "line_type", "plan_id", "currency", "status", "description",
