@@ -250,7 +250,7 @@ def test_nobody_comes_between_the_wait_and_dbts_own_connection(tmp_path: Path) -
             connection.execute("select 1")
 
 
-def test_a_wait_is_told_of_at_once_and_only_once_and_a_short_one_not_at_all() -> None:
+def test_a_wait_is_told_of_within_two_seconds_once_and_a_short_one_not_at_all() -> None:
     conflict = duckdb.IOException(
         'Could not set lock on file "w": Conflicting lock is held in /bin/sh (PID 7) by root.'
     )
@@ -267,11 +267,11 @@ def test_a_wait_is_told_of_at_once_and_only_once_and_a_short_one_not_at_all() ->
         told.append(time.monotonic() - began)
         lines.append(line)
 
-    for free_after, times in ((0.2, 0), (1.6, 1)):
+    for free_after, times in ((0.3, 0), (1.6, 1)):
         began = time.monotonic()
         assert open_when_free(connect, Path("w"), 5, tell) == free_after
         assert len(told) == times
-    assert told[0] < 1
+    assert told[0] < 2
     assert lines == ["w is held by process 7 (/bin/sh): waiting up to 5 s for it"]
     free_after, began = 9, time.monotonic()
     with pytest.raises(duckdb.IOException):
