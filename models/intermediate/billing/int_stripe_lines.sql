@@ -72,12 +72,12 @@ numbered as (
 
     select
         lines.*,
-        row_number() over (
+        (row_number() over (
             partition by lines.invoice_id
             order by
                 lines.service_period, {{ type_order }}, coalesce(lines.plan_id, ''), lines.price_valid_from,
                 coalesce(lines.tier_from_credits, -1), lines.line_id
-        ) as line_number
+        ))::bigint as line_number
     from lines
 
 ),
