@@ -41,7 +41,7 @@ def running(folder: Path) -> Iterator[tuple[str, str]]:
     with (folder / "superset.log").open("w", encoding="utf-8") as log:
 
         def superset(*arguments: str) -> None:
-            command = [BIN / "superset", *arguments]
+            command: list[str | Path] = [BIN / "superset", *arguments]
             subprocess.run(command, env=environment, cwd=folder, stdout=log, stderr=log, check=True, timeout=PATIENCE)
 
         superset("db", "upgrade")

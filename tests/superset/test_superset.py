@@ -83,6 +83,8 @@ BEYOND_FLOATS = 2**53 + 1
 
 EXACT_CREDITS = Decimal("123456789012345.123456789")
 
+COMMENT = "The platform's total in minor units: {{ 7 * 7 }}, <b>never null</b>."
+
 
 class Site(NamedTuple):
     """A running Superset with the dashboard."""
@@ -110,6 +112,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         " where rowid in (select min(rowid) from marts.fct_invoices)",
         f"update marts.fct_user_day_credits set credits = {EXACT_CREDITS}"
         " where rowid in (select min(rowid) from marts.fct_user_day_credits)",
+        # A copy of marts has no comments.
+        "comment on column marts.fct_invoices.amount_minor is '{}'".format(COMMENT.replace("'", "''")),
     )
     published = folder / "published"
     assert outcome(["marts", "--warehouse", str(marts), "--to", str(published)]) == (0, "")
@@ -199,16 +203,16 @@ def test_a_second_run_adds_nothing(site: Site) -> None:
     assert {chart["slice_name"] for chart in charts} == set(EXPECTED)
 
 
-def test_data_sets_have_the_columns_of_the_contract_with_their_descriptions(site: Site) -> None:
+def test_data_sets_have_the_columns_of_the_copy_with_their_descriptions(site: Site) -> None:
     found = site.api.ask("GET", f"/api/v1/dataset/{listed(site, 'dataset')['fct_invoices']}")["result"]["columns"]
-    comments = queried(
-        site.copy,
-        "select column_name, comment from duckdb_columns() where table_name = 'fct_invoices'",
+    columns = queried(
+        site.copy, "select column_name, data_type, comment from duckdb_columns() where table_name = 'fct_invoices'"
     )
+    assert {(column["column_name"], column["type"], column["description"] or None) for column in found} == {
+        tuple(column.values()) for column in columns
+    }
     described = {column["column_name"]: column["description"] for column in found}
-    assert described == {row["column_name"]: row["comment"] for row in comments}
-    assert all(described.values())
-    assert next(column for column in found if column["column_name"] == "amount_minor")["type"] == "BIGINT"
+    assert described["amount_minor"] == COMMENT
 
 
 REFUSED = (
