@@ -36,8 +36,6 @@ _NAMESPACE = uuid.UUID("5b0c0d5e-6f0a-5a37-9d0e-6d696f736162")
 _VERSION = "1.0.0"
 _ROW_LIMIT = 10_000
 _VIZ = {"bar": "echarts_timeseries_bar", "line": "echarts_timeseries_line", "table": "table"}
-_HEIGHT = 50
-"""Of a chart, in units of 8 pixels."""
 
 Json = dict[str, Any]
 
@@ -124,17 +122,7 @@ def chart_file(chart: Chart) -> Json:
 def metrics(chart: Chart) -> list[Json]:
     """The figures of a chart, each labelled with its column."""
     columns = [*(("SUM", column) for column in chart.sums), *(("MAX", column) for column in chart.highest)]
-    figures: list[Json] = [
-        {
-            "expressionType": "SIMPLE",
-            "column": {"column_name": column},
-            "aggregate": aggregate,
-            "label": column,
-            "hasCustomLabel": True,
-            "optionName": f"metric_{aggregate}_{column}",
-        }
-        for aggregate, column in columns
-    ]
+    figures = [_metric(aggregate, column) for aggregate, column in columns]
     if chart.counts:
         figures.append(
             {
@@ -146,6 +134,18 @@ def metrics(chart: Chart) -> list[Json]:
             }
         )
     return figures
+
+
+def _metric(aggregate: str, column: str) -> Json:
+    """An aggregate of a column, labelled with the column's name."""
+    return {
+        "expressionType": "SIMPLE",
+        "column": {"column_name": column},
+        "aggregate": aggregate,
+        "label": column,
+        "hasCustomLabel": True,
+        "optionName": f"metric_{aggregate}_{column}",
+    }
 
 
 def _conditions(chart: Chart) -> list[tuple[str, str, Any]]:
@@ -182,6 +182,10 @@ def _form(chart: Chart) -> Json:
             column: {"d3NumberFormat": chart.number_format} for column in (*chart.sums, *chart.highest)
         }
         if metrics(chart):
+            if chart.time is not None:
+                # Else the largest amount comes first, whatever its currency.
+                form["timeseries_limit_metric"] = _metric("MAX", chart.time)
+                form["order_desc"] = False
             return form | {"query_mode": "aggregate", "groupby": list(chart.by), "metrics": metrics(chart)}
         return form | {
             "query_mode": "raw",
@@ -292,7 +296,7 @@ def _position() -> Json:
                         "uuid": uuid_of("chart", chart.name),
                         "sliceName": chart.name,
                         "width": chart.width,
-                        "height": _HEIGHT,
+                        "height": chart.height,
                     },
                 }
     return position

@@ -41,6 +41,7 @@ class Chart:
         is_stacked: whether bars stand on each other: never for money, whose currencies would seem to add up.
         number_format: how numbers are written, in D3's language.
         width: of 12 columns.
+        height: in units of 8 pixels.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Chart:
     is_stacked: bool = False
     number_format: str = ",.2~f"
     width: int = 6
+    height: int = 50
 
     @property
     def columns(self) -> set[str]:
@@ -73,6 +75,7 @@ TABS: dict[str, tuple[Chart, ...]] = {
             time="invoice_period_start_date",
             by=("currency",),
             sums=("amount",),
+            width=12,
         ),
         Chart(
             name="Invoices by period, currency and status",
@@ -84,6 +87,7 @@ TABS: dict[str, tuple[Chart, ...]] = {
             counts=True,
             # Three decimals are all that an amount has: no currency has more.
             number_format=",.3~f",
+            width=12,
         ),
     ),
     "Usage": (
@@ -105,6 +109,7 @@ TABS: dict[str, tuple[Chart, ...]] = {
             counts=True,
             is_stacked=True,
             number_format=",d",
+            width=12,
         ),
         Chart(
             name="Users near a limit",
@@ -113,6 +118,7 @@ TABS: dict[str, tuple[Chart, ...]] = {
             time="period_start_date",
             by=("billing_period", "external_user_id", "quota", "used_value", "limit_value", "utilization", "status"),
             only={"status": ("warning", "at_limit", "over_limit")},
+            width=12,
         ),
     ),
     "Reconciliation": (
@@ -145,6 +151,8 @@ TABS: dict[str, tuple[Chart, ...]] = {
                 *("expected_credits", "actual_credits", "difference_credits"),
             ),
             but_not={"status": "ok"},
+            width=12,
+            height=30,
         ),
         Chart(
             name="The build that these figures come from",
@@ -153,6 +161,8 @@ TABS: dict[str, tuple[Chart, ...]] = {
             time=None,
             by=("build_id", "ended_at_utc", "is_proven"),
             only={"is_deciding": True},
+            width=12,
+            height=20,
         ),
     ),
     "FOCUS": (
