@@ -55,6 +55,12 @@ def test_the_contract_has_every_column_of_the_charts(mart: str) -> None:
     assert columns_of(mart) <= set(CONTRACTS[mart])
 
 
+def test_the_exposure_names_the_marts_of_the_charts() -> None:
+    exposures = yaml.safe_load((ROOT / "models" / "marts" / "_marts__exposures.yml").read_text("utf-8"))["exposures"]
+    (read,) = (exposure["depends_on"] for exposure in exposures if exposure["name"] == "superset_dashboard")
+    assert read == [f"ref('{mart}')" for mart in MARTS]
+
+
 @pytest.mark.parametrize("chart", CHARTS, ids=lambda chart: chart.name)
 def test_money_is_split_by_its_currency(chart: Chart) -> None:
     if chart.columns & MONEY_COLUMNS:
