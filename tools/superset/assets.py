@@ -197,7 +197,7 @@ def _form(chart: Chart) -> Json:
         "time_grain_sqla": None,
         "groupby": list(chart.by),
         "metrics": metrics(chart),
-        "x_axis_time_format": "%Y-%m" if chart.kind == "bar" else "%Y-%m-%d",
+        "x_axis_time_format": chart.time_format,
         "y_axis_format": chart.number_format,
         "tooltipTimeFormat": "%Y-%m-%d",
         "show_legend": bool(chart.by),

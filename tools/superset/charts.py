@@ -40,6 +40,7 @@ class Chart:
         but_not: rows to leave out, by column.
         is_stacked: whether bars stand on each other: never for money, whose currencies would seem to add up.
         number_format: how numbers are written, in D3's language.
+        time_format: how the time axis is labelled, in D3's language. A day's label has to be short.
         width: of 12 columns.
         height: in units of 8 pixels.
     """
@@ -56,6 +57,7 @@ class Chart:
     but_not: dict[str, str] = field(default_factory=dict)
     is_stacked: bool = False
     number_format: str = ",.2~f"
+    time_format: str = "%Y-%m"
     width: int = 6
     height: int = 50
 
@@ -98,6 +100,7 @@ TABS: dict[str, tuple[Chart, ...]] = {
             time="usage_date",
             by=(),
             sums=("credits",),
+            time_format="%m-%d",
             width=12,
         ),
         Chart(
@@ -173,6 +176,7 @@ TABS: dict[str, tuple[Chart, ...]] = {
             time="ChargePeriodStart",
             by=("BillingCurrency",),
             sums=("BilledCost",),
+            time_format="%m-%d",
             width=12,
         ),
         Chart(
@@ -195,6 +199,7 @@ TABS: dict[str, tuple[Chart, ...]] = {
             by=("currency",),
             sums=("amount",),
             only={"is_elapsed": True},
+            time_format="%m-%d",
             width=12,
         ),
         Chart(
