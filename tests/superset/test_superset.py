@@ -208,8 +208,8 @@ def test_data_sets_have_the_columns_of_the_copy_with_their_descriptions(site: Si
     columns = queried(
         site.copy, "select column_name, data_type, comment from duckdb_columns() where table_name = 'fct_invoices'"
     )
-    assert {(column["column_name"], column["type"], column["description"] or None) for column in found} == {
-        tuple(column.values()) for column in columns
+    assert {(column["column_name"], column["type"], column["description"]) for column in found} == {
+        (column["column_name"], column["data_type"], column["comment"] or "") for column in columns
     }
     described = {column["column_name"]: column["description"] for column in found}
     assert described["amount_minor"] == COMMENT
