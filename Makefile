@@ -5,6 +5,7 @@ VENV := .venv
 SPARK_VENV := .venv-spark
 METRICS_VENV := .venv-metrics
 FOCUS_VENV := .venv-focus
+SUPERSET_VENV := .venv-superset
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
@@ -12,7 +13,7 @@ export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 unexport MIOSA_API_KEY
 unexport STRIPE_API_KEY
 
-.PHONY: help setup setup-dev demo monthly test test-spark test-metrics test-focus test-full lint audit bench-build bench-deliver bench-extract bench-forecast bench-invoices bench-pace bench-quotas backup-ledger restore-ledger docs lock clean
+.PHONY: help setup setup-dev setup-superset demo monthly test test-spark test-metrics test-focus test-superset test-full lint audit bench-build bench-deliver bench-extract bench-forecast bench-invoices bench-pace bench-quotas backup-ledger restore-ledger docs lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{ printf "  make %-14s %s\n", $$1, $$2 }'
@@ -88,6 +89,17 @@ else
 test-focus: setup-dev $(FOCUS_VENV)/.installed ## FOCUS exports by the official validator (needs Python 3.12; skipped without)
 	$(BIN)/python -m pytest --numprocesses=0 tests/python/test_publish_focus.py
 endif
+
+# So does Superset, which wants SQLAlchemy 1.4 and DuckDB 1. The tests start it and talk to it from .venv.
+$(SUPERSET_VENV)/.installed: requirements-superset.lock
+	$(PYTHON) -m venv $(SUPERSET_VENV)
+	$(SUPERSET_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+setup-superset: $(SUPERSET_VENV)/.installed ## .venv-superset, with Superset
+
+test-superset: setup-dev $(SUPERSET_VENV)/.installed ## the dashboard at a running Superset: each chart shows what the marts hold
+	$(BIN)/python -m pytest --numprocesses=0 tests/superset
 
 test-full: setup-dev lint ## the same, with the long property tests (20,000 sessions, 5 seeds)
 	$(BIN)/python -m pytest --full
@@ -167,6 +179,8 @@ lock: ## new lock files from pyproject.toml (needs uv)
 		pyproject.toml --extra dev --extra metrics -c requirements-dev.lock -o requirements-metrics.lock
 	uv pip compile --quiet --universal --python-version 3.12 --generate-hashes --no-emit-index-url --no-strip-extras --no-header \
 		requirements-focus.in -o requirements-focus.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-strip-extras --no-header \
+		requirements-superset.in -o requirements-superset.lock
 	cd benchmarks && for peer in dlt peers; do uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-strip-extras --no-header requirements-$$peer.in -o requirements-$$peer.lock; done
 

@@ -16,10 +16,12 @@ import pytest
 from pipeline import ROOT
 from publish.cli import outcome
 
+ELSEWHERE = ("The published copy", "Superset")
+"""Commands that other tests run."""
 BLOCKS = re.findall(
     r"^## ([^\n]+)\n(?:(?!^## ).)*?```(sh|python)\n(.*?)```", (ROOT / "docs" / "bi.md").read_text(), re.M | re.S
 )
-CODE = {title: (language, code) for title, language, code in BLOCKS if title != "The published copy"}
+CODE = {title: (language, code) for title, language, code in BLOCKS if title not in ELSEWHERE}
 TOOLS = Path(sys.executable).parent
 
 
