@@ -62,7 +62,7 @@ $(SPARK_VENV)/.installed: requirements-spark.lock
 
 test-spark: $(SPARK_VENV)/.installed ## the same models on a Spark cluster of this machine: every mart as DuckDB's (needs Java 17)
 	@java -version 2> /dev/null || { echo "make: Spark needs Java 17 or newer on the PATH"; exit 1; }
-	$(SPARK_VENV)/bin/python -m pytest --numprocesses=0 tests/spark
+	$(SPARK_VENV)/bin/python -m pytest --numprocesses=0 tests/spark $(SPARK_TESTS)
 
 # MetricFlow brings a planner of its own, so it lives in an environment of its own too.
 $(METRICS_VENV)/.installed: requirements-metrics.lock
