@@ -27,3 +27,14 @@
         "(" ~ price_valid_from ~ ")::string", "(" ~ tier_from_credits ~ ")::string",
     ]) }}
 {%- endmacro %}
+
+{#- The order of lines on an invoice: by period, by type as an invoice is made up, by price; unique by the line's key.
+    lines: name of the relation. -#}
+{% macro invoice_line_order(lines) -%}
+    {{ lines }}.service_period,
+    case {{ lines }}.line_type when 'fee' then 1 when 'included' then 2 when 'usage' then 3 when 'minimum' then 4 else 5 end,
+    coalesce({{ lines }}.plan_id, ''),
+    {{ lines }}.price_valid_from,
+    coalesce({{ lines }}.tier_from_credits, -1),
+    {{ lines }}.line_id
+{%- endmacro %}

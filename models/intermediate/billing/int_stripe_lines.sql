@@ -4,7 +4,6 @@
 -- service period and plan become one. The running sum is rounded, not the line, so that an invoice comes to its rounded total.
 {{ config(materialized="view") }}
 {%- set most_lines = 250 %}
-{%- set type_order = "case lines.line_type when 'fee' then 1 when 'included' then 2 when 'usage' then 3 when 'minimum' then 4 else 5 end" %}
 
 with
 
@@ -74,9 +73,7 @@ numbered as (
         lines.*,
         (row_number() over (
             partition by lines.invoice_id
-            order by
-                lines.service_period, {{ type_order }}, coalesce(lines.plan_id, ''), lines.price_valid_from,
-                coalesce(lines.tier_from_credits, -1), lines.line_id
+            order by {{ invoice_line_order("lines") }}
         ))::bigint as line_number
     from lines
 

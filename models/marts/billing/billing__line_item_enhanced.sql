@@ -3,7 +3,6 @@
 -- Grain: one row per invoice line (header_id, line_item_index from 1), and one per invoice with a refund (line_item_index 0).
 -- Names and order of the columns are those of the shape, not ours. A refund belongs to no line, so it has a row of its own.
 {{ config(materialized="view") }}
-{%- set type_order = "case lines.line_type when 'fee' then 1 when 'included' then 2 when 'usage' then 3 when 'minimum' then 4 else 5 end" %}
 {%- set columns = [
     "header_id", "line_item_id", "line_item_index", "record_type", "created_at", "currency", "header_status", "product_id", "product_name",
     "transaction_type", "billing_type", "product_type", "quantity", "unit_amount", "discount_amount", "tax_amount", "total_amount",
@@ -55,9 +54,7 @@ line_items as (
         lines.line_id as line_item_id,
         (row_number() over (
             partition by lines.invoice_id
-            order by
-                lines.service_period, {{ type_order }}, coalesce(lines.plan_id, ''), lines.price_valid_from,
-                coalesce(lines.tier_from_credits, -1), lines.line_id
+            order by {{ invoice_line_order("lines") }}
         ))::integer as line_item_index,
         'line_item' as record_type,
         {{ period_start("lines.invoice_period") }} as created_at,

@@ -1,4 +1,4 @@
--- Purpose: what is left, month by month, of the revenue of the users who were first invoiced in the same month.
+-- Purpose: how much revenue the users who were first invoiced in one month still bring in each later month.
 -- Grain: one row per month of the first invoice, invoice period from then on, and currency (cohort_period, invoice_period, currency).
 -- A user who changes the currency is a customer of the new one from then on, and lost to the old one.
 
